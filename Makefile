@@ -1,0 +1,46 @@
+# Every verb does its own set-up: a machine with Python >= 3.11 and make is enough.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SECONDS ?= 20
+WORKERS ?= auto
+
+.PHONY: demo test check types bench docs matrix soak lock clean
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("aioinformers needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $(STAMP)
+
+demo: $(STAMP)  ## a small busy cluster in this process, and informers that follow it
+	$(BIN)/python -m aioinformers demo --seconds $(SECONDS)
+
+test: $(STAMP)  ## the whole suite, on the embedded server and on a real kube-apiserver
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+check: $(STAMP) types  ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+matrix: $(STAMP)  ## unit and embedded-server tests on every supported Python that is installed
+	$(BIN)/python tools/matrix.py
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+docs: $(STAMP)
+	$(BIN)/sphinx-build -W -b html docs docs/_build/html
+
+lock: $(STAMP)  ## pin the newest versions that fit pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --upgrade \
+		--no-header pyproject.toml -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .venv-* docs/_build dist

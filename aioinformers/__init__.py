@@ -1,0 +1,82 @@
+"""Kubernetes informers for asyncio: a shared, always fresh, indexed, in-memory copy of the cluster.
+
+The way of an event, in seven files to read in this order: ``source`` (bytes from the server) → ``wire`` (lines and
+objects) → ``reflector`` (lists, watches, recovers) → ``dispatcher`` (applies and fans out) → ``indexer`` (the store) →
+``mailbox`` (each consumer's backlog) → ``consumer`` (awaits the handlers). ``factory`` and ``informer`` are the faces.
+"""
+
+from __future__ import annotations
+
+from aioinformers import errors
+from aioinformers.consumer import Registration
+from aioinformers.discovery import ApiResource
+from aioinformers.errors import (
+    ApiStatusError,
+    CacheNotSyncedError,
+    CacheSyncError,
+    InformerClosedError,
+    InformerCrashedError,
+    InformerError,
+    NotFoundError,
+)
+from aioinformers.factory import SharedInformerFactory, new_informer
+from aioinformers.informer import SharedInformer
+from aioinformers.lister import Indexer, Lister, NamespaceLister
+from aioinformers.settings import Settings
+from aioinformers.stream import Stream
+from aioinformers.types import (
+    ALL_NAMESPACES,
+    Added,
+    BusyKey,
+    Cause,
+    ConsumerStatistics,
+    Deleted,
+    Event,
+    FactoryHealth,
+    GroupVersionResource,
+    InformerHealth,
+    InformerStatistics,
+    ListOptions,
+    ObjectKey,
+    Updated,
+    WatchFailure,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ALL_NAMESPACES",
+    "Added",
+    "ApiResource",
+    "ApiStatusError",
+    "BusyKey",
+    "CacheNotSyncedError",
+    "CacheSyncError",
+    "Cause",
+    "ConsumerStatistics",
+    "Deleted",
+    "Event",
+    "FactoryHealth",
+    "GroupVersionResource",
+    "Indexer",
+    "InformerClosedError",
+    "InformerCrashedError",
+    "InformerError",
+    "InformerHealth",
+    "InformerStatistics",
+    "ListOptions",
+    "Lister",
+    "NamespaceLister",
+    "NotFoundError",
+    "ObjectKey",
+    "Registration",
+    "Settings",
+    "SharedInformer",
+    "SharedInformerFactory",
+    "Stream",
+    "Updated",
+    "WatchFailure",
+    "__version__",
+    "errors",
+    "new_informer",
+]

@@ -1,0 +1,289 @@
+"""Every exception of the package. Each says what happened, for which resource, and what to do.
+
+::
+
+    InformerError
+    ├── CacheSyncError (TimeoutError)        caches did not sync in time; names each and why
+    ├── CacheNotSyncedError (RuntimeError)   read before the first sync
+    ├── InformerClosedError (RuntimeError)   used after its end
+    ├── InformerCrashedError (RuntimeError)  a bug of ours ended it
+    ├── NotFoundError (LookupError)          no such object in the cache
+    ├── UnknownIndexError (LookupError)      no such index
+    ├── InvalidSelectorError (ValueError)
+    ├── InvalidPathError (ValueError)
+    ├── IndexConflictError (ValueError)      same index name, other definition
+    ├── ResponseError                        the server's answer cannot be understood
+    ├── ConnectionFailedError                the server cannot be reached
+    └── ApiStatusError                       the server said no
+        ├── BadRequestError      400, 422
+        ├── UnauthorizedError    401
+        ├── ForbiddenError       403
+        ├── ResourceNotFoundError 404
+        ├── ConflictError        409
+        ├── GoneError            410
+        └── ServerBusyError      429, 503, 504
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "ApiStatusError",
+    "BadRequestError",
+    "CacheNotSyncedError",
+    "CacheSyncError",
+    "ConflictError",
+    "ConnectionFailedError",
+    "ForbiddenError",
+    "GoneError",
+    "IndexConflictError",
+    "InformerClosedError",
+    "InformerCrashedError",
+    "InformerError",
+    "InvalidPathError",
+    "InvalidSelectorError",
+    "NotFoundError",
+    "ResourceNotFoundError",
+    "ResponseError",
+    "ServerBusyError",
+    "UnauthorizedError",
+    "UnknownIndexError",
+]
+
+
+class InformerError(Exception):
+    """Base of every exception that the package raises on purpose."""
+
+
+class CacheSyncError(InformerError, TimeoutError):
+    """Caches did not sync within the time given, or cannot sync at all.
+
+    Attributes:
+        reasons: Per unsynced informer (its name) what it waits for and why.
+    """
+
+    def __init__(self, reasons: Mapping[str, str], timeout: float | None = None) -> None:
+        self.reasons = dict(reasons)
+        self.timeout = timeout
+        super().__init__(self.reasons, timeout)
+
+    def __str__(self) -> str:
+        within = "" if self.timeout is None else f" within {self.timeout:g} s"
+        listing = "; ".join(f"{name}: {reason}" for name, reason in self.reasons.items())
+        return f"{len(self.reasons)} cache(s) did not sync{within}: {listing}"
+
+
+class CacheNotSyncedError(InformerError, RuntimeError):
+    """The cache was read before its first sync: an empty answer would be a lie."""
+
+    def __init__(self, informer: str, reason: str = "") -> None:
+        self.informer = informer
+        self.reason = reason
+        super().__init__(informer, reason)
+
+    def __str__(self) -> str:
+        why = f" ({self.reason})" if self.reason else ""
+        return (
+            f"the cache of {self.informer} has not synced yet{why}: start the factory and "
+            f"`await factory.wait_for_cache_sync()` before reading"
+        )
+
+
+class InformerClosedError(InformerError, RuntimeError):
+    """The informer or factory has ended; what was asked needs a running one."""
+
+
+class InformerCrashedError(InformerError, RuntimeError):
+    """A stage of the informer ended by an unexpected exception: a bug to report; its cause is chained."""
+
+
+class NotFoundError(InformerError, LookupError):
+    """The cache holds no such object.
+
+    Attributes:
+        resource: The resource asked, as ``plural.version.group``.
+        key: The key asked, as ``namespace/name``.
+    """
+
+    def __init__(self, resource: str, key: str) -> None:
+        self.resource = resource
+        self.key = key
+        super().__init__(resource, key)
+
+    def __str__(self) -> str:
+        return f"{self.resource} {self.key!r} is not in the cache"
+
+
+class UnknownIndexError(InformerError, LookupError):
+    """No index of this name exists, or it is still being built."""
+
+    def __init__(self, name: str, known: Sequence[str], *, building: bool = False) -> None:
+        self.name = name
+        self.known = tuple(known)
+        self.building = building
+        super().__init__(name, self.known)
+
+    def __str__(self) -> str:
+        if self.building:
+            return f"index {self.name!r} is still being built: await informer.add_indexers(...) before reading it"
+        return f"no index {self.name!r}; there are {', '.join(map(repr, self.known))}: add it with add_indexers"
+
+
+class InvalidSelectorError(InformerError, ValueError):
+    """A label or field selector cannot be parsed or is not supported on the cache.
+
+    Attributes:
+        selector: The whole selector.
+        position: Offset in characters where it went wrong.
+    """
+
+    def __init__(self, selector: str, position: int, problem: str) -> None:
+        self.selector = selector
+        self.position = position
+        self.problem = problem
+        super().__init__(selector, position, problem)
+
+    def __str__(self) -> str:
+        return f"bad selector {self.selector!r} at character {self.position}: {self.problem}"
+
+
+class InvalidPathError(InformerError, ValueError):
+    """A JSON path (of an index, a transform) cannot be parsed.
+
+    Attributes:
+        path: The whole path.
+        position: Offset in characters where it went wrong.
+    """
+
+    def __init__(self, path: str, position: int, problem: str) -> None:
+        self.path = path
+        self.position = position
+        self.problem = problem
+        super().__init__(path, position, problem)
+
+    def __str__(self) -> str:
+        return f"bad path {self.path!r} at character {self.position}: {self.problem}"
+
+
+class IndexConflictError(InformerError, ValueError):
+    """An index of this name exists with another definition."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(name)
+
+    def __str__(self) -> str:
+        return f"index {self.name!r} exists with another definition: choose another name or remove it first"
+
+
+class ResponseError(InformerError):
+    """The server's answer is not what its API promises (a Table, another kind, JSON that is none)."""
+
+
+class ConnectionFailedError(InformerError):
+    """The server could not be reached, or the connection to it broke or went silent.
+
+    Attributes:
+        is_refused: No connection was made, so that the request cannot have reached the server.
+    """
+
+    def __init__(self, message: str, *, is_refused: bool = False) -> None:
+        self.is_refused = is_refused
+        super().__init__(message)
+
+
+class ApiStatusError(InformerError):
+    """The API server answered with a failure.
+
+    Attributes:
+        status: HTTP status code.
+        reason: Machine-readable reason of the ``Status`` body, such as ``Expired``.
+        message: The server's own words.
+        retry_after: Seconds the server asks to wait before the next try, if it said so.
+        causes: Reasons of ``details.causes``, such as ``ResourceVersionTooLarge``.
+    """
+
+    hint = ""
+
+    def __init__(
+        self,
+        status: int,
+        reason: str = "",
+        message: str = "",
+        retry_after: float | None = None,
+        causes: Sequence[str] = (),
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+        self.causes = tuple(causes)
+        super().__init__(status, reason, message, retry_after, self.causes)
+
+    def __str__(self) -> str:
+        text = f"{self.status} {self.reason}".rstrip()
+        if self.message:
+            text += f": {self.message}"
+        return f"{text} ({self.hint})" if self.hint else text
+
+    @classmethod
+    def of(
+        cls,
+        status: int,
+        reason: str = "",
+        message: str = "",
+        retry_after: float | None = None,
+        causes: Sequence[str] = (),
+    ) -> ApiStatusError:
+        """Return the most specific class for an HTTP status."""
+        kind = _BY_STATUS.get(status, ApiStatusError)
+        return kind(status, reason, message, retry_after, causes)
+
+
+class BadRequestError(ApiStatusError):
+    """400 or 422: the server understands the request and refuses it."""
+
+
+class UnauthorizedError(ApiStatusError):
+    """401: missing or expired credentials."""
+
+    hint = "log in again, or check the token of the client's configuration"
+
+
+class ForbiddenError(ApiStatusError):
+    """403: the identity of the client may not do this."""
+
+    hint = "the client needs the verbs list and watch on this resource"
+
+
+class ResourceNotFoundError(ApiStatusError):
+    """404: the server does not serve this resource."""
+
+    hint = "is the resource's CustomResourceDefinition or API group installed?"
+
+
+class ConflictError(ApiStatusError):
+    """409: somebody else changed the object first."""
+
+
+class GoneError(ApiStatusError):
+    """410: the resourceVersion or continue token has expired."""
+
+
+class ServerBusyError(ApiStatusError):
+    """429, 503, 504: the server is overloaded or not ready; try again later."""
+
+
+_BY_STATUS: dict[int, type[ApiStatusError]] = {
+    400: BadRequestError,
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    404: ResourceNotFoundError,
+    409: ConflictError,
+    410: GoneError,
+    422: BadRequestError,
+    429: ServerBusyError,
+    503: ServerBusyError,
+    504: ServerBusyError,
+}

@@ -1,0 +1,180 @@
+"""The store: entries by key and by index. Pure; written by the dispatcher alone, read by anyone.
+
+A :class:`Partition` holds the objects of one scope (all namespaces, one namespace, one shard), so that a
+relist can be staged beside it and swapped in at once. :class:`Store` is all partitions of an informer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Generic, TypeAlias, TypeVar
+
+from aioinformers.errors import UnknownIndexError
+from aioinformers.objects import Entry, Layout, intern_values
+
+__all__ = ["Partition", "Store"]
+
+T = TypeVar("T")
+
+Bucket: TypeAlias = dict[str, None]
+"""Keys of one index value; a dict keeps their order and costs less than a set."""
+
+
+class Partition:
+    """The objects of one scope and their indexes.
+
+    Attributes:
+        objects: Entry by internal key.
+        indexes: Per index of the layout: value to keys.
+        version: The resourceVersion that has been applied.
+        is_synced: Whether a list of the scope has been committed.
+    """
+
+    __slots__ = ("indexes", "is_synced", "objects", "version")
+
+    def __init__(self, index_count: int) -> None:
+        self.objects: dict[str, Entry] = {}
+        self.indexes: list[dict[str, Bucket]] = [{} for _ in range(index_count)]
+        self.version = ""
+        self.is_synced = False
+
+    def put(self, key: str, entry: Entry) -> Entry | None:
+        """Store an entry and return the one it replaces."""
+        objects = self.objects
+        old = objects.get(key)
+        objects[key] = entry
+        if old is None:
+            entry.index = intern_values(entry.index)
+            self._link(key, entry)
+        elif old.index == entry.index:
+            entry.index = old.index  # the common case: one shared tuple, no bucket touched
+        else:
+            self._unlink(key, old)
+            entry.index = intern_values(entry.index)
+            self._link(key, entry)
+        return old
+
+    def remove(self, key: str) -> Entry | None:
+        """Remove and return an entry; None if there is none."""
+        old = self.objects.pop(key, None)
+        if old is not None:
+            self._unlink(key, old)
+        return old
+
+    def _link(self, key: str, entry: Entry) -> None:
+        for index, value in zip(self.indexes, entry.index, strict=True):
+            if value is None:
+                continue
+            for one in (value,) if type(value) is str else value:
+                bucket = index.get(one)
+                if bucket is None:
+                    index[one] = {key: None}
+                else:
+                    bucket[key] = None
+
+    def _unlink(self, key: str, entry: Entry) -> None:
+        for index, value in zip(self.indexes, entry.index, strict=True):
+            if value is None:
+                continue
+            for one in (value,) if type(value) is str else value:
+                bucket = index[one]
+                del bucket[key]
+                if not bucket:  # an index must not remember every value there ever was
+                    del index[one]
+
+
+class Store(Generic[T]):
+    """All partitions of one informer, and the layout that their entries follow."""
+
+    def __init__(self, layout: Layout[T], scopes: Iterable[str]) -> None:
+        self.layout = layout
+        self.partitions = {scope: Partition(len(layout.names)) for scope in scopes}
+        self.building: set[str] = set()
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether every scope's first list has been committed."""
+        return all(partition.is_synced for partition in self.partitions.values())
+
+    def __len__(self) -> int:
+        return sum(len(partition.objects) for partition in self.partitions.values())
+
+    def get(self, key: str) -> Entry | None:
+        """Return the entry of a key."""
+        for partition in self.partitions.values():
+            if (entry := partition.objects.get(key)) is not None:
+                return entry
+        return None
+
+    def items(self) -> list[tuple[str, Entry]]:
+        """Return a snapshot of all keys and entries."""
+        return [item for partition in self.partitions.values() for item in list(partition.objects.items())]
+
+    def all_keys(self) -> list[str]:
+        """Return a snapshot of all keys."""
+        return [key for partition in self.partitions.values() for key in list(partition.objects)]
+
+    def keys_by_index(self, name: str, value: str) -> list[str]:
+        """Return the keys filed under a value of an index.
+
+        Raises:
+            UnknownIndexError: If there is no such index, or it is being built.
+        """
+        position = self._position(name)
+        found = (partition.indexes[position].get(value) for partition in self.partitions.values())
+        return [key for bucket in found if bucket for key in list(bucket)]
+
+    def by_index(self, name: str, value: str) -> list[tuple[str, Entry]]:
+        """Return keys and entries filed under a value of an index.
+
+        Raises:
+            UnknownIndexError: If there is no such index, or it is being built.
+        """
+        position = self._position(name)
+        found: list[tuple[str, Entry]] = []
+        for partition in self.partitions.values():
+            if bucket := partition.indexes[position].get(value):
+                objects = partition.objects
+                found += [(key, objects[key]) for key in list(bucket) if key in objects]
+        return found
+
+    def index_values(self, name: str) -> list[str]:
+        """Return the distinct values of an index that file at least one object.
+
+        Raises:
+            UnknownIndexError: If there is no such index, or it is being built.
+        """
+        position = self._position(name)
+        values = (list(partition.indexes[position]) for partition in self.partitions.values())
+        return list(dict.fromkeys(value for some in values for value in some))
+
+    def _position(self, name: str) -> int:
+        if name in self.building:
+            raise UnknownIndexError(name, self.layout.names, building=True)
+        try:
+            return self.layout.names.index(name)
+        except ValueError:
+            raise UnknownIndexError(name, self.layout.names) from None
+
+    def rebuilt(self, layout: Layout[T], staged: dict[str, Partition]) -> Iterator[None]:
+        """Build all indexes anew for another layout, a step per object, and install them at the end.
+
+        A generator, so that its caller may let the loop run between steps; nobody else may write meanwhile.
+
+        Args:
+            layout: The layout to follow from now on.
+            staged: Partitions beside the store that follow its layout too; replaced in place.
+        """
+        rebuilt: list[dict[str, Partition]] = []
+        for partitions in (self.partitions, staged):
+            fresh: dict[str, Partition] = {}
+            for scope, old in partitions.items():
+                new = fresh[scope] = Partition(len(layout.names))
+                new.version, new.is_synced = old.version, old.is_synced
+                for key, entry in old.objects.items():
+                    new.put(key, layout.reindexed(key, entry, self.layout))
+                    yield
+            rebuilt.append(fresh)
+        self.partitions = rebuilt[0]
+        staged.update(rebuilt[1])
+        self.layout = layout

@@ -1,0 +1,161 @@
+"""What to do after which outcome, and when: one pure step function. No clock, no socket, no loop.
+
+A reflector is always in one :class:`State`. Each attempt ends in an :class:`Outcome`; :func:`advance` turns it into the
+next :class:`Plan`. Everything that decides about listing, watching, falling back and backing off stands here.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+
+from aioinformers.errors import (
+    ApiStatusError,
+    ConnectionFailedError,
+    GoneError,
+    ServerBusyError,
+)
+from aioinformers.settings import Settings
+
+__all__ = ["Outcome", "Plan", "State", "advance", "first_plan"]
+
+
+class State(enum.Enum):
+    """What a reflector is doing."""
+
+    LISTING = "listing"
+    """A paged LIST is under way."""
+    STREAMING = "streaming"
+    """A watch brings the initial objects (``sendInitialEvents``); it goes on as WATCHING."""
+    WATCHING = "watching"
+    """The cache follows the server's change stream."""
+    WAITING = "waiting"
+    """The next attempt waits for its delay."""
+    STOPPED = "stopped"
+    """The reflector has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The next attempt.
+
+    Attributes:
+        state: LISTING, STREAMING or WATCHING.
+        version: The last resourceVersion seen: where to watch from, or what a list must not be older than.
+        delay: Seconds to wait first.
+        failures: Consecutive failures; reset only by health.
+        is_consistent: The list must ask for the most recent state, as the server refused ``version``.
+        is_paged: This server pages even a list from its watch cache, so ask for pages with any version.
+        streams_again_at: When a server that failed to stream initial objects may be asked again.
+    """
+
+    state: State
+    version: str = ""
+    delay: float = 0.0
+    failures: int = 0
+    is_consistent: bool = False
+    is_paged: bool = False
+    streams_again_at: float = 0.0
+
+    @property
+    def list_version(self) -> str:
+        """The ``resourceVersion`` of a list: any state at first, then never back in time, unless refused."""
+        return "" if self.is_consistent else self.version or "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended.
+
+    Attributes:
+        error: What went wrong; None for a list that is done and for a watch that the server closed cleanly.
+        version: The last resourceVersion that the attempt saw.
+        has_list: A whole list has been handed to the dispatcher.
+        is_paged: The list came in pages although it was asked from the watch cache.
+        delivered: Events and bookmarks of the watch, without initial objects.
+        lived: Seconds that the watch, or the stream, was open.
+    """
+
+    error: Exception | None = None
+    version: str = ""
+    has_list: bool = False
+    is_paged: bool = False
+    delivered: int = 0
+    lived: float = 0.0
+
+
+def first_plan(settings: Settings, streams_again_at: float, now: float) -> Plan:
+    """Return the plan of a reflector that has just started."""
+    plan = Plan(State.LISTING, streams_again_at=streams_again_at)
+    return _list_again(plan, settings, now)
+
+
+def advance(plan: Plan, outcome: Outcome, settings: Settings, now: float, random: float) -> Plan:
+    """Return the plan that follows an outcome.
+
+    Args:
+        plan: The plan of the attempt that has ended.
+        outcome: How it ended.
+        settings: Delays and bounds.
+        now: The loop's time.
+        random: A number in [0, 1), for the jitter.
+    """
+    plan = replace(plan, version=outcome.version or plan.version, delay=0.0)
+    if outcome.has_list:
+        plan = replace(plan, failures=0, is_consistent=False, is_paged=outcome.is_paged)
+        if plan.state is State.LISTING and outcome.error is None:
+            return replace(plan, state=State.WATCHING)
+        return _after_watch(plan, outcome, settings, now, random)
+    if plan.state is State.WATCHING:
+        return _after_watch(plan, outcome, settings, now, random)
+    return _after_failed_list(plan, outcome, settings, now, random)
+
+
+def _after_watch(plan: Plan, outcome: Outcome, settings: Settings, now: float, random: float) -> Plan:
+    if outcome.delivered or outcome.lived >= settings.watch_healthy_after:
+        plan = replace(plan, failures=0)
+        if outcome.error is None:
+            return replace(plan, state=State.WATCHING)  # the server's timeout: go on at once
+    resume = replace(plan, state=State.WATCHING)
+    error = outcome.error
+    if error is None:
+        # A server that closes at once without a word may be refusing the version without saying so.
+        if outcome.lived < 1.0:
+            resume = _list_again(plan, settings, now)
+    elif not isinstance(error, ConnectionFailedError | ServerBusyError):
+        resume = _list_again(plan, settings, now)
+    return _backed_off(resume, error, settings, random)
+
+
+def _after_failed_list(plan: Plan, outcome: Outcome, settings: Settings, now: float, random: float) -> Plan:
+    error = outcome.error
+    if _is_version_refused(error) and not plan.is_consistent:
+        return replace(plan, is_consistent=True)  # at once: what is known to be refused need not be waited for
+    if plan.state is State.STREAMING and not _is_passing(error):
+        # The server cannot stream initial objects, or something between us cannot: do without for a while.
+        return replace(plan, state=State.LISTING, streams_again_at=now + settings.watch_list_memory)
+    return _backed_off(_list_again(plan, settings, now), error, settings, random)
+
+
+def _list_again(plan: Plan, settings: Settings, now: float) -> Plan:
+    streams = settings.watch_list and now >= plan.streams_again_at
+    return replace(plan, state=State.STREAMING if streams else State.LISTING)
+
+
+def _backed_off(plan: Plan, error: Exception | None, settings: Settings, random: float) -> Plan:
+    base = min(settings.backoff_initial * settings.backoff_factor ** min(plan.failures, 64), settings.backoff_max)
+    delay = base * (1.0 + settings.backoff_jitter * random)
+    if isinstance(error, ApiStatusError) and error.retry_after:
+        delay = max(delay, min(error.retry_after, settings.retry_after_max))
+    return replace(plan, delay=delay, failures=plan.failures + 1)
+
+
+def _is_version_refused(error: Exception | None) -> bool:
+    if isinstance(error, GoneError):
+        return True
+    return isinstance(error, ApiStatusError) and "ResourceVersionTooLarge" in error.causes
+
+
+def _is_passing(error: Exception | None) -> bool:
+    """Tell whether an error says nothing about the server's abilities."""
+    return isinstance(error, ServerBusyError) or (isinstance(error, ConnectionFailedError) and error.is_refused)

@@ -1,0 +1,208 @@
+"""The only door to the Kubernetes client and to aiohttp: requests, credentials, error translation.
+
+Requests go through the client's own aiohttp session: its connection pool, TLS, proxy, headers and credentials
+are used as they are, never loosened (G16). Bodies are handed on as bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from aioinformers.errors import ApiStatusError, ConnectionFailedError, ResponseError
+from aioinformers.settings import Settings
+from aioinformers.wire import status_error
+
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["Body", "Source"]
+
+READ_BUFFER: Final = 128 * 1024
+"""Measured: smaller ones pause the socket too often, larger ones fall out of the processor's cache."""
+
+
+class Body:
+    """An open response, read in chunks of whatever size has arrived."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def read(self) -> bytes:
+        """Return what has arrived, waiting for it if needed; ``b""`` at the end of the body.
+
+        Cancellation loses nothing that has not been returned.
+
+        Raises:
+            ConnectionFailedError: If the connection broke.
+        """
+        import aiohttp
+
+        try:
+            while not (data := await self._response.content.readany()):
+                if self._response.content.at_eof():
+                    return b""
+        except (aiohttp.ClientError, ConnectionError, ValueError) as error:
+            raise ConnectionFailedError(f"the connection broke while reading: {_words(error)}") from error
+        return data
+
+
+class Source:
+    """Makes GET requests with a user's API client.
+
+    Args:
+        api_client: A ``kubernetes_asyncio.client.ApiClient``; it stays the caller's to close.
+        settings: Deadlines.
+
+    Attributes:
+        lists: Caps the lists that run at once.
+        streams_again_at: When the server may be asked to stream initial objects again; shared by all informers.
+    """
+
+    def __init__(self, api_client: Any, settings: Settings) -> None:
+        if not (hasattr(api_client, "rest_client") and hasattr(api_client, "configuration")):
+            raise TypeError(
+                f"api_client must be a kubernetes_asyncio.client.ApiClient, not {type(api_client).__name__}"
+            )
+        self.api_client = api_client
+        self.settings = settings
+        self.lists = asyncio.Semaphore(settings.max_concurrent_lists)
+        self.streams_again_at = 0.0
+        self.random = random.Random()
+
+    @asynccontextmanager
+    async def open(
+        self, path: str, query: Mapping[str, str], *, header_timeout: float, compression: bool = False
+    ) -> AsyncIterator[Body]:
+        """Open a GET request and give its body; the response is closed on exit, however that happens.
+
+        Args:
+            path: The URL path, below the host of the client's configuration.
+            query: Query parameters.
+            header_timeout: Seconds within which the response's headers must be there.
+            compression: Whether the body may come compressed.
+
+        Raises:
+            ApiStatusError: If the server answers with a failure; on 401 credentials are refreshed and tried once more.
+            ConnectionFailedError: If it cannot be reached or stays silent.
+        """
+        response = await self._request(path, query, header_timeout, compression)
+        try:
+            if response.status == 401:
+                response.close()
+                response = await self._request(path, query, header_timeout, compression)
+            if response.status >= 400:
+                raise await self._failure(response)
+            if response.status != 200:
+                raise ResponseError(f"unexpected answer {response.status} to GET {path}")
+            _keep_alive(response)
+            yield Body(response)
+        finally:
+            response.close()
+
+    async def read_json(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+        """Return the whole body of a small GET request.
+
+        Raises:
+            ApiStatusError: If the server answers with a failure.
+            ConnectionFailedError: If it cannot be reached or stays silent.
+        """
+        timeout = self.settings.header_timeout
+        try:
+            async with asyncio.timeout(timeout), self.open(path, query or {}, header_timeout=timeout) as body:
+                chunks = []
+                while chunk := await body.read():
+                    chunks.append(chunk)
+                return b"".join(chunks)
+        except TimeoutError as error:
+            raise ConnectionFailedError(f"GET {path} was not answered within {timeout:g} s") from error
+
+    async def _request(
+        self, path: str, query: Mapping[str, str], header_timeout: float, compression: bool
+    ) -> aiohttp.ClientResponse:
+        import aiohttp
+
+        rest = self.api_client.rest_client
+        headers: dict[str, str] = {
+            **self.api_client.default_headers,
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip" if compression else "identity",
+        }
+        if self.api_client.cookie:
+            headers["Cookie"] = self.api_client.cookie
+        pairs = list(query.items())
+        await self.api_client.update_params_for_auth(headers, pairs, ["BearerToken"])
+        url = f"{self.api_client.configuration.host}{path}" + (f"?{urlencode(pairs)}" if pairs else "")
+        options: dict[str, Any] = {
+            "proxy": rest.proxy or None,
+            "proxy_headers": rest.proxy_headers or None,
+            "server_hostname": rest.server_hostname or None,
+        }
+        try:
+            async with asyncio.timeout(header_timeout):
+                return await rest.pool_manager.get(  # type: ignore[no-any-return]
+                    url,
+                    headers=headers,
+                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.settings.connect_timeout),
+                    read_bufsize=READ_BUFFER,
+                    allow_redirects=False,
+                    **{name: value for name, value in options.items() if value},
+                )
+        except aiohttp.ClientConnectorError as error:
+            raise ConnectionFailedError(f"cannot connect: {_words(error)}", is_refused=True) from error
+        except TimeoutError as error:
+            raise ConnectionFailedError(self._silence(rest, header_timeout), is_refused=True) from error
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise ConnectionFailedError(f"the request failed: {_words(error)}") from error
+        except RuntimeError as error:
+            if not rest.pool_manager.closed:
+                raise
+            raise ConnectionFailedError("the API client has been closed: keep it open while informers run") from error
+
+    @staticmethod
+    def _silence(rest: Any, header_timeout: float) -> str:
+        connector = rest.pool_manager.connector
+        if connector is not None and connector.limit and len(connector._acquired) >= connector.limit:
+            return (
+                f"all {connector.limit} connections of the API client are in use and every informer holds one: "
+                f"raise configuration.connection_pool_maxsize"
+            )
+        return f"no answer within {header_timeout:g} s"
+
+    @staticmethod
+    async def _failure(response: aiohttp.ClientResponse) -> ApiStatusError:
+        try:
+            async with asyncio.timeout(5):
+                body = await response.content.read(64 * 1024)
+        except (TimeoutError, OSError, ValueError):
+            body = b""
+        retry_after = response.headers.get("Retry-After", "")
+        return status_error(body, response.status, float(retry_after) if retry_after.isdecimal() else None)
+
+
+def _keep_alive(response: aiohttp.ClientResponse) -> None:
+    """Let the kernel probe an idle connection: nothing in HTTP/1.1 would find a dead peer."""
+    transport = response.connection.transport if response.connection else None
+    raw = transport.get_extra_info("socket") if transport else None
+    if raw is None or raw.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, option):  # Linux; others have their own names and defaults
+            raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def load_model(name: str) -> type[Any]:
+    """Return a model class of kubernetes_asyncio by its name; the client is imported at the first call, not before."""
+    from kubernetes_asyncio.client import models
+
+    return getattr(models, name)  # type: ignore[no-any-return]

@@ -1,0 +1,169 @@
+"""One request and its answer on the socket, with the faults that a test wants to see there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import socket
+import struct
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from aiohttp import web
+
+from aioinformers.testing.documents import encode
+from aioinformers.testing.routing import RequestInfo
+from aioinformers.testing.status import StatusError
+
+__all__ = ["Ending", "Exchange", "Fault", "reset"]
+
+
+class Ending(enum.Enum):
+    """How an answer ends before its time."""
+
+    STALL = "stall"
+    """Nothing more comes, the connection stays open."""
+    END = "end"
+    """The body ends, well-formed as far as HTTP is concerned."""
+    CLOSE = "close"
+    """The connection is closed without the end of the body."""
+    RESET = "reset"
+    """The connection is reset."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What goes wrong with one answer: late, then another status, or an early ending.
+
+    Attributes:
+        delay: Seconds before anything is answered.
+        status: Answer this instead of the truth.
+        body: Body of that answer; by default a ``Status``.
+        headers: Headers of that answer.
+        ending: End the answer early.
+        after: Bytes of the body that still pass before ``ending``; ``None`` holds back even the headers.
+    """
+
+    delay: float = 0.0
+    status: int | None = None
+    body: bytes | str | Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    ending: Ending | None = None
+    after: int | None = 0
+
+    def __post_init__(self) -> None:
+        if self.ending is Ending.END and self.after is None:
+            raise ValueError("Fault: only a body can end well; `after` must be a number of bytes")
+
+    def encoded_body(self) -> bytes:
+        """Return the body of the answer."""
+        match self.body:
+            case None:
+                message = "injected by the test"
+                return encode(StatusError(self.status or 500, "", message).body()) + b"\n"
+            case bytes():
+                return self.body
+            case str():
+                return self.body.encode()
+            case _:
+                return encode(self.body) + b"\n"
+
+
+class _EndedEarlyError(Exception):
+    """The answer has ended as its fault says; what the handler still has to say is dropped."""
+
+
+class Exchange:
+    """A request and the answer to it; every byte of every answer passes here.
+
+    Args:
+        request: aiohttp's request.
+        info: The same, as tests see it.
+        stopping: Set when the server stops; wakes whatever hangs.
+    """
+
+    def __init__(self, request: web.BaseRequest, info: RequestInfo, stopping: asyncio.Event) -> None:
+        self.info = info
+        self.fault = Fault()
+        self._request = request
+        self._stopping = stopping
+        self._response: web.StreamResponse | None = None
+        self._written = 0
+
+    async def read(self) -> bytes:
+        """Return the body of the request."""
+        return await self._request.read()
+
+    async def answer(
+        self,
+        status: int,
+        body: bytes,
+        *,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Send a whole answer."""
+        length = {"Content-Length": str(len(body))}
+        await self.begin(status, {"Content-Type": content_type, **(headers or {}), **length})
+        await self.write(body)
+
+    async def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Send the headers of a streamed answer; without a Content-Length it is chunked."""
+        if self.fault.ending and self.fault.after is None:
+            await self._end(self.fault.ending)
+        self._response = web.StreamResponse(status=status, headers=dict(headers))
+        await self._response.prepare(self._request)
+        if self.fault.ending and self.fault.after == 0:
+            await self._end(self.fault.ending)
+
+    async def write(self, data: bytes) -> None:
+        """Send a piece of the body; returns when the socket takes more.
+
+        Raises:
+            ConnectionError: If the client has gone.
+        """
+        assert self._response is not None, "begin() comes before write()"
+        ending, after = self.fault.ending, self.fault.after or 0
+        if ending and self._written + len(data) >= after:
+            data = data[: after - self._written]
+        if data:
+            self._written += len(data)
+            await self._response.write(data)
+        if ending and self._written >= after:
+            await self._end(ending)
+
+    async def run(self, answer: Awaitable[None]) -> web.StreamResponse:
+        """Await the coroutine that answers, and finish the answer."""
+        with contextlib.suppress(_EndedEarlyError, ConnectionError):
+            await answer
+        if self._response is None:
+            return web.Response(status=500)
+        with contextlib.suppress(ConnectionError):
+            await self._response.write_eof()
+        return self._response
+
+    async def _end(self, ending: Ending) -> NoReturn:
+        transport = self._request.transport
+        match ending:
+            case Ending.CLOSE if transport is not None:
+                transport.close()
+            case Ending.RESET if transport is not None:
+                reset(transport)
+            case Ending.END:
+                raise _EndedEarlyError
+        # aiohttp cancels the handler when the connection is lost: nothing more can be written.
+        await self._stopping.wait()
+        if transport is not None:
+            transport.abort()
+        raise _EndedEarlyError
+
+
+def reset(transport: asyncio.BaseTransport) -> None:
+    """Abort a connection in such a way that the peer sees a reset, not an end of file."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert isinstance(transport, asyncio.WriteTransport)
+    transport.abort()

@@ -1,0 +1,386 @@
+"""From bytes to deltas: the framing of watch streams and list bodies. Pure, and the hottest code there is.
+
+A watch stream is one JSON line per event; a list body is one JSON object whose items no server separates by
+newlines. Both decoders take the bytes as they come, in any split (G14), and give small batches. The shape is
+deliberate: one ``find`` and one slice per line, one typed pass that reads identity and all index paths
+and at the same time proves the JSON, no object made that nobody reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import msgspec
+
+from aioinformers.errors import ApiStatusError, ResponseError
+from aioinformers.objects import Entry, Layout, RejectedError, describe, join_key
+
+__all__ = ["DELETE", "REJECT", "UPSERT", "Batch", "Delta", "ListDecoder", "WatchDecoder"]
+
+UPSERT, DELETE, REJECT = range(3)
+_OPERATIONS = {"ADDED": UPSERT, "MODIFIED": UPSERT, "DELETED": DELETE}
+_PREFIXES = {name: f'{{"type":"{name}","object":'.encode() for name in _OPERATIONS}
+_CLOSING_BRACE = ord("}")
+
+Delta: TypeAlias = tuple[int, str, Any]
+"""Operation, key, and the entry; for REJECT the reason instead; a DELETE whose object is unreadable has None."""
+
+BATCH_EVENTS = 128
+BATCH_BYTES = 512 * 1024
+
+
+class Batch(msgspec.Struct, gc=False):
+    """Deltas in the server's order, to be applied as one.
+
+    Attributes:
+        deltas: What changed.
+        version: The resourceVersion after them; empty if they do not tell.
+        layout: The layout that the entries follow.
+        ends_initial: Whether the mark that ends a stream's initial objects came; it closes the batch.
+        unreadable: Lines or items that not even a key could be read from.
+        bookmarks: Bookmarks among the lines.
+    """
+
+    deltas: list[Delta]
+    version: str
+    layout: Layout[Any]
+    ends_initial: bool = False
+    unreadable: int = 0
+    bookmarks: int = 0
+
+
+class _Meta(msgspec.Struct, gc=False):
+    resourceVersion: str = ""  # noqa: N815
+    annotations: dict[str, Any] | None = None
+
+
+class _Bookmark(msgspec.Struct, gc=False):
+    metadata: _Meta
+
+
+class _Cause(msgspec.Struct, gc=False):
+    reason: str = ""
+    message: str = ""
+
+
+class _Details(msgspec.Struct, gc=False):
+    retryAfterSeconds: float | None = None  # noqa: N815
+    causes: list[_Cause] | None = None
+
+
+class _Status(msgspec.Struct, gc=False):
+    kind: str | None = None
+    code: int | None = None
+    reason: str | None = None
+    message: str | None = None
+    details: _Details | None = None
+
+
+class _LooseEvent(msgspec.Struct, gc=False):
+    type: str
+    object: msgspec.Raw
+
+
+_decode_loose = msgspec.json.Decoder(_LooseEvent).decode
+_decode_bookmark = msgspec.json.Decoder(_Bookmark).decode
+_decode_status = msgspec.json.Decoder(_Status, strict=False).decode
+_decode_document = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def status_error(body: bytes, status: int = 500, retry_after: float | None = None) -> ApiStatusError:
+    """Translate a ``Status`` body, or whatever a proxy sent instead, into an exception.
+
+    Args:
+        body: The body, or the ``object`` of an ERROR event.
+        status: HTTP status; the body's own code wins.
+        retry_after: Seconds of a ``Retry-After`` header.
+    """
+    try:
+        said = _decode_status(body)
+    except msgspec.MsgspecError:
+        return ApiStatusError.of(status, "", "the answer is no Kubernetes Status", retry_after)
+    details = said.details or _Details()
+    causes = [cause.reason for cause in details.causes or ()]
+    message = said.message or ""
+    if "Too large resource version" in (message, *(cause.message for cause in details.causes or ())):
+        causes.append("ResourceVersionTooLarge")
+    if retry_after is None:
+        retry_after = details.retryAfterSeconds
+    return ApiStatusError.of(said.code or status, said.reason or "", message, retry_after, causes)
+
+
+class _ObjectDecoder:
+    """What both decoders share: one object's bytes to one delta, the slow and tolerant way."""
+
+    def __init__(self, layout: Layout[Any]) -> None:
+        self.layout = layout
+
+    def _tolerant_delta(self, operation: int, raw: bytes) -> tuple[Delta, str] | None:
+        """Return the delta and resourceVersion of an object that the typed pass refused; None if unreadable."""
+        try:
+            read = self.layout.reader.read_document(_decode_document(raw))
+        except (ValueError, msgspec.MsgspecError):
+            return None
+        return self._delta(operation, raw, read), read[3]
+
+    def _delta(self, operation: int, raw: bytes, read: tuple[Any, ...]) -> Delta:
+        key = join_key(read[0], read[1])
+        try:
+            return operation, key, self.layout.entry(raw, key, read)
+        except RejectedError as error:
+            # A deletion is true whether or not its last object can be read.
+            return (DELETE, key, None) if operation == DELETE else (REJECT, key, str(error))
+
+
+class WatchDecoder(_ObjectDecoder):
+    """Decodes the lines of a watch stream.
+
+    Args:
+        layout: How objects become entries.
+        max_line: A line beyond this many bytes is refused.
+    """
+
+    def __init__(self, layout: Layout[Any], max_line: int) -> None:
+        super().__init__(layout)
+        self._max_line = max_line
+        self._rest: list[bytes] = []
+        self._rest_bytes = 0
+        line = msgspec.defstruct(
+            "Line", [("type", str), ("object", layout.reader.projection)], forbid_unknown_fields=True, gc=False
+        )
+        self._decode_line: Callable[[Any], Any] = msgspec.json.Decoder(line).decode
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether the last chunk ended inside a line."""
+        return self._rest_bytes > 0
+
+    def feed(self, data: bytes) -> Iterator[Batch]:
+        """Take the next chunk of the stream and yield the batches that it completes.
+
+        Raises:
+            ApiStatusError: For an ERROR event; what came before it has been yielded.
+            ResponseError: If a line is too long.
+        """
+        start = 0
+        if self._rest:
+            end = data.find(b"\n")
+            self._rest.append(data if end < 0 else data[: end + 1])
+            self._rest_bytes += len(self._rest[-1])
+            if self._rest_bytes > self._max_line:
+                raise ResponseError(f"one event is larger than max_object_bytes={self._max_line}")
+            if end < 0:
+                return
+            # Only the first line is joined: copying the whole chunk would cost more than decoding it.
+            first = b"".join(self._rest)
+            self._rest.clear()
+            self._rest_bytes = 0
+            yield from self._parse(first, 0)
+            start = end + 1
+        yield from self._parse(data, start)
+        if (cut := data.rfind(b"\n", start) + 1 or start) < len(data):
+            self._rest.append(data[cut:])
+            self._rest_bytes = len(data) - cut
+
+    def _parse(self, data: bytes, start: int) -> Iterator[Batch]:
+        view = memoryview(data)
+        decode, layout = self._decode_line, self.layout
+        read, is_plain = layout.reader.read, layout.is_plain
+        batch = Batch([], "", layout)
+        limit = start + BATCH_BYTES
+        while (end := data.find(b"\n", start)) >= 0:
+            try:
+                line = decode(view[start:end])
+                operation = _OPERATIONS[line.type]
+                prefix = _PREFIXES[line.type]
+                if not data.startswith(prefix, start) or data[end - 1] != _CLOSING_BRACE:
+                    raise KeyError(line.type)
+            except (KeyError, msgspec.MsgspecError):
+                yield from self._odd(batch, data[start:end])
+            else:
+                # The typed pass has proven the envelope, so what is between its ends is the object.
+                raw = data[start + len(prefix) : end - 1]
+                namespace, name, uid, version, *values = fields = read(line.object)
+                if is_plain and raw.isascii():
+                    key = f"{namespace}/{name}" if namespace else name
+                    batch.deltas.append((operation, key, Entry(raw, uid, version, (namespace, *values))))
+                else:
+                    batch.deltas.append(self._delta(operation, raw, fields))
+                batch.version = version
+            start = end + 1
+            if len(batch.deltas) >= BATCH_EVENTS or start >= limit or batch.ends_initial:
+                yield batch
+                batch = Batch([], "", layout)
+                limit = start + BATCH_BYTES
+        if batch.deltas or batch.version or batch.unreadable:
+            yield batch
+
+    def _odd(self, batch: Batch, line: bytes) -> Iterator[Batch]:
+        """Handle a line that is no plain event of a plain object; yields what must not wait for an error."""
+        if not line.strip():
+            return
+        try:
+            event = _decode_loose(line)
+            if event.type == "BOOKMARK":
+                self._bookmark(batch, event.object)
+                return
+            if event.type == "ERROR":
+                yield batch
+                raise status_error(bytes(event.object))
+            found = self._tolerant_delta(_OPERATIONS.get(event.type, UPSERT), bytes(event.object))
+        except msgspec.MsgspecError:
+            batch.unreadable += 1
+            return
+        if found is not None:
+            batch.version = found[1]
+        if found is not None and event.type in _OPERATIONS:
+            batch.deltas.append(found[0])
+        else:
+            batch.unreadable += 1  # of a type of event that does not exist yet only the version is believed
+
+    @staticmethod
+    def _bookmark(batch: Batch, raw: msgspec.Raw) -> None:
+        meta = _decode_bookmark(raw).metadata
+        batch.version = meta.resourceVersion or batch.version
+        batch.bookmarks += 1
+        batch.ends_initial = (meta.annotations or {}).get("k8s.io/initial-events-end") == "true"
+
+
+class _ListMeta(msgspec.Struct, rename={"next": "continue"}, gc=False):
+    resourceVersion: str = ""  # noqa: N815
+    next: str = ""
+
+
+class ListHead(msgspec.Struct, rename={"api_version": "apiVersion"}, gc=False):
+    """A list without its items."""
+
+    kind: str = ""
+    api_version: str = ""
+    metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
+    items: list[msgspec.Raw] | None = None
+
+
+_decode_list = msgspec.json.Decoder(ListHead).decode
+_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
+_ITEMS = b'"items":['
+
+
+class ListDecoder(_ObjectDecoder):
+    """Decodes one page of a LIST while its body arrives.
+
+    Items are not separated by anything that could not also stand inside one, so a boundary is guessed (a closing
+    brace, a comma and the first bytes of the first item) and believed only if what is before it decodes as
+    one whole object: an object is self-delimiting. Any other layout of the body is decoded as a whole at its end.
+    """
+
+    def __init__(self, layout: Layout[Any], max_item: int) -> None:
+        super().__init__(layout)
+        self._max_item = max_item
+        self._decode_item: Callable[[Any], Any] = msgspec.json.Decoder(layout.reader.projection).decode
+        self._data = b""
+        self._head: bytes | None = None
+        self._marker = b""
+        self._searched = 0
+        self._is_split = False
+
+    def feed(self, data: bytes) -> Iterator[Batch]:
+        """Take the next chunk of the body and yield the batches that it completes.
+
+        Raises:
+            ResponseError: If one item is too large.
+        """
+        self._data += data
+        if self._head is None and not self._find_head():
+            return
+        if not self._marker:
+            self._marker = self._data[:12]
+            if len(self._marker) < 12 or self._marker[:1] != b"{":
+                self._marker = b""
+                return
+        yield from self._items()
+        if self._is_split and len(self._data) > self._max_item:
+            raise ResponseError(f"one item of the list is larger than max_object_bytes={self._max_item}")
+
+    def _find_head(self) -> bool:
+        at = self._data.find(_ITEMS)
+        if at < 0:
+            return False
+        head = self._data[: at + len(_ITEMS)]
+        try:
+            _decode_list(head + b"]}")  # valid only if the items found are those of the list itself
+        except msgspec.MsgspecError:
+            return False
+        self._head = head
+        self._data = self._data[len(head) :]
+        return True
+
+    def _items(self) -> Iterator[Batch]:
+        data, start = self._data, 0
+        boundary = b"}," + self._marker
+        view = memoryview(data)
+        layout, decode = self.layout, self._decode_item
+        batch = Batch([], "", layout)
+        look = self._searched
+        while (at := data.find(boundary, look)) >= 0:
+            look = at + 1
+            try:
+                item = decode(view[start : at + 1])
+            except msgspec.ValidationError:
+                if not _is_json(view[start : at + 1]):
+                    continue  # a look-alike inside the item
+                self._add_tolerant(batch, data[start : at + 1])
+            except msgspec.DecodeError:
+                continue
+            else:
+                raw, read = data[start : at + 1], layout.reader.read(item)
+                batch.deltas.append(self._delta(UPSERT, raw, read))
+            start = look = at + 2
+            self._is_split = True
+            if len(batch.deltas) >= BATCH_EVENTS:
+                yield batch
+                batch = Batch([], "", layout)
+        self._data = data[start:] if start else data
+        self._searched = max(len(self._data) - len(boundary), 0) if at < 0 else 0
+        if batch.deltas or batch.unreadable:
+            yield batch
+
+    def _add_tolerant(self, batch: Batch, raw: bytes) -> None:
+        found = self._tolerant_delta(UPSERT, raw)
+        if found is None:
+            batch.unreadable += 1
+        else:
+            batch.deltas.append(found[0])
+
+    def finish(self) -> tuple[ListHead, Batch]:
+        """Take the end of the body; return the list without its items, and the last items.
+
+        Raises:
+            ResponseError: If the body is cut, no JSON, or no list.
+        """
+        body = self._data if self._head is None else self._head + self._data
+        try:
+            head = _decode_list(body)
+        except msgspec.MsgspecError as error:
+            raise ResponseError(f"the body of the list is cut or no list: {describe(error)}") from error
+        if not head.kind.endswith("List"):
+            raise ResponseError(f"expected a list, got {head.kind or 'an object without kind'}")
+        batch = Batch([], "", self.layout)
+        for item in head.items or ():
+            raw = bytes(item)  # a Raw keeps the whole body alive
+            try:
+                read = self.layout.reader.read(self._decode_item(raw))
+            except msgspec.MsgspecError:
+                self._add_tolerant(batch, raw)
+            else:
+                batch.deltas.append(self._delta(UPSERT, raw, read))
+        head.items = None
+        return head, batch
+
+
+def _is_json(data: memoryview) -> bool:
+    try:
+        _decode_raw(data)
+    except msgspec.MsgspecError:
+        return False
+    return True

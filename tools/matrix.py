@@ -1,0 +1,69 @@
+"""Runs the unit and embedded-server tests on every supported Python that this machine has, besides the default one.
+
+Interpreters are found on PATH and among pyenv's versions; one that is missing is named and left out.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+VERSIONS = ("3.11", "3.12", "3.13")
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def candidates(version: str) -> list[str]:
+    """Return paths that may be an interpreter of a version."""
+    pyenv = pathlib.Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
+    found = [str(path / "bin" / "python") for path in sorted(pyenv.glob(f"{version}.*"), reverse=True)]
+    on_path = shutil.which(f"python{version}")
+    return [*found, on_path] if on_path else found
+
+
+def interpreter(version: str) -> str | None:
+    """Return an interpreter of a version that really runs: a shim on PATH may not."""
+    program = "import sys; print('%d.%d' % sys.version_info[:2])"
+    for path in candidates(version):
+        answer = subprocess.run([path, "-c", program], capture_output=True, text=True, check=False)
+        if answer.stdout.strip() == version:
+            return path
+    return None
+
+
+def test_on(version: str, python: str) -> bool:
+    """Run the tests on one interpreter, in an environment of its own."""
+    venv = ROOT / f".venv-{version}"
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if not (venv / ".installed").exists():
+        subprocess.run([python, "-m", "venv", str(venv)], check=True)
+        subprocess.run([*pip, "-r", "requirements/dev.txt"], cwd=ROOT, check=True)
+        subprocess.run([*pip, "--no-deps", "--editable", "."], cwd=ROOT, check=True)
+        (venv / ".installed").touch()
+    command = [str(venv / "bin" / "python"), "-m", "pytest", "-q", "-n", "auto", "-m", "not realserver"]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+def main() -> int:
+    """Run the matrix; exit code 1 if a version fails."""
+    failed = []
+    for version in VERSIONS:
+        if version == "{}.{}".format(*sys.version_info):
+            print(f"Python {version}: covered by `make test`", flush=True)
+            continue
+        python = interpreter(version)
+        if python is None:
+            print(f"Python {version}: not installed here, left out", flush=True)
+            continue
+        print(f"Python {version}: {python}", flush=True)
+        if not test_on(version, python):
+            failed.append(version)
+    if failed:
+        print(f"failed on Python {', '.join(failed)}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
