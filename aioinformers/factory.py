@@ -242,7 +242,7 @@ class SharedInformerFactory(Groups):
         return self._what(what).add_event_handler(handler, **options)
 
     def on_add(self, what: What) -> Callable[[F], F]:
-        """Decorate ``async def function(obj)`` to be called for each addition of model, resource or informer objects."""
+        """Decorate ``async def function(obj)`` to be called for additions of a model class, resource or informer."""
         return self._what(what).on_add
 
     def on_update(self, what: What) -> Callable[[F], F]:

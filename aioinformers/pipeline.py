@@ -268,11 +268,12 @@ class Pipeline(Generic[T]):
         except TimeoutError:
             pass
         await asyncio.gather(*(registration.cancel() for registration in registrations))
-        for consumer in list(self._consumers):
+        for registration in registrations:
+            if lost := registration.statistics().undelivered:
+                logger.warning("%s: %d events were not delivered to %s", self.name, lost, registration.name)
+        for consumer in self._consumers:
             if isinstance(consumer, Stream):
                 consumer.end()
-            elif lost := consumer.statistics().undelivered:
-                logger.warning("%s: %d events were not delivered to %s", self.name, lost, consumer.name)
 
     @staticmethod
     async def _cancel(tasks: Any) -> None:
@@ -445,7 +446,8 @@ class Pipeline(Generic[T]):
         put = self.loop.create_task(self._queue.put(Reindex(change, done)), name=f"reindex {self.name}")
         ended = self.loop.create_task(self._ended.wait(), name=f"end of reindex {self.name}")
         try:
-            await asyncio.wait([done, ended], return_when=asyncio.FIRST_COMPLETED)
+            waits: list[asyncio.Future[Any]] = [done, ended]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if not done.done():
                 raise self._end_error()
             done.result()

@@ -110,7 +110,6 @@ class Reflector:
 
     async def _attempt(self, plan: Plan) -> Outcome:
         """Carry out one plan; every failure that a server or a network can cause becomes an outcome."""
-        loop = asyncio.get_running_loop()
         self._has_list = self._is_paged = False
         self._delivered, self._opened = 0, None
         error: InformerError | None = None
@@ -126,8 +125,10 @@ class Reflector:
                     raise AssertionError(f"{plan.state} is not something to attempt")
         except InformerError as failure:
             error = failure
-        lived = 0.0 if self._opened is None else loop.time() - self._opened
-        return Outcome(error, self.version, self._has_list, self._is_paged, self._delivered, lived)
+        return Outcome(error, self.version, self._has_list, self._is_paged, self._delivered, self._lived())
+
+    def _lived(self) -> float:
+        return 0.0 if self._opened is None else asyncio.get_running_loop().time() - self._opened
 
     def _report(self, plan: Plan, outcome: Outcome) -> None:
         if outcome.error is None:

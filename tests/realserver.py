@@ -235,11 +235,11 @@ class RealAPIServer:
 
     def kill_apiserver(self) -> None:
         """Kill kube-apiserver as a crash does."""
-        self._apiserver = _kill(self._apiserver)
+        _kill(self._apiserver)
 
     def kill_etcd(self) -> None:
         """Kill etcd as a crash does."""
-        self._etcd = _kill(self._etcd)
+        _kill(self._etcd)
 
     def wait_ready(self, seconds: float = _STARTUP_SECONDS) -> None:
         """Wait until ``/readyz`` says ok.

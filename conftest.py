@@ -1,0 +1,32 @@
+"""Shared by all tests: servers, virtual time, and the check that no test leaves a task behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+
+import pytest
+
+from aioinformers.testing import VirtualTimeLoop
+
+pytest_plugins = ["tests.fixtures_servers"]
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run tests that are marked so in virtual time."""
+    if item.get_closest_marker("virtual_time") is not None:
+        return {"virtual": VirtualTimeLoop}
+    return {"asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+async def no_task_is_left(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Fail a test that leaves a task behind (G10)."""
+    before = asyncio.all_tasks()
+    yield
+    for _ in range(3):  # tasks that have been cancelled may need a turn to end
+        await asyncio.sleep(0)
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    assert not left, f"tasks left behind: {sorted(task.get_name() for task in left if task)}"
