@@ -1,0 +1,63 @@
+"""What went wrong, in one line that says what to do, with an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aioinformers.errors import (
+    ApiStatusError,
+    ConnectionFailedError,
+    InformerError,
+    ResourceNotFoundError,
+)
+
+__all__ = ["REFUSED", "USAGE", "CommandError", "explained", "one_line", "usage_error"]
+
+REFUSED = 1
+"""Exit code: the cluster said no, or cannot be reached."""
+USAGE = 2
+"""Exit code: what was asked for cannot be."""
+
+
+class CommandError(Exception):
+    """Ends a command with one line on stderr.
+
+    Attributes:
+        exit_code: The exit code of the process.
+    """
+
+    def __init__(self, message: str, exit_code: int = REFUSED) -> None:
+        self.exit_code = exit_code
+        super().__init__(one_line(message))
+
+
+def usage_error(message: str) -> CommandError:
+    """Return the error of bad input."""
+    return CommandError(message, USAGE)
+
+
+def one_line(text: object) -> str:
+    """Return a text without line breaks: servers and exec plugins answer with several lines at times."""
+    return " ".join(str(text).split())
+
+
+@contextmanager
+def explained(server: str) -> Iterator[None]:
+    """Turn the package's errors into a :class:`CommandError`.
+
+    Args:
+        server: Where requests go, for what cannot be reached.
+    """
+    try:
+        yield
+    except ResourceNotFoundError as error:
+        raise usage_error(error.message or str(error)) from error
+    except ConnectionFailedError as error:
+        raise CommandError(
+            f"cannot reach the API server {server}: {error}: is it running, and is this the right context?"
+        ) from error
+    except ApiStatusError as error:
+        raise CommandError(f"the API server {server} refuses: {error}") from error
+    except InformerError as error:
+        raise CommandError(str(error)) from error

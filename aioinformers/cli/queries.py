@@ -1,0 +1,170 @@
+"""``aioinformers watch`` and ``aioinformers get``: answers from an informer's cache and its events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from aioinformers.cli.columns import format_row, format_table, headings, row_of, widths_of
+from aioinformers.cli.problems import CommandError, usage_error
+from aioinformers.cli.session import Query, Session, open_session
+from aioinformers.types import Added, Event, ObjectKey, Updated
+
+__all__ = ["get", "watch"]
+
+_STATUS_WIDTH = 18
+_AGE_WIDTH = 6
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()  # each line at once, also into a pipe
+
+
+def _notice(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads stderr: no reason to stop
+        sys.stderr.write(f"aioinformers: {text}\n")
+        sys.stderr.flush()
+
+
+async def watch(query: Query, output: str | None, seconds: float | None) -> int:
+    """Print the objects there are, then each change, until cancelled or the time is up.
+
+    Args:
+        query: What to watch.
+        output: ``json``, ``wide`` or None.
+        seconds: When to end; None for never.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        CommandError: If it cannot be watched.
+        BrokenPipeError: If nobody reads any more.
+    """
+    try:
+        async with asyncio.timeout(seconds) as clock, open_session(query, _notice) as session:
+            recoveries = asyncio.create_task(session.tell_recoveries(), name="tell recoveries")
+            try:
+                await session.wait_synced()
+                await _print_events(session, output)
+            finally:
+                recoveries.cancel()
+                await asyncio.wait((recoveries,))
+    except TimeoutError:
+        if not clock.expired():
+            raise
+        if not session.informer.has_synced and not session.was_synced:
+            raise CommandError(f"{query.resource} could not be listed within {seconds:g} s") from None
+    return 0
+
+
+async def _print_events(session: Session, output: str | None) -> None:
+    async with session.informer.stream(overflow="unbounded") as events:
+        printer = _Printer(session.informer.indexer, output)
+        async for event in events:
+            printer.print(event)
+
+
+class _Printer:
+    """Prints events in columns that fit the objects there are."""
+
+    def __init__(self, keys: Iterable[ObjectKey], output: str | None) -> None:
+        self._output = output
+        self._keys = keys
+        self._widths: Sequence[int] = ()
+        self._is_namespaced = False
+
+    def print(self, event: Event[dict[str, Any]]) -> None:
+        """Print one event."""
+        verb = "ADDED" if isinstance(event, Added) else "MODIFIED" if isinstance(event, Updated) else "DELETED"
+        if self._output == "json":
+            _say(msgspec.json.encode({"type": verb, "object": event.object}).decode())
+            return
+        if not self._widths:
+            self._start(event.key)
+        row = row_of(
+            event.object,
+            datetime.now(UTC),
+            is_namespaced=self._is_namespaced,
+            is_wide=self._output == "wide",
+            event=verb,
+        )
+        _say(format_row(row, self._widths))
+
+    def _start(self, first: ObjectKey) -> None:
+        """Print the headings. Whether there are namespaces only the first object tells."""
+        self._is_namespaced = bool(first.namespace)
+        titles = headings(is_namespaced=self._is_namespaced, is_wide=self._output == "wide", has_event=True)
+        widths = dict(zip(titles, map(len, titles), strict=True))
+        widths |= {"EVENT": len("MODIFIED"), "STATUS": _STATUS_WIDTH, "AGE": _AGE_WIDTH}
+        keys = [first, *self._keys]
+        widths["NAME"] = max(4, *(len(key.name) for key in keys))
+        if self._is_namespaced:
+            widths["NAMESPACE"] = max(9, *(len(key.namespace) for key in keys))
+        self._widths = list(widths.values())
+        _say(format_row(titles, self._widths))
+
+
+async def get(query: Query, name: str | None, output: str | None, timeout: float) -> int:
+    """Print the objects there are, from a synced cache.
+
+    Args:
+        query: What to get.
+        name: One object.
+        output: ``json``, ``wide``, ``name`` or None.
+        timeout: Seconds to wait for the cache.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        CommandError: If it cannot be had, or there is no object of the name.
+        BrokenPipeError: If nobody reads any more.
+    """
+    if name is not None and query.all_namespaces:
+        raise usage_error("a single object has a namespace: give NAME with -n NAMESPACE, or -A without NAME")
+    async with open_session(query, _ignore) as session:
+        await session.wait_synced(timeout)
+        found = session.informer.lister.list()
+        resource, where = session.informer.resource, session.where
+    found.sort(key=lambda obj: (obj["metadata"].get("namespace") or "", obj["metadata"]["name"]))
+    if name is not None and not found:
+        raise CommandError(
+            f"{resource} {name!r} not found{where}: see what there is with `aioinformers get {query.resource} -A`"
+        )
+    _print_objects(found, output, is_one=name is not None)
+    if not found and output is None:
+        _notice(f"no {resource} found{where}")
+    return 0
+
+
+def _ignore(_: str) -> None:
+    """The final error says what went wrong; ``get`` is too short for notices."""
+
+
+def _print_objects(found: list[dict[str, Any]], output: str | None, *, is_one: bool) -> None:
+    if output == "json":
+        listed: dict[str, Any] = {"apiVersion": "v1", "kind": "List", "items": found, "metadata": {}}
+        _say(json.dumps(found[0] if is_one else listed, indent=4, ensure_ascii=False))
+        return
+    if output == "name":
+        for obj in found:
+            group = f".{obj['apiVersion'].partition('/')[0]}" if "/" in obj["apiVersion"] else ""
+            _say(f"{obj['kind'].lower()}{group}/{obj['metadata']['name']}")
+        return
+    if not found:
+        return
+    is_namespaced, is_wide, now = "namespace" in found[0]["metadata"], output == "wide", datetime.now(UTC)
+    rows = [row_of(obj, now, is_namespaced=is_namespaced, is_wide=is_wide) for obj in found]
+    _say(format_table([headings(is_namespaced=is_namespaced, is_wide=is_wide), *rows]))
+
+
+_ = widths_of

@@ -1,0 +1,164 @@
+"""One informer of one resource, as ``watch`` and ``get`` need it: what fails is told, what is refused ends it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aioinformers.cli.connect import connect
+from aioinformers.cli.problems import explained, one_line, usage_error
+from aioinformers.errors import (
+    BadRequestError,
+    CacheSyncError,
+    ForbiddenError,
+    InvalidSelectorError,
+    ResourceNotFoundError,
+    UnauthorizedError,
+)
+from aioinformers.factory import SharedInformerFactory
+from aioinformers.informer import SharedInformer
+from aioinformers.selectors import parse_field_selector, parse_label_selector
+from aioinformers.settings import Settings
+from aioinformers.types import WatchFailure
+
+__all__ = ["Query", "Session", "open_session"]
+
+_REFUSALS = (BadRequestError, ForbiddenError, ResourceNotFoundError, UnauthorizedError)
+_RECOVERY_POLL = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What a user asks for.
+
+    Attributes:
+        resource: Plural, singular, kind, short name, ``plural.group`` or ``plural.version.group``.
+        namespace: A namespace; the context's own if None.
+        all_namespaces: Every namespace instead.
+        label_selector: Only objects whose labels match.
+        field_selector: Only objects whose fields match.
+        kubeconfig: Path of the configuration; where kubectl looks by default.
+        context: Context in it; the current one by default.
+    """
+
+    resource: str
+    namespace: str | None = None
+    all_namespaces: bool = False
+    label_selector: str | None = None
+    field_selector: str | None = None
+    kubeconfig: str | None = None
+    context: str | None = None
+
+
+class Session:
+    """An informer that runs, and what is known of its connection.
+
+    Args:
+        notify: Told, in a line, when the connection is lost and when it is back.
+    """
+
+    informer: SharedInformer[dict[str, Any]]
+    namespace: str | None
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
+        self._refusal: asyncio.Future[WatchFailure] = asyncio.get_running_loop().create_future()
+        self._lost_at: float | None = None
+        self._is_lost = asyncio.Event()
+        self._told = ""
+
+    def on_watch_error(self, failure: WatchFailure) -> None:
+        """Observe a failed attempt; the informer goes on by itself."""
+        # Without a delay it is no failure: another way of listing is tried at once.
+        if not failure.next_delay:
+            return
+        if isinstance(failure.error, _REFUSALS) and not self._refusal.done():
+            self._refusal.set_result(failure)
+        if self._lost_at is None:
+            self._lost_at = asyncio.get_running_loop().time()
+        reason = one_line(failure.error)
+        if reason != self._told:  # a long outage is told once, not at each attempt
+            self._told = reason
+            self._notify(f"disconnected from {failure.resource}: {reason}: trying again")
+        self._is_lost.set()
+
+    async def wait_synced(self, timeout: float | None = None) -> None:
+        """Wait until the cache holds the server's state.
+
+        Raises:
+            ApiStatusError: If the server refuses, for which waiting is no help.
+            CacheSyncError: If the time is up.
+        """
+        synced = asyncio.create_task(self.informer.wait_synced(), name="wait for the first sync")
+        try:
+            await asyncio.wait((synced, self._refusal), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            synced.cancel()
+            await asyncio.wait((synced,))
+        if self.informer.has_synced:
+            return
+        if self._refusal.done():
+            raise self._refusal.result().error
+        if not synced.cancelled() and (error := synced.exception()) is not None:
+            raise error
+        raise CacheSyncError({self.informer.name: self.informer.health().reason}, timeout)
+
+    async def tell_recoveries(self) -> None:
+        """Tell, until cancelled, when a lost connection is back."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._is_lost.wait()
+            lost_at = self._lost_at or loop.time()
+            # The informer has no event for this; while the connection is lost, looking costs nothing.
+            while not (self.informer.is_watching and (self.informer.last_activity or 0.0) > lost_at):
+                await asyncio.sleep(_RECOVERY_POLL)
+            self._is_lost.clear()
+            self._lost_at, self._told = None, ""
+            self._notify(f"connected to {self.informer.resource} again after {loop.time() - lost_at:.1f} s")
+
+
+@asynccontextmanager
+async def open_session(query: Query, notify: Callable[[str], None]) -> AsyncIterator[Session]:
+    """Find the resource, start its informer and end it on exit; :meth:`Session.wait_synced` waits for it.
+
+    Raises:
+        CommandError: For whatever goes wrong, inside the ``with`` block too.
+    """
+    _check_selectors(query)
+    async with connect(query.kubeconfig, query.context) as cluster:
+        with explained(cluster.server):
+            session = Session(notify)
+            session.namespace = None if query.all_namespaces else query.namespace or cluster.namespace
+            try:
+                factory = SharedInformerFactory(
+                    cluster.api_client,
+                    namespace=session.namespace,
+                    name="aioinformers",
+                    settings=Settings(connect_timeout=5.0),
+                    on_watch_error=session.on_watch_error,
+                )
+            except ValueError as error:
+                raise usage_error(str(error)) from error
+            # The namespace is the factory's, not the informer's: so it is ignored where there are none.
+            session.informer = factory.for_resource(
+                await factory.resolve(query.resource.rstrip(".")),
+                label_selector=query.label_selector,
+                field_selector=query.field_selector,
+            )
+            async with factory:
+                yield session
+
+
+def _check_selectors(query: Query) -> None:
+    """Refuse what cannot be parsed before anything is asked."""
+    try:
+        parse_label_selector(query.label_selector or "")
+    except InvalidSelectorError as error:
+        raise usage_error(f"{error}; write -l as in 'app=web,tier in (a,b),!canary'") from error
+    try:
+        parse_field_selector(query.field_selector or "")
+    except InvalidSelectorError as error:
+        raise usage_error(f"{error}; write --field-selector as in 'status.phase=Running,spec.nodeName!=n1'") from error
