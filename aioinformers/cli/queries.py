@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from aioinformers.cli.columns import format_row, format_table, headings, row_of, widths_of
+from aioinformers.cli.columns import format_row, format_table, headings, row_of
 from aioinformers.cli.problems import CommandError, usage_error
 from aioinformers.cli.session import Query, Session, open_session
 from aioinformers.types import Added, Event, ObjectKey, Updated
@@ -49,11 +51,14 @@ async def watch(query: Query, output: str | None, seconds: float | None) -> int:
         CommandError: If it cannot be watched.
         BrokenPipeError: If nobody reads any more.
     """
+    is_listed = False
+    clock = asyncio.timeout(seconds)
     try:
-        async with asyncio.timeout(seconds) as clock, open_session(query, _notice) as session:
+        async with clock, open_session(query, _notice) as session:
             recoveries = asyncio.create_task(session.tell_recoveries(), name="tell recoveries")
             try:
                 await session.wait_synced()
+                is_listed = True
                 await _print_events(session, output)
             finally:
                 recoveries.cancel()
@@ -61,8 +66,8 @@ async def watch(query: Query, output: str | None, seconds: float | None) -> int:
     except TimeoutError:
         if not clock.expired():
             raise
-        if not session.informer.has_synced and not session.was_synced:
-            raise CommandError(f"{query.resource} could not be listed within {seconds:g} s") from None
+    if not is_listed:
+        raise CommandError(f"{query.resource} could not be listed within {seconds:g} s")
     return 0
 
 
@@ -131,19 +136,27 @@ async def get(query: Query, name: str | None, output: str | None, timeout: float
     """
     if name is not None and query.all_namespaces:
         raise usage_error("a single object has a namespace: give NAME with -n NAMESPACE, or -A without NAME")
+    if name is not None:
+        if query.label_selector or query.field_selector:
+            raise usage_error("NAME already selects one object: leave the selectors out")
+        query = replace(query, field_selector=f"metadata.name={_escaped(name)}")
     async with open_session(query, _ignore) as session:
         await session.wait_synced(timeout)
         found = session.informer.lister.list()
         resource, where = session.informer.resource, session.where
-    found.sort(key=lambda obj: (obj["metadata"].get("namespace") or "", obj["metadata"]["name"]))
     if name is not None and not found:
-        raise CommandError(
-            f"{resource} {name!r} not found{where}: see what there is with `aioinformers get {query.resource} -A`"
-        )
+        others = f"aioinformers get {query.resource}{' -A' if where else ''}"
+        raise CommandError(f"{resource} {name!r} not found{where}: see what there is with `{others}`")
+    found.sort(key=lambda obj: (obj["metadata"].get("namespace") or "", obj["metadata"]["name"]))
     _print_objects(found, output, is_one=name is not None)
     if not found and output is None:
         _notice(f"no {resource} found{where}")
     return 0
+
+
+def _escaped(value: str) -> str:
+    """Return a value as field selectors want it."""
+    return re.sub(r"([\\,=])", r"\\\1", value)
 
 
 def _ignore(_: str) -> None:
@@ -165,6 +178,3 @@ def _print_objects(found: list[dict[str, Any]], output: str | None, *, is_one: b
     is_namespaced, is_wide, now = "namespace" in found[0]["metadata"], output == "wide", datetime.now(UTC)
     rows = [row_of(obj, now, is_namespaced=is_namespaced, is_wide=is_wide) for obj in found]
     _say(format_table([headings(is_namespaced=is_namespaced, is_wide=is_wide), *rows]))
-
-
-_ = widths_of

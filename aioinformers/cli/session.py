@@ -61,7 +61,6 @@ class Session:
     """
 
     informer: SharedInformer[dict[str, Any]]
-    namespace: str | None
 
     def __init__(self, notify: Callable[[str], None]) -> None:
         self._notify = notify
@@ -69,6 +68,11 @@ class Session:
         self._lost_at: float | None = None
         self._is_lost = asyncio.Event()
         self._told = ""
+
+    @property
+    def where(self) -> str:
+        """The namespace, for messages; empty if it is all of them or the resource knows none."""
+        return "".join(f" in namespace {scope}" for scope in self.informer.resource_versions if scope)
 
     def on_watch_error(self, failure: WatchFailure) -> None:
         """Observe a failed attempt; the informer goes on by itself."""
@@ -131,11 +135,10 @@ async def open_session(query: Query, notify: Callable[[str], None]) -> AsyncIter
     async with connect(query.kubeconfig, query.context) as cluster:
         with explained(cluster.server):
             session = Session(notify)
-            session.namespace = None if query.all_namespaces else query.namespace or cluster.namespace
             try:
                 factory = SharedInformerFactory(
                     cluster.api_client,
-                    namespace=session.namespace,
+                    namespace=None if query.all_namespaces else query.namespace or cluster.namespace,
                     name="aioinformers",
                     settings=Settings(connect_timeout=5.0),
                     on_watch_error=session.on_watch_error,

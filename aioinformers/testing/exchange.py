@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from aioinformers.testing.documents import encode
 from aioinformers.testing.routing import RequestInfo
@@ -114,6 +114,8 @@ class Exchange:
         if self.fault.ending and self.fault.after is None:
             await self._end(self.fault.ending)
         self._response = web.StreamResponse(status=status, headers=dict(headers))
+        if self._request.version < HttpVersion11 and "Content-Length" not in headers:
+            self._response.force_close()  # the connection's end is the body's end
         await self._response.prepare(self._request)
         if self.fault.ending and self.fault.after == 0:
             await self._end(self.fault.ending)

@@ -122,7 +122,7 @@ DEFAULT_RESOURCES: tuple[Resource, ...] = (
     """),
     *_table("storage.k8s.io", "v1", """
         csidrivers             CSIDriver              -       c
-        csinodes               CSINode                -       c
+        csinodes               CSINode                -       cs
         storageclasses         StorageClass           sc      c
         volumeattachments      VolumeAttachment       -       cs
     """),

@@ -93,7 +93,7 @@ class Storage:
         """Delete all objects of a resource, end its watches and serve it no longer."""
         table = self.table(resource)
         for item in list(table.items.values()):
-            self._remove(table, decode(item.body), item)
+            self._remove(table, item)
         table.close()
         self.resources.remove(resource.gvr)
         del self._tables[resource.gvr]
@@ -228,7 +228,7 @@ class Storage:
         obj = decode(current.body)
         metadata = obj["metadata"]
         if not metadata.get("finalizers"):
-            self._remove(table, obj, current)
+            self._remove(table, current)
             return current, True
         if "deletionTimestamp" in metadata:
             return current, False
@@ -268,9 +268,9 @@ class Storage:
             raise StatusError.invalid(resource, current.name, [cause])
         if remaining:
             return self._put(table, made, current)
-        # The last finalizer is gone: the answer is the new state in the old version, only the
-        # watchers see the version of the deletion.
-        self._remove(table, made, current)
+        # The last finalizer is gone: the answer is the new state in the old version, the watchers see
+        # the old state in the version of the deletion.
+        self._remove(table, current)
         return self._stored(resource, made, current.version)
 
     def _put(self, table: Table, obj: dict[str, Any], previous: Stored | None) -> Stored:
@@ -279,7 +279,8 @@ class Storage:
         table.apply(Change(MODIFIED if previous else ADDED, self.version, item, previous))
         return item
 
-    def _remove(self, table: Table, obj: dict[str, Any], previous: Stored) -> None:
+    def _remove(self, table: Table, previous: Stored) -> None:
+        obj = decode(previous.body)
         self.version += 1
         item = self._stored(table.resource, obj, self.version)
         table.apply(Change(DELETED, self.version, item, previous))

@@ -1,0 +1,153 @@
+"""The commands, their options, and the one place where a command ends."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import os
+import sys
+from collections.abc import Coroutine, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from aioinformers.cli import demo as demonstration
+from aioinformers.cli import queries
+from aioinformers.cli.problems import USAGE, CommandError, one_line
+from aioinformers.cli.session import Query
+
+__all__ = ["app", "run"]
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+app = typer.Typer(
+    name="aioinformers",
+    help="Kubernetes informers: a shared, always fresh copy of the cluster, on the command line.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class WatchOutput(enum.StrEnum):
+    """Formats of ``watch``."""
+
+    JSON = "json"
+    WIDE = "wide"
+
+
+class GetOutput(enum.StrEnum):
+    """Formats of ``get``."""
+
+    JSON = "json"
+    WIDE = "wide"
+    NAME = "name"
+
+
+Resource = Annotated[str, typer.Argument(help="pods, deploy, Widget, widgets.example.com, deployments.v1.apps, …")]
+Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace; the context's by default.")]
+AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Every namespace.")]
+LabelSelector = Annotated[str | None, typer.Option("--selector", "-l", help="Labels: 'app=web,tier in (a,b),!canary'.")]
+FieldSelector = Annotated[str | None, typer.Option("--field-selector", help="Fields: 'status.phase=Running'.")]
+Kubeconfig = Annotated[str | None, typer.Option("--kubeconfig", help="File; KUBECONFIG or ~/.kube/config by default.")]
+Context = Annotated[str | None, typer.Option("--context", help="Context; the current one by default.")]
+
+
+@app.callback(invoke_without_command=False)
+def _common(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the informers' log on stderr.")] = False,
+) -> None:
+    # Without a handler Python prints warnings to stderr by itself; what they tell, the commands tell better.
+    handler = logging.StreamHandler() if verbose else logging.NullHandler()
+    logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", force=True)
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="End after this long; by default at Ctrl-C.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Print lines; the default where there is no terminal.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Let the same things happen again.")] = None,
+) -> int:
+    """Show informers at work on a small busy cluster that runs inside this process."""
+    return _finish(demonstration.run_demo(seconds=seconds, is_plain=plain, seed=seed))
+
+
+@app.command()
+def watch(
+    resource: Resource,
+    namespace: Namespace = None,
+    all_namespaces: AllNamespaces = False,
+    selector: LabelSelector = None,
+    field_selector: FieldSelector = None,
+    output: Annotated[
+        WatchOutput | None, typer.Option("--output", "-o", help="json: one line per event; wide: more columns.")
+    ] = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="End after this long; by default at Ctrl-C.")] = None,
+) -> int:
+    """Print the objects there are, then every change; go on after whatever happens to the connection."""
+    query = Query(
+        resource=resource, namespace=namespace, all_namespaces=all_namespaces, label_selector=selector,
+        field_selector=field_selector, context=context, kubeconfig=kubeconfig,
+    )  # fmt: skip
+    return _finish(queries.watch(query, output, seconds))
+
+
+@app.command()
+def get(
+    resource: Resource,
+    name: Annotated[str | None, typer.Argument(help="One object.")] = None,
+    namespace: Namespace = None,
+    all_namespaces: AllNamespaces = False,
+    selector: LabelSelector = None,
+    field_selector: FieldSelector = None,
+    output: Annotated[
+        GetOutput | None, typer.Option("--output", "-o", help="json; wide: more columns; name: names only.")
+    ] = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the cluster's answer.")] = 30.0,
+) -> int:
+    """Print the objects there are, from a synced cache."""
+    query = Query(
+        resource=resource, namespace=namespace, all_namespaces=all_namespaces, label_selector=selector,
+        field_selector=field_selector, context=context, kubeconfig=kubeconfig,
+    )  # fmt: skip
+    return _finish(queries.get(query, name, output, timeout))
+
+
+def _finish(command: Coroutine[Any, Any, int]) -> int:
+    """Run a command; what users can cause ends in one line, a bug of ours in a traceback."""
+    try:
+        return asyncio.run(command)
+    except CommandError as error:
+        return _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`). What Python flushes at its end must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _fail(message: str, exit_code: int) -> int:
+    sys.stderr.write(f"aioinformers: {message}\n")
+    return exit_code
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 1 (the cluster said no) or 2 (bad input)."""
+    command = typer.main.get_command(app)
+    try:
+        return int(command.main(args=argv, prog_name="aioinformers", standalone_mode=False) or 0)
+    except Exception as error:
+        # Usage errors, whose class typer has moved between its versions.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        hint = f" (see `{error.ctx.command_path} --help`)" if getattr(error, "ctx", None) else ""
+        return _fail(one_line(message()) + hint, getattr(error, "exit_code", USAGE))

@@ -1,0 +1,433 @@
+"""The factory and standalone informers: sharing, options, life."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import msgspec
+import pytest
+from kubernetes_asyncio import client
+
+from aioinformers import (
+    ALL_NAMESPACES,
+    CacheSyncError,
+    Event,
+    GroupVersionResource,
+    InformerCrashedError,
+    ListOptions,
+    Settings,
+    SharedInformerFactory,
+    WatchFailure,
+    new_informer,
+)
+from aioinformers.testing import FakeAPIServer
+from tests.cluster import QUICK, Recorder, cached, configmap, factory_on, pod, stored
+
+pytestmark = pytest.mark.virtual_time
+
+
+def drop_data(obj: dict[str, Any]) -> dict[str, Any]:
+    obj.pop("data", None)
+    return obj
+
+
+class Node(msgspec.Struct, frozen=True, rename="camel"):
+    node_name: str = ""
+
+
+class Placed(msgspec.Struct, frozen=True):
+    spec: Node
+
+
+# -- sharing --------------------------------------------------------------------------------------------------
+
+
+async def test_same_arguments_give_the_same_informer() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        pods = factory.core.v1.pods()
+        assert factory.core.v1.pods() is pods
+        assert factory.informer_for(client.V1Pod) is pods
+        assert factory.core.v1.pods(indexers={"node": "spec.nodeName"}) is pods
+        assert factory.for_resource("pods.v1.", object_type=client.V1Pod) is pods
+        assert factory.core.v1.pods(namespace=ALL_NAMESPACES) is pods
+
+        selected = factory.core.v1.pods(label_selector="a in (b),c")
+        assert factory.core.v1.pods(label_selector="c,a=b") is selected
+        assert factory.core.v1.pods(namespace=["b", "a", "b"]) is factory.core.v1.pods(namespace=["a", "b"])
+        others = [
+            factory.for_resource("pods.v1."),
+            factory.core.v1.pods(object_type=Placed),
+            factory.core.v1.pods(namespace="a"),
+            factory.core.v1.pods(field_selector="spec.nodeName=n1"),
+            factory.core.v1.pods(transform=drop_data),
+            factory.core.v1.pods(shared_objects=True),
+            selected,
+        ]
+        assert len({id(informer) for informer in [pods, *others]}) == 8
+        assert set(factory) >= {pods, *others}
+
+
+async def test_many_informers_of_one_resource_are_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        for i in range(12):
+            factory.core.v1.pods(label_selector=f"app=a{i}")
+        assert caplog.text.count("more than 8 informers") == 1
+
+
+async def test_requests_carry_namespace_and_selectors_and_tweaks() -> None:
+    tweaked: list[ListOptions] = []
+
+    def tweak(options: ListOptions) -> None:
+        tweaked.append(options)
+        options.field_selector = "status.phase=Running"
+        options.extra = {"pretty": "false"}
+
+    async with FakeAPIServer(watch_list=False) as server, factory_on(server, tweak_list_options=tweak) as factory:
+        for i in range(5):
+            server.create("pods", pod(f"p{i}", "a", app="web") | {"status": {"phase": "Running"}})
+        server.create("pods", pod("pending", "a", app="web"))
+        pods = factory.core.v1.pods(namespace="a", label_selector="app=web")
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        await asyncio.sleep(0.5)
+
+        assert len(tweaked) == 1
+        assert tweaked[0].label_selector == "app=web"
+        assert len(pods.lister) == 5
+        requests = [request for request in server.requests if request.path.endswith("/pods")]
+        assert {request.path for request in requests} == {"/api/v1/namespaces/a/pods"}
+        for request in requests:
+            assert request.query["labelSelector"] == "app=web"
+            assert request.query["fieldSelector"] == "status.phase=Running"
+            assert request.query["pretty"] == "false"
+
+
+async def test_factory_namespaces_are_inherited_and_overridden() -> None:
+    async with FakeAPIServer() as server, factory_on(server, namespace=["a", "b"]) as factory:
+        for namespace in "abc":
+            server.create("pods", pod("p", namespace))
+        inherited = factory.core.v1.pods()
+        everything = factory.core.v1.pods(namespace=ALL_NAMESPACES)
+        one = factory.core.v1.pods(namespace="c")
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+
+        assert set(cached(inherited)) == {"a/p", "b/p"}
+        assert set(cached(everything)) == {"a/p", "b/p", "c/p"}
+        assert set(cached(one)) == {"c/p"}
+        assert [obj.metadata.namespace for obj in inherited.lister.list(namespace="b")] == ["b"]
+
+
+async def test_resync_periods_by_default_by_resource_and_by_handler() -> None:
+    custom = {client.V1Pod: 20.0, "configmaps.v1.": 30.0}
+    async with FakeAPIServer() as server, factory_on(server, default_resync=10.0, custom_resync=custom) as factory:
+        server.create("pods", pod("p"))
+        server.create("configmaps", configmap("c"))
+        server.create("nodes", {"metadata": {"name": "n"}})
+        recorders = {name: Recorder() for name in ("pods", "configmaps", "nodes", "none", "own")}
+        factory.core.v1.pods().add_event_handler(recorders["pods"])
+        factory.core.v1.configmaps().add_event_handler(recorders["configmaps"])
+        factory.core.v1.nodes().add_event_handler(recorders["nodes"])
+        factory.core.v1.nodes().add_event_handler(recorders["none"], resync_period=0)
+        factory.core.v1.nodes().add_event_handler(recorders["own"], resync_period=0.2)
+        await factory.start()
+        await asyncio.sleep(61)
+
+        assert {name: len(r.events) - 1 for name, r in recorders.items()} == {
+            "nodes": 6, "pods": 3, "configmaps": 2, "none": 0, "own": 60,
+        }  # fmt: skip
+
+
+async def test_transform_of_an_informer_replaces_the_factorys() -> None:
+    def mark(obj: dict[str, Any]) -> dict[str, Any]:
+        obj["data"] = {"marked": "yes"}
+        return obj
+
+    async with FakeAPIServer() as server, factory_on(server, transform=drop_data) as factory:
+        server.create("configmaps", configmap("c", secret="x"))
+        dropped = factory.for_resource("configmaps.v1.")
+        marked = factory.for_resource("configmaps.v1.", transform=mark)
+        both = factory.core.v1.configmaps(transform=[mark, drop_data], indexers={"m": "data.marked"})
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        server.patch("configmaps", "c", {"data": {"secret": "y"}}, namespace="default")
+        await asyncio.sleep(1)
+
+        assert "data" not in dropped.lister.list()[0]
+        assert marked.lister.list()[0]["data"] == {"marked": "yes"}
+        assert both.lister.list()[0].data is None
+        assert both.indexer.index_values("m") == []
+
+
+async def test_updates_reach_handlers_although_the_transform_drops_their_version() -> None:
+    def anonymous(obj: dict[str, Any]) -> dict[str, Any]:
+        del obj["metadata"]["resourceVersion"]
+        return obj
+
+    async with FakeAPIServer() as server, factory_on(server, transform=anonymous) as factory:
+        server.create("configmaps", configmap("c"))
+        configmaps = factory.for_resource("configmaps.v1.")
+        values: list[Any] = []
+
+        @configmaps.on_update
+        async def changed(old: dict[str, Any], new: dict[str, Any]) -> None:
+            values.append(new["data"]["v"])
+
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        for i in range(3):
+            server.patch("configmaps", "c", {"data": {"v": str(i)}}, namespace="default")
+        await asyncio.sleep(1)
+        assert values == ["0", "1", "2"]
+
+
+# -- object types ---------------------------------------------------------------------------------------------
+
+
+async def test_frozen_struct_is_decoded_once_and_shared() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.create("pods", pod("p", node="n7"))
+        pods = factory.core.v1.pods(object_type=Placed, indexers={"node": "spec.nodeName"})
+        seen: list[Placed] = []
+
+        async def handler(event: Event[Placed]) -> None:
+            seen.append(event.object)
+
+        registration = pods.add_event_handler(handler)
+        await factory.start()
+        await registration.wait_synced()
+
+        assert seen == [Placed(Node("n7"))]
+        assert seen[0] is pods.lister.list()[0] is pods.indexer.by_index("node", "n7")[0]
+        with pytest.raises(TypeError, match=r"metadata\.labels"):
+            pods.lister.list("app=web")
+        with pytest.raises(ValueError, match="before the start"):
+            await pods.add_indexers({"phase": "status.phase"})
+        await pods.add_indexers({"first": lambda obj: [obj.spec.node_name[0]]})
+        assert pods.indexer.index_values("first") == ["n"]
+
+
+async def test_shared_objects_gives_everybody_the_same_object() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.create("pods", pod("p", app="web"))
+        models = factory.core.v1.pods(shared_objects=True)
+        dicts = factory.for_resource("pods.v1.", shared_objects=True)
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+
+        assert models.lister.list("app=web")[0] is models.lister.get("p", namespace="default")
+        assert dicts.lister.list("app=web")[0] is dicts.lister.get("p", namespace="default")
+        assert dicts.lister.list("app!=web") == []
+
+
+# -- life -----------------------------------------------------------------------------------------------------
+
+
+async def test_informers_asked_for_after_the_start_start_by_themselves() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.create("pods", pod("p"))
+        await factory.start()
+        await factory.start()
+        pods = factory.core.v1.pods()
+        await factory.wait_for_cache_sync(timeout=5)
+        assert pods.is_running
+        assert len(pods.lister) == 1
+        assert pods.is_live(1)
+        assert pods.is_watching
+
+
+async def test_indexes_may_be_added_and_removed_at_any_time() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        for i in range(300):
+            server.create("pods", pod(f"p{i}", node=f"n{i % 3}", app=f"a{i % 2}"))
+        pods = factory.core.v1.pods()
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        await pods.add_indexers({"node": "spec.nodeName", "app": lambda obj: [obj.metadata.labels["app"]]})
+        await pods.add_indexers({"node": "spec.nodeName"})
+        assert len(pods.indexer.by_index("node", "n1")) == 100
+        assert len(pods.indexer.index_keys("app", "a1")) == 150
+
+        server.patch("pods", "p1", {"spec": {"nodeName": "n9"}}, namespace="default")
+        server.create("pods", pod("late", node="n9", app="a9"))
+        await asyncio.sleep(1)
+        assert {str(key) for key in pods.indexer.index_keys("node", "n9")} == {"default/p1", "default/late"}
+        assert pods.indexer.index_values("app") == ["a0", "a1", "a9"]
+
+        await pods.remove_indexer("node")
+        assert len(pods.indexer.index_keys("app", "a9")) == 1
+        server.close_watches()
+        server.expire()
+        await asyncio.sleep(60)
+        assert cached(pods) == stored(server, "pods")
+        assert len(pods.indexer.index_keys("app", "a0")) == 150
+
+
+async def test_index_callable_that_raises_is_reported_and_files_under_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.create("pods", pod("good", app="web"))
+        server.create("pods", pod("bad"))
+        pods = factory.core.v1.pods(indexers={"app": lambda obj: [obj.metadata.labels["app"]]})
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+
+        assert [obj.metadata.name for obj in pods.indexer.by_index("app", "web")] == ["good"]
+        assert len(pods.lister) == 2
+        assert "default/bad" in caplog.text
+
+
+async def test_release_ends_an_informer_that_nobody_uses() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        pods, nodes = factory.core.v1.pods(), factory.core.v1.nodes()
+        registration = pods.add_event_handler(Recorder())
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        assert not await factory.release(pods)
+        await registration.aclose()
+        assert await factory.release(pods)
+        assert not pods.is_running
+        with pytest.raises(ValueError, match="not an informer of this factory"):
+            await factory.release(pods)
+        nodes.add_event_handler(Recorder())
+        assert await factory.release(nodes, force=True)
+        again = factory.core.v1.pods()
+        assert again is not pods
+        await factory.wait_for_cache_sync(timeout=5)
+        assert list(factory) == [again]
+
+
+async def test_async_with_starts_and_shuts_down() -> None:
+    async with FakeAPIServer() as server, server.api_client() as api:
+        async with SharedInformerFactory(api, settings=QUICK) as factory:
+            pods = factory.core.v1.pods()
+            await factory.wait_for_cache_sync(timeout=5)
+        assert not pods.is_running
+        assert not factory.is_started
+
+
+async def test_standalone_informer_needs_no_factory() -> None:
+    async with FakeAPIServer() as server, server.api_client() as api:
+        server.create("deployments", {"metadata": {"name": "web", "namespace": "a", "labels": {"app": "web"}}})
+        server.create("deployments", {"metadata": {"name": "db", "namespace": "a"}})
+        deployments = new_informer(api, client.V1Deployment, namespace="a", label_selector="app=web")
+        recorder = Recorder()
+        deployments.add_event_handler(recorder)
+        async with deployments:
+            await deployments.wait_synced()
+            assert deployments.lister.get("web", namespace="a").metadata.name == "web"
+            assert len(deployments.lister) == 1
+        assert recorder.kinds() == ["Added web"]
+        await deployments.stopped()
+
+
+async def test_standalone_informer_runs_until_cancelled() -> None:
+    async with FakeAPIServer() as server, server.api_client() as api:
+        widgets = new_informer(api, GroupVersionResource("", "v1", "configmaps"), settings=QUICK)
+        task = asyncio.create_task(widgets.run())
+        await widgets.wait_synced()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not widgets.is_running
+
+
+async def test_factory_adopts_a_standalone_informer() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        pods = new_informer(factory.api_client, client.V1Pod)
+        assert factory.add(pods) is pods
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        assert pods.has_synced
+        for forbidden in (pods.run(), pods.aclose()):
+            with pytest.raises(RuntimeError, match="belongs to a factory"):
+                await forbidden
+        with pytest.raises(RuntimeError, match="belongs to a factory"):
+            factory.add(pods)
+
+
+async def test_crash_of_a_stage_is_loud_and_the_other_informers_go_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        pods, nodes = factory.core.v1.pods(), factory.core.v1.nodes()
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+
+        def broken(*_: object) -> None:
+            raise ZeroDivisionError("a bug")
+
+        monkeypatch.setattr(pods._pipeline.dispatcher, "apply", broken)
+        server.create("pods", pod("p"))
+        with pytest.raises(InformerCrashedError, match="a bug"):
+            await pods.stopped()
+        with pytest.raises(InformerCrashedError):
+            pods.lister.list()
+        with pytest.raises(CacheSyncError, match="crashed"):
+            await factory.wait_for_cache_sync(timeout=5)
+        assert any(record.levelno == logging.CRITICAL for record in caplog.records)
+        server.create("nodes", {"metadata": {"name": "n"}})
+        await asyncio.sleep(1)
+        assert len(nodes.lister) == 1
+
+
+async def test_watch_errors_are_observed_and_backed_off() -> None:
+    failures: list[WatchFailure] = []
+    async with FakeAPIServer() as server, factory_on(server, on_watch_error=failures.append) as factory:
+        server.fail("* pods", status=403, times=None)
+        pods = factory.core.v1.pods()
+        await factory.start()
+        await asyncio.sleep(100)
+
+        delays = [failure.next_delay for failure in failures if failure.next_delay]
+        assert delays[:6] == [0.8, 1.6, 3.2, 6.4, 12.8, 25.6]
+        assert all("403" in str(failure.error) for failure in failures)
+        assert "403" in str(pods.last_error)
+        assert pods.statistics().failures == len(failures)
+
+
+async def test_health_says_what_an_informer_waits_for() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.fail("* pods", status=503, times=None, headers={"Retry-After": "20"})
+        factory.core.v1.pods()
+        factory.core.v1.nodes()
+        await factory.start()
+        await asyncio.sleep(1)
+        health = factory.health()
+        assert not health.is_ready
+        reasons = {informer.name: informer.reason for informer in health.informers}
+        assert reasons["nodes.v1"] == ""
+        assert reasons["pods.v1"].startswith("waiting: 503")
+
+
+async def test_resolve_and_discover_ask_the_server() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        assert str(await factory.resolve("deploy")) == "deployments.v1.apps"
+        assert str(await factory.resolve("Pod")) == "pods.v1"
+        with pytest.raises(Exception, match="did you mean pods"):
+            await factory.resolve("podz")
+        found = await factory.discover()
+        assert {"pods.v1", "deployments.v1.apps"} <= {str(resource.resource) for resource in found}
+
+
+async def test_eager_tasks_change_nothing() -> None:
+    if not hasattr(asyncio, "eager_task_factory"):
+        return  # Python 3.11 has none
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+    async with FakeAPIServer() as server, factory_on(server, settings=Settings()) as factory:
+        for i in range(5):
+            server.create("pods", pod(f"p{i}"))
+        pods = factory.core.v1.pods()
+        early, late = Recorder(), Recorder()
+        pods.add_event_handler(early, concurrency=3)
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        registration = pods.add_event_handler(late)
+        assert late.events == []
+        await registration.wait_synced()
+        server.delete("pods", "p1", namespace="default")
+        await asyncio.sleep(1)
+        assert early.state == late.state == stored(server, "pods")
