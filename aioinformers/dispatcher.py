@@ -140,7 +140,11 @@ class Dispatcher(Generic[T]):
         """Apply queue items until cancelled. Cancellation lands between batches: a batch is applied whole."""
         time = asyncio.get_running_loop().time
         while True:
-            item = await self.queue.get()
+            if self.queue.empty():
+                item = await self.queue.get()
+                self._slice_end = time() + self._time_slice
+            else:
+                item = self.queue.get_nowait()
             if type(item) is WatchBatch:
                 self.apply(item.scope, item.batch)
             else:

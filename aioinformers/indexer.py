@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Generic, TypeAlias, TypeVar
 
 from aioinformers.errors import UnknownIndexError
-from aioinformers.objects import Entry, Layout, intern_values
+from aioinformers.objects import Entry, Layout
+from aioinformers.paths import IndexValue
 
 __all__ = ["Partition", "Store"]
 
@@ -30,13 +31,14 @@ class Partition:
         is_synced: Whether a list of the scope has been committed.
     """
 
-    __slots__ = ("indexes", "is_synced", "objects", "version")
+    __slots__ = ("_values", "indexes", "is_synced", "objects", "version")
 
     def __init__(self, index_count: int) -> None:
         self.objects: dict[str, Entry] = {}
         self.indexes: list[dict[str, Bucket]] = [{} for _ in range(index_count)]
         self.version = ""
         self.is_synced = False
+        self._values: dict[str, str] = {}  # not sys.intern: Python 3.12 never frees what it has interned
 
     def put(self, key: str, entry: Entry) -> Entry | None:
         """Store an entry and return the one it replaces."""
@@ -44,13 +46,13 @@ class Partition:
         old = objects.get(key)
         objects[key] = entry
         if old is None:
-            entry.index = intern_values(entry.index)
+            entry.index = self._shared(entry.index)
             self._link(key, entry)
         elif old.index == entry.index:
             entry.index = old.index  # the common case: one shared tuple, no bucket touched
         else:
             self._unlink(key, old)
-            entry.index = intern_values(entry.index)
+            entry.index = self._shared(entry.index)
             self._link(key, entry)
         return old
 
@@ -60,6 +62,13 @@ class Partition:
         if old is not None:
             self._unlink(key, old)
         return old
+
+    def _shared(self, index: tuple[IndexValue, ...]) -> tuple[IndexValue, ...]:
+        """Return index values that share one string object per distinct value."""
+        one = self._values.setdefault
+        return tuple(
+            one(v, v) if type(v) is str else v if v is None else tuple(one(text, text) for text in v) for v in index
+        )
 
     def _link(self, key: str, entry: Entry) -> None:
         for index, value in zip(self.indexes, entry.index, strict=True):
@@ -81,6 +90,7 @@ class Partition:
                 del bucket[key]
                 if not bucket:  # an index must not remember every value there ever was
                     del index[one]
+                    self._values.pop(one, None)
 
 
 class Store(Generic[T]):

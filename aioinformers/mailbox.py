@@ -53,7 +53,7 @@ def merge(pending: Pending, incoming: Record) -> Pending:
     if not pending:
         return (incoming,)
     tail, before = pending[-1], pending[:-1]
-    if incoming.cause is Cause.RESYNC:
+    if incoming.cause is Cause.RESYNC and tail.kind != DELETED:
         return pending  # whatever is pending brings the current state anyway
     match tail.kind, incoming.kind:
         case 0, 1:

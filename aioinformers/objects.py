@@ -11,7 +11,6 @@ import dataclasses
 import datetime
 import decimal
 import enum
-import sys
 import types
 import typing
 import uuid
@@ -92,6 +91,13 @@ class ObjectType(Generic[T]):
     def check(self, raw: bytes) -> None:
         """Raise if the bytes cannot become an object; types that decode later accept any JSON object."""
 
+    def document(self, raw: bytes) -> Document:
+        """Return the object as a plain dict, its kind filled in if that is absent and known."""
+        document = _decode_document(raw)
+        if self.kind and "kind" not in document:
+            return {"apiVersion": self.api_version, "kind": self.kind, **document}
+        return document
+
     def decode(self, body: Any) -> T:
         """Return the user's object of a stored body: a fresh one, unless it is immutable."""
         return self._decode(body)
@@ -104,10 +110,7 @@ class DictType(ObjectType[Document]):
         super().__init__(cast("type[Document]", dict), _decode_document)
 
     def decode(self, body: Any) -> Document:
-        document = _decode_document(body)
-        if self.kind and "kind" not in document:
-            return {"apiVersion": self.api_version, "kind": self.kind, **document}
-        return document
+        return self.document(body)
 
 
 class ModelType(ObjectType[T]):
@@ -157,7 +160,7 @@ class ArrivalType(ObjectType[T]):
 def _has_labels(python_type: Any) -> bool:
     metadata = typing.get_type_hints(python_type).get("metadata")
     options = typing.get_args(metadata) or (metadata,)
-    return any("labels" in getattr(option, "__annotations__", {}) for option in options)
+    return any("labels" in typing.get_type_hints(option) for option in options if isinstance(option, type))
 
 
 def object_type_of(python_type: Any, *, shared: bool = False) -> ObjectType[Any]:
@@ -195,13 +198,13 @@ _IMMUTABLE: frozenset[Any] = frozenset({
 
 def is_deeply_immutable(hint: Any, _seen: frozenset[Any] = frozenset()) -> bool:
     """Tell whether no value of this type can be changed, however deep one reaches in."""
-    if hint in _IMMUTABLE or hint in _seen:
-        return True
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
         return True
-    if origin is typing.Annotated:
+    if origin is typing.Annotated:  # it may not be hashable
         return is_deeply_immutable(arguments[0], _seen)
+    if hint in _IMMUTABLE or hint in _seen:
+        return True
     if origin in (tuple, frozenset, typing.Union, types.UnionType):
         return all(a is Ellipsis or is_deeply_immutable(a, _seen) for a in arguments)
     if not isinstance(hint, type):
@@ -301,34 +304,44 @@ class Layout(Generic[T]):
         kind = self.object_type
         if self.transforms:
             raw = self._transform(raw)
-            namespace, name, _, _, *values = self.reader.read_document(_decode_document(raw))
-            if join_key(namespace, name) != key:
-                raise RejectedError("the transform changed the object's namespace or name")
-            index = (namespace, *values)
+            index = self._read_transformed(raw, key, index[0])
         if isinstance(kind, ArrivalType):
             body: Any = kind.inner.decode(raw)
         else:
             kind.check(raw)
             body = raw
-        return body, (*index, *self._call_functions(body, key)) if self._functions else index
+        return body, (*index, *self._call_functions(self._functions, body, key)) if self._functions else index
+
+    def _read_transformed(self, raw: bytes, key: str, namespace: IndexValue) -> tuple[IndexValue, ...]:
+        document = _decode_document(raw)
+        if isinstance(_inner(self.object_type), StructType):
+            # The user's class need not declare what identifies an object.
+            identity = {"namespace": namespace, "name": key.rpartition("/")[2]}
+            document["metadata"] = identity | (document.get("metadata") or {})
+        now, name, _, _, *values = self.reader.read_document(document)
+        if join_key(now, name) != key:
+            raise RejectedError("the transform changed the object's namespace or name")
+        return now, *values
 
     def _transform(self, raw: bytes) -> bytes:
         """Transform a JSON document, or an object of the user's own class, and return it as bytes again."""
-        kind = self.object_type.inner if isinstance(self.object_type, ArrivalType) else self.object_type
-        obj: Any = kind.decode(raw) if isinstance(kind, StructType) else _decode_document(raw)
+        kind = _inner(self.object_type)
+        obj: Any = kind.decode(raw) if isinstance(kind, StructType) else kind.document(raw)
         for transform in self.transforms:
             obj = transform(obj)
             if obj is None:
                 raise RejectedError("the transform returned None")
         return _encode_document(obj)
 
-    def _call_functions(self, body: Any, key: str) -> list[IndexValue]:
+    def _call_functions(self, functions: Mapping[str, IndexFunction], body: Any, key: str) -> list[IndexValue]:
         values: list[IndexValue] = []
-        for name, function in self._functions.items():
+        for name, function in functions.items():
             try:
-                found = tuple(dict.fromkeys(function(self.object_type.decode(body))))
-                if not all(isinstance(value, str) for value in found):
-                    raise TypeError(f"index {name!r} must give strings")
+                given = function(self.object_type.decode(body))
+                if isinstance(given, str):
+                    raise TypeError(f"index {name!r} must give several strings, such as a list of one")
+                # str.__str__: members of an enum of strings are to be plain strings
+                found = tuple(dict.fromkeys(map(str.__str__, given)))
             except Exception as error:
                 self.on_index_error(name, key, error)
                 found = ()
@@ -340,15 +353,22 @@ class Layout(Generic[T]):
 
         The entry itself is left alone: readers and events may hold it.
         """
-        values = dict(zip(known.names, entry.index, strict=True))
+        values = {
+            name: value
+            for name, value in zip(known.names, entry.index, strict=True)
+            if known.indexers.get(name) == self.indexers.get(name)  # or it has been replaced by another definition
+        }
         if any(name not in values for name in self._paths):
             namespace, _, _, _, *read = self.reader.read_document(_decode_document(entry.body))
             values |= zip((NAMESPACE_INDEX, *self._paths), (namespace, *read), strict=True)
         missing = {name: f for name, f in self._functions.items() if name not in values}
         if missing:
-            only = Layout(self.object_type, (), missing, self.on_index_error)
-            values |= zip(missing, only._call_functions(entry.body, key), strict=True)
+            values |= zip(missing, self._call_functions(missing, entry.body, key), strict=True)
         return Entry(entry.body, entry.uid, entry.version, tuple(values[name] for name in self.names))
+
+
+def _inner(object_type: ObjectType[Any]) -> ObjectType[Any]:
+    return object_type.inner if isinstance(object_type, ArrivalType) else object_type
 
 
 def join_key(namespace: str, name: str) -> str:
@@ -356,13 +376,8 @@ def join_key(namespace: str, name: str) -> str:
     return f"{namespace}/{name}" if namespace else name
 
 
-def intern_values(index: tuple[IndexValue, ...]) -> tuple[IndexValue, ...]:
-    """Return index values that share one string object per distinct value."""
-    return tuple(sys.intern(v) if isinstance(v, str) else v if v is None else tuple(map(sys.intern, v)) for v in index)
-
-
 def describe(error: BaseException) -> str:
     """Return what is wrong with an object without quoting it: errors' words may hold secrets (G16)."""
     text = str(error)
-    quotes_nothing = isinstance(error, msgspec.MsgspecError) and text.startswith(("Expected", "Object missing"))
-    return text if quotes_nothing else type(error).__name__
+    quotes_nothing = text.startswith(("Expected `", "Object missing required field `"))
+    return text if quotes_nothing and isinstance(error, msgspec.MsgspecError) else type(error).__name__

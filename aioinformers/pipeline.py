@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import enum
+import itertools
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -136,9 +138,22 @@ class Pipeline(Generic[T]):
             self._start_stages(source)
             await self._stop.wait()
         finally:
-            await self._tear_down()
+            await self._finish(self.loop.create_task(self._tear_down(), name=f"teardown of {self.name}"))
         if self.crash is not None:
             raise self._end_error() from self.crash
+
+    @staticmethod
+    async def _finish(teardown: asyncio.Task[None]) -> None:
+        """Wait for the teardown whatever happens: a second cancellation must not leave half of it undone."""
+        cancelled: asyncio.CancelledError | None = None
+        while not teardown.done():
+            try:
+                await asyncio.shield(teardown)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        teardown.result()
+        if cancelled is not None:
+            raise cancelled
 
     def stop(self, grace: float) -> None:
         """Ask :meth:`run` to end; consumers get ``grace`` seconds for what is queued. Never blocks."""
@@ -248,7 +263,9 @@ class Pipeline(Generic[T]):
         dispatcher = [task for task in self._stages if task.get_name().startswith("dispatcher")]
         await self._cancel(self._stages.difference(dispatcher))
         if dispatcher and self.crash is None and self._grace:
-            await asyncio.wait([asyncio.ensure_future(self._queue.join())], timeout=self._grace)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    await self._queue.join()
         await self._cancel(dispatcher)
         error = self._end_error()
         self.dispatcher.close(error)
@@ -307,9 +324,22 @@ class Pipeline(Generic[T]):
     def _join(self, consumer: Consumer[T]) -> None:
         if self.phase not in (Phase.NEW, Phase.RUNNING):
             raise InformerClosedError(f"{self.name} has ended: {consumer.name} was not added")
+        consumer.name = self._unique(consumer.name)
         self._consumers[consumer] = None
         if self.phase is Phase.RUNNING:
             self._admit(consumer)
+
+    def _unique(self, name: str) -> str:
+        taken = {consumer.name for consumer in self._consumers}
+        numbers = itertools.count(2)
+        found = name
+        while found in taken:
+            found = f"{name} ({next(numbers)})"
+        return found
+
+    def now(self) -> float:
+        """Return the time of the informer's loop, from whatever thread."""
+        return 0.0 if self.loop is None else self.loop.time()
 
     def _admit(self, consumer: Consumer[T]) -> None:
         self.dispatcher.join(consumer.mailbox)
@@ -348,7 +378,7 @@ class Pipeline(Generic[T]):
         while True:
             await asyncio.sleep(limit / 2)
             seen = {
-                (consumer, busy.key, round(asyncio.get_running_loop().time() - busy.seconds, 3)): busy.seconds
+                (consumer, busy.key, round(self.now() - busy.seconds, 3)): busy.seconds
                 for consumer in self._consumers
                 for busy in consumer.statistics().busy_keys
                 if busy.seconds >= limit and isinstance(consumer, Registration)

@@ -7,13 +7,17 @@ next :class:`Plan`. Everything that decides about listing, watching, falling bac
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, replace
 
 from aioinformers.errors import (
     ApiStatusError,
     ConnectionFailedError,
+    ForbiddenError,
     GoneError,
+    ResourceNotFoundError,
     ServerBusyError,
+    UnauthorizedError,
 )
 from aioinformers.settings import Settings
 
@@ -44,6 +48,8 @@ class Plan:
         version: The last resourceVersion seen: where to watch from, or what a list must not be older than.
         delay: Seconds to wait first.
         failures: Consecutive failures; reset only by health.
+        unwatched: Completed lists since a watch was last healthy: health of the one is none of the other, and where
+            watching fails for good (it may be forbidden), listing all objects again must not become a habit.
         is_consistent: The list must ask for the most recent state, as the server refused ``version``.
         is_paged: This server pages even a list from its watch cache, so ask for pages with any version.
         streams_again_at: When a server that failed to stream initial objects may be asked again.
@@ -53,6 +59,7 @@ class Plan:
     version: str = ""
     delay: float = 0.0
     failures: int = 0
+    unwatched: int = 0
     is_consistent: bool = False
     is_paged: bool = False
     streams_again_at: float = 0.0
@@ -102,7 +109,13 @@ def advance(plan: Plan, outcome: Outcome, settings: Settings, now: float, random
     """
     plan = replace(plan, version=outcome.version or plan.version, delay=0.0)
     if outcome.has_list:
-        plan = replace(plan, failures=0, is_consistent=False, is_paged=outcome.is_paged)
+        plan = replace(
+            plan,
+            failures=min(plan.failures, plan.unwatched),
+            unwatched=plan.unwatched + 1,
+            is_consistent=False,
+            is_paged=outcome.is_paged,
+        )
         if plan.state is State.LISTING and outcome.error is None:
             return replace(plan, state=State.WATCHING)
         return _after_watch(plan, outcome, settings, now, random)
@@ -113,7 +126,7 @@ def advance(plan: Plan, outcome: Outcome, settings: Settings, now: float, random
 
 def _after_watch(plan: Plan, outcome: Outcome, settings: Settings, now: float, random: float) -> Plan:
     if outcome.delivered or outcome.lived >= settings.watch_healthy_after:
-        plan = replace(plan, failures=0)
+        plan = replace(plan, failures=0, unwatched=0)
         if outcome.error is None:
             return replace(plan, state=State.WATCHING)  # the server's timeout: go on at once
     resume = replace(plan, state=State.WATCHING)
@@ -122,7 +135,7 @@ def _after_watch(plan: Plan, outcome: Outcome, settings: Settings, now: float, r
         # A server that closes at once without a word may be refusing the version without saying so.
         if outcome.lived < 1.0:
             resume = _list_again(plan, settings, now)
-    elif not isinstance(error, ConnectionFailedError | ServerBusyError):
+    elif _is_version_refused(error) or not isinstance(error, ConnectionFailedError | ServerBusyError):
         resume = _list_again(plan, settings, now)
     return _backed_off(resume, error, settings, random)
 
@@ -132,6 +145,8 @@ def _after_failed_list(plan: Plan, outcome: Outcome, settings: Settings, now: fl
     if _is_version_refused(error) and not plan.is_consistent:
         return replace(plan, is_consistent=True)  # at once: what is known to be refused need not be waited for
     if plan.state is State.STREAMING and not _is_passing(error):
+        if isinstance(error, UnauthorizedError | ForbiddenError | ResourceNotFoundError):
+            return replace(plan, state=State.LISTING)  # says nothing about streaming; the list may be allowed
         # The server cannot stream initial objects, or something between us cannot: do without for a while.
         return replace(plan, state=State.LISTING, streams_again_at=now + settings.watch_list_memory)
     return _backed_off(_list_again(plan, settings, now), error, settings, random)
@@ -143,7 +158,8 @@ def _list_again(plan: Plan, settings: Settings, now: float) -> Plan:
 
 
 def _backed_off(plan: Plan, error: Exception | None, settings: Settings, random: float) -> Plan:
-    base = min(settings.backoff_initial * settings.backoff_factor ** min(plan.failures, 64), settings.backoff_max)
+    growth = math.exp(min(plan.failures * math.log(settings.backoff_factor), 700.0))  # exp(710) overflows
+    base = min(settings.backoff_initial * growth, settings.backoff_max)
     delay = base * (1.0 + settings.backoff_jitter * random)
     if isinstance(error, ApiStatusError) and error.retry_after:
         delay = max(delay, min(error.retry_after, settings.retry_after_max))

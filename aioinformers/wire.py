@@ -8,8 +8,9 @@ and at the same time proves the JSON, no object made that nobody reads.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -18,6 +19,8 @@ from aioinformers.objects import Entry, Layout, RejectedError, describe, join_ke
 
 __all__ = ["DELETE", "REJECT", "UPSERT", "Batch", "Delta", "ListDecoder", "WatchDecoder"]
 
+T = TypeVar("T")
+
 UPSERT, DELETE, REJECT = range(3)
 _OPERATIONS = {"ADDED": UPSERT, "MODIFIED": UPSERT, "DELETED": DELETE}
 _PREFIXES = {name: f'{{"type":"{name}","object":'.encode() for name in _OPERATIONS}
@@ -25,6 +28,9 @@ _CLOSING_BRACE = ord("}")
 
 Delta: TypeAlias = tuple[int, str, Any]
 """Operation, key, and the entry; for REJECT the reason instead; a DELETE whose object is unreadable has None."""
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoders raise for bytes that they cannot read."""
 
 BATCH_EVENTS = 128
 BATCH_BYTES = 512 * 1024
@@ -98,16 +104,47 @@ def status_error(body: bytes, status: int = 500, retry_after: float | None = Non
     """
     try:
         said = _decode_status(body)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return ApiStatusError.of(status, "", "the answer is no Kubernetes Status", retry_after)
     details = said.details or _Details()
     causes = [cause.reason for cause in details.causes or ()]
     message = said.message or ""
-    if "Too large resource version" in (message, *(cause.message for cause in details.causes or ())):
+    # Servers before 1.18.6 say it in words only, those before 1.17 in the message.
+    if any("Too large resource version" in words for words in (message, *(c.message for c in details.causes or ()))):
         causes.append("ResourceVersionTooLarge")
     if retry_after is None:
         retry_after = details.retryAfterSeconds
     return ApiStatusError.of(said.code or status, said.reason or "", message, retry_after, causes)
+
+
+_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]')
+_MAX_DEPTH = 256
+_CUT = b'"\xff"'
+"""Stands for what is nested too deeply. It is no UTF-8, so that its object is refused and no other one."""
+
+
+def _decode_cut(decode: Callable[[bytes], T], data: bytes) -> T:
+    """Decode, where no decoder gets to the bottom without what is nested that deeply."""
+    try:
+        return decode(data)
+    except RecursionError:
+        return decode(_cut_depths(data))
+
+
+def _cut_depths(data: bytes) -> bytes:
+    parts: list[bytes] = []
+    start = depth = 0
+    for token in _BRACKETS.finditer(data):
+        character = data[token.start()]
+        if character in b"[{":
+            depth += 1
+            if depth == _MAX_DEPTH:
+                parts += data[start : token.start()], _CUT
+        elif character in b"]}":
+            if depth == _MAX_DEPTH:
+                start = token.end()
+            depth -= 1
+    return b"".join([*parts, data[start:]])
 
 
 class _ObjectDecoder:
@@ -119,8 +156,9 @@ class _ObjectDecoder:
     def _tolerant_delta(self, operation: int, raw: bytes) -> tuple[Delta, str] | None:
         """Return the delta and resourceVersion of an object that the typed pass refused; None if unreadable."""
         try:
-            read = self.layout.reader.read_document(_decode_document(raw))
-        except (ValueError, msgspec.MsgspecError):
+            # Replaced: the key of an object is wanted even if a text of it is no UTF-8; `entry` will refuse it.
+            read = self.layout.reader.read_document(_decode_document(raw.decode(errors="replace")))
+        except (ValueError, *UNREADABLE):
             return None
         return self._delta(operation, raw, read), read[3]
 
@@ -130,7 +168,9 @@ class _ObjectDecoder:
             return operation, key, self.layout.entry(raw, key, read)
         except RejectedError as error:
             # A deletion is true whether or not its last object can be read.
-            return (DELETE, key, None) if operation == DELETE else (REJECT, key, str(error))
+            if operation == DELETE:
+                return DELETE, key, None
+            return REJECT, key, "nested too deeply" if _CUT in raw else str(error)
 
 
 class WatchDecoder(_ObjectDecoder):
@@ -168,9 +208,8 @@ class WatchDecoder(_ObjectDecoder):
             end = data.find(b"\n")
             self._rest.append(data if end < 0 else data[: end + 1])
             self._rest_bytes += len(self._rest[-1])
-            if self._rest_bytes > self._max_line:
-                raise ResponseError(f"one event is larger than max_object_bytes={self._max_line}")
             if end < 0:
+                self._refuse_long(self._rest_bytes)
                 return
             # Only the first line is joined: copying the whole chunk would cost more than decoding it.
             first = b"".join(self._rest)
@@ -182,21 +221,29 @@ class WatchDecoder(_ObjectDecoder):
         if (cut := data.rfind(b"\n", start) + 1 or start) < len(data):
             self._rest.append(data[cut:])
             self._rest_bytes = len(data) - cut
+            self._refuse_long(self._rest_bytes)
+
+    def _refuse_long(self, length: int) -> None:
+        if length > self._max_line:
+            raise ResponseError(f"one event is larger than max_object_bytes={self._max_line}")
 
     def _parse(self, data: bytes, start: int) -> Iterator[Batch]:
         view = memoryview(data)
-        decode, layout = self._decode_line, self.layout
+        decode, layout, max_line = self._decode_line, self.layout, self._max_line
         read, is_plain = layout.reader.read, layout.is_plain
         batch = Batch([], "", layout)
         limit = start + BATCH_BYTES
         while (end := data.find(b"\n", start)) >= 0:
+            if end - start > max_line:
+                yield batch
+                self._refuse_long(end - start)
             try:
                 line = decode(view[start:end])
                 operation = _OPERATIONS[line.type]
                 prefix = _PREFIXES[line.type]
                 if not data.startswith(prefix, start) or data[end - 1] != _CLOSING_BRACE:
                     raise KeyError(line.type)
-            except (KeyError, msgspec.MsgspecError):
+            except (KeyError, *UNREADABLE):
                 yield from self._odd(batch, data[start:end])
             else:
                 # The typed pass has proven the envelope, so what is between its ends is the object.
@@ -207,13 +254,13 @@ class WatchDecoder(_ObjectDecoder):
                     batch.deltas.append((operation, key, Entry(raw, uid, version, (namespace, *values))))
                 else:
                     batch.deltas.append(self._delta(operation, raw, fields))
-                batch.version = version
+                batch.version = version or batch.version
             start = end + 1
             if len(batch.deltas) >= BATCH_EVENTS or start >= limit or batch.ends_initial:
                 yield batch
                 batch = Batch([], "", layout)
                 limit = start + BATCH_BYTES
-        if batch.deltas or batch.version or batch.unreadable:
+        if batch.deltas or batch.version or batch.unreadable or batch.bookmarks:
             yield batch
 
     def _odd(self, batch: Batch, line: bytes) -> Iterator[Batch]:
@@ -221,19 +268,19 @@ class WatchDecoder(_ObjectDecoder):
         if not line.strip():
             return
         try:
-            event = _decode_loose(line)
+            event = _decode_cut(_decode_loose, line)
             if event.type == "BOOKMARK":
                 self._bookmark(batch, event.object)
                 return
             if event.type == "ERROR":
                 yield batch
-                raise status_error(bytes(event.object))
+                raise status_error(bytes(event.object)) from None
             found = self._tolerant_delta(_OPERATIONS.get(event.type, UPSERT), bytes(event.object))
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             batch.unreadable += 1
             return
         if found is not None:
-            batch.version = found[1]
+            batch.version = found[1] or batch.version
         if found is not None and event.type in _OPERATIONS:
             batch.deltas.append(found[0])
         else:
@@ -258,11 +305,16 @@ class ListHead(msgspec.Struct, rename={"api_version": "apiVersion"}, gc=False):
     kind: str = ""
     api_version: str = ""
     metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
-    items: list[msgspec.Raw] | None = None
+    items: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list at all: a custom resource may name the kind of its list as it likes."""
+        return self.kind.endswith("List") or (bool(self.kind) and self.items is not msgspec.UNSET)
 
 
 _decode_list = msgspec.json.Decoder(ListHead).decode
-_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
+_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _ITEMS = b'"items":['
 
 
@@ -308,12 +360,20 @@ class ListDecoder(_ObjectDecoder):
             return False
         head = self._data[: at + len(_ITEMS)]
         try:
-            _decode_list(head + b"]}")  # valid only if the items found are those of the list itself
-        except msgspec.MsgspecError:
+            found = _decode_list(head + b"]}")  # valid only if the items found are those of the list itself
+        except UNREADABLE:
             return False
+        if found.items is msgspec.UNSET:
+            return False
+        self._learn_kind(found)
         self._head = head
         self._data = self._data[len(head) :]
         return True
+
+    def _learn_kind(self, head: ListHead) -> None:
+        """Let objects know their kind before the first of them is shown to anything of the user's."""
+        if head.kind.endswith("List"):
+            self.layout.object_type.learn_kind(head.kind.removesuffix("List"), head.api_version)
 
     def _items(self) -> Iterator[Batch]:
         data, start = self._data, 0
@@ -323,15 +383,16 @@ class ListDecoder(_ObjectDecoder):
         batch = Batch([], "", layout)
         look = self._searched
         while (at := data.find(boundary, look)) >= 0:
-            look = at + 1
             try:
                 item = decode(view[start : at + 1])
-            except msgspec.ValidationError:
-                if not _is_json(view[start : at + 1]):
-                    continue  # a look-alike inside the item
-                self._add_tolerant(batch, data[start : at + 1])
-            except msgspec.DecodeError:
-                continue
+            except UNREADABLE:
+                found = _whole_items(data[start : at + 1])
+                if not found:
+                    # A look-alike inside an item. An item may be full of them: to try each would be quadratic.
+                    look = at + 1 + (at - start) // 2
+                    continue
+                for raw in found:
+                    self._add(batch, raw)
             else:
                 raw, read = data[start : at + 1], layout.reader.read(item)
                 batch.deltas.append(self._delta(UPSERT, raw, read))
@@ -341,16 +402,21 @@ class ListDecoder(_ObjectDecoder):
                 yield batch
                 batch = Batch([], "", layout)
         self._data = data[start:] if start else data
-        self._searched = max(len(self._data) - len(boundary), 0) if at < 0 else 0
+        self._searched = max(look - start, len(self._data) - len(boundary), 0)
         if batch.deltas or batch.unreadable:
             yield batch
 
-    def _add_tolerant(self, batch: Batch, raw: bytes) -> None:
-        found = self._tolerant_delta(UPSERT, raw)
-        if found is None:
-            batch.unreadable += 1
+    def _add(self, batch: Batch, raw: bytes) -> None:
+        try:
+            read = self.layout.reader.read(self._decode_item(raw))
+        except UNREADABLE:
+            found = self._tolerant_delta(UPSERT, raw)
+            if found is None:
+                batch.unreadable += 1
+            else:
+                batch.deltas.append(found[0])
         else:
-            batch.deltas.append(found[0])
+            batch.deltas.append(self._delta(UPSERT, raw, read))
 
     def finish(self) -> tuple[ListHead, Batch]:
         """Take the end of the body; return the list without its items, and the last items.
@@ -360,27 +426,22 @@ class ListDecoder(_ObjectDecoder):
         """
         body = self._data if self._head is None else self._head + self._data
         try:
-            head = _decode_list(body)
-        except msgspec.MsgspecError as error:
+            head = _decode_cut(_decode_list, body)
+        except UNREADABLE as error:
             raise ResponseError(f"the body of the list is cut or no list: {describe(error)}") from error
-        if not head.kind.endswith("List"):
+        if not head.is_list:
             raise ResponseError(f"expected a list, got {head.kind or 'an object without kind'}")
+        self._learn_kind(head)
         batch = Batch([], "", self.layout)
         for item in head.items or ():
-            raw = bytes(item)  # a Raw keeps the whole body alive
-            try:
-                read = self.layout.reader.read(self._decode_item(raw))
-            except msgspec.MsgspecError:
-                self._add_tolerant(batch, raw)
-            else:
-                batch.deltas.append(self._delta(UPSERT, raw, read))
+            self._add(batch, bytes(item))  # a Raw keeps the whole body alive
         head.items = None
         return head, batch
 
 
-def _is_json(data: memoryview) -> bool:
+def _whole_items(data: bytes) -> list[bytes]:
+    """Return the items in a part of a list's body; none if it ends inside one."""
     try:
-        _decode_raw(data)
-    except msgspec.MsgspecError:
-        return False
-    return True
+        return [bytes(item) for item in _decode_cut(_decode_raws, b"[" + data + b"]")]
+    except UNREADABLE:
+        return []

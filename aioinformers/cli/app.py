@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from aioinformers.cli import demo as demonstration
+from aioinformers import __version__
 from aioinformers.cli import queries
+from aioinformers.cli.demo import run_demo
 from aioinformers.cli.problems import USAGE, CommandError, one_line
 from aioinformers.cli.session import Query
 
@@ -56,8 +57,17 @@ Kubeconfig = Annotated[str | None, typer.Option("--kubeconfig", help="File; KUBE
 Context = Annotated[str | None, typer.Option("--context", help="Context; the current one by default.")]
 
 
-@app.callback(invoke_without_command=False)
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"aioinformers {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
 def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the informers' log on stderr.")] = False,
 ) -> None:
     # Without a handler Python prints warnings to stderr by itself; what they tell, the commands tell better.
@@ -68,11 +78,11 @@ def _common(
 @app.command()
 def demo(
     seconds: Annotated[float | None, typer.Option(min=0.1, help="End after this long; by default at Ctrl-C.")] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Print lines; the default where there is no terminal.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Print lines, as where there is no terminal.")] = False,
     seed: Annotated[int | None, typer.Option(help="Let the same things happen again.")] = None,
 ) -> int:
     """Show informers at work on a small busy cluster that runs inside this process."""
-    return _finish(demonstration.run_demo(seconds=seconds, is_plain=plain, seed=seed))
+    return _finish(run_demo(seconds=seconds, is_plain=plain, seed=seed))
 
 
 @app.command()
@@ -149,5 +159,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        hint = f" (see `{error.ctx.command_path} --help`)" if getattr(error, "ctx", None) else ""
-        return _fail(one_line(message()) + hint, getattr(error, "exit_code", USAGE))
+        context = getattr(error, "ctx", None)
+        hint = f" (see `{context.command_path} --help`)" if context else ""
+        # Without any argument the help has been printed, and there is nothing to add.
+        text = one_line(message())
+        return _fail(text + hint, getattr(error, "exit_code", USAGE)) if text else USAGE

@@ -79,8 +79,9 @@ class BusyCluster:
             self._server.create(DEPLOYMENTS, self._deployment(self._rng.choice(free)))
 
     def _deployment(self, name: str) -> Object:
-        labels = {"app": name}
-        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": name, "image": f"{name}:1.0"}]}}
+        self._count += 1
+        labels, container = {"app": name}, {"name": name, "image": f"{name}:1.{self._count}"}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
         return {
             "metadata": {"name": name, "namespace": self._rng.choice(_NAMESPACES), "labels": labels},
             "spec": {

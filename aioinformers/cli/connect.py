@@ -57,16 +57,20 @@ async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[
     except (OSError, ValueError) as error:  # certificates that are missing or are none; ssl.SSLError is an OSError
         raise usage_error(f"the certificates of the configuration cannot be used: {error}") from error
     async with api_client:
-        yield Cluster(api_client, configuration.host, namespace)
+        yield Cluster(api_client, configuration.host or "", namespace)
 
 
 async def _configure(configuration: client.Configuration, kubeconfig: str | None, context: str | None) -> str:
     paths = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-    if any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path):
+    if _is_any_file(paths):
         return await _load_kubeconfig(configuration, paths, context)
     if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
         return _load_service_account(configuration)
     raise usage_error(f"there is no kubeconfig at {paths}: name one with --kubeconfig or in KUBECONFIG")
+
+
+def _is_any_file(paths: str) -> bool:
+    return any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path)
 
 
 async def _load_kubeconfig(configuration: client.Configuration, paths: str, context: str | None) -> str:
@@ -74,14 +78,14 @@ async def _load_kubeconfig(configuration: client.Configuration, paths: str, cont
 
     try:
         known = _context_names(kube_config.KubeConfigMerger(paths))
-        if context is None or context in known:
-            loader = await kube_config.load_kube_config(paths, context, configuration)
-            current: Any = loader.current_context
-            namespace = (current or {}).get("context", {}).get("namespace")
+        if context is not None and context not in known:
+            raise LookupError(f"it has no context {context!r}: choose from {', '.join(known) or 'none'}")
+        loader = await kube_config.load_kube_config(paths, context, configuration)
+        current: Any = loader.current_context
+        namespace = current["context"].get("namespace")
     except Exception as error:  # whatever broken YAML, missing files, base64 and exec plugins raise in the loader
-        raise usage_error(f"the kubeconfig {paths} cannot be used: {error or type(error).__name__}") from error
-    if context is not None and context not in known:
-        raise usage_error(f"{paths} has no context {context!r}: choose from {', '.join(known) or 'none'}")
+        problem = str(error) or type(error).__name__
+        raise usage_error(f"the kubeconfig {paths} cannot be used: {problem}") from error
     configuration.refresh_api_key_hook = _refresher(loader)
     return str(namespace or "default")
 
@@ -112,7 +116,7 @@ def _load_service_account(configuration: client.Configuration) -> str:
     from kubernetes_asyncio import config
 
     try:
-        config.load_incluster_config(client_configuration=configuration)
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError) as error:
         raise usage_error(f"the pod's service account cannot be used: {error}") from error
     return _POD_NAMESPACE.read_text().strip() if _POD_NAMESPACE.is_file() else "default"

@@ -117,7 +117,7 @@ class Session:
             await self._is_lost.wait()
             lost_at = self._lost_at or loop.time()
             # The informer has no event for this; while the connection is lost, looking costs nothing.
-            while not (self.informer.is_watching and (self.informer.last_activity or 0.0) > lost_at):
+            while not (self.informer.is_watching and (self.informer.last_activity or 0.0) > lost_at):  # noqa: ASYNC110
                 await asyncio.sleep(_RECOVERY_POLL)
             self._is_lost.clear()
             self._lost_at, self._told = None, ""

@@ -198,13 +198,9 @@ class ApiHandler:
         query = exchange.info.query
         selection = Selection.parse(resource, target.namespace, query)
         options = WatchOptions.parse(query, watch_list=self._options.watch_list)
-        # From 1.37 on, streams of initial objects are compressed, one gzip member per flush.
-        compress = (
-            self._options.compress_watch_list
-            and self._options.watch_list
-            and options.initial
-            and _accepts_gzip(exchange)
-        )
+        # From 1.37 on, streams that mark the end of the initial objects are compressed, one gzip member
+        # per flush.
+        compress = self._options.compress_watch_list and options.marked and _accepts_gzip(exchange)
         await exchange.begin(200, {**_JSON, **({"Content-Encoding": "gzip"} if compress else {})})
 
         async def send(lines: bytes) -> None:
@@ -259,6 +255,7 @@ class _WatchStream:
                 return b""
             if self._watch.ended:
                 return b""
+            # kube-apiserver holds back a bookmark without news, but its own leases are news enough.
             if self._bookmarks and self._loop.time() >= self._bookmark_at:
                 self._bookmark_at = self._next_bookmark()
                 return self._watch.bookmark(self._storage.version)

@@ -41,9 +41,8 @@ def parse_target(path: str) -> Target | None:
     # /namespaces/x is the object; /namespaces/x/pods is in it; /namespaces/x/status is of the object.
     if len(rest) > 2 and rest[0] == "namespaces" and (group or rest[2] not in ("status", "finalize")):
         namespace, rest = rest[1], rest[2:]
-    if len(rest) > 3:
-        return None
-    plural, name, subresource = (*rest, "", "", "")[:3]
+    plural, name = (*rest, "", "")[:2]
+    subresource = "/".join(rest[2:])
     return Target(GroupVersionResource(group, version, plural), namespace, name, subresource)
 
 

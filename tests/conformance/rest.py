@@ -133,6 +133,10 @@ class Rest:
         assert answer.status == 200, answer.body
         return [WatchEvent(line) for line in answer.body.splitlines(keepends=True)]
 
+    async def caught_up(self, answer: Answer, plural: str = "configmaps", group: str = "") -> None:
+        """Wait until reads with resourceVersion=0, which may be stale, have reached a write."""
+        await self.get(self.path(plural, group=group), resourceVersion=answer.version)
+
     async def configmap(self, name: str, *, data: str = "v", **labels: str) -> Answer:
         """Create a ConfigMap."""
         obj = {"metadata": {"name": name, "labels": labels}, "data": {"k": data}}

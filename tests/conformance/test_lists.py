@@ -114,7 +114,7 @@ async def test_which_version_is_read(rest: Rest) -> None:
     """Absent, 0, not older than, exactly."""
     await rest.configmap("a")
     old = (await rest.configmap("b")).version
-    await rest.configmap("c")
+    await rest.caught_up(await rest.configmap("c"))
 
     assert await names(rest) == ["a", "b", "c"]
     assert await names(rest, resourceVersion="0") == ["a", "b", "c"]
@@ -129,7 +129,7 @@ async def test_limit_and_version(rest: Rest) -> None:
     """From the watch cache ("0") a list comes whole; a limit with a bare version reads exactly that."""
     await rest.configmap("a")
     old = (await rest.configmap("b")).version
-    await rest.configmap("c")
+    await rest.caught_up(await rest.configmap("c"))
 
     assert await names(rest, limit="1", resourceVersion="0") == ["a", "b", "c"]
     path, not_older = rest.path("configmaps"), "NotOlderThan"
