@@ -103,7 +103,7 @@ class SharedInformerFactory(Groups):
     @property
     def api_client(self) -> Any:
         """The client that requests go through."""
-        return self._source.api_client
+        return self._source.client.api_client
 
     @property
     def is_started(self) -> bool:

@@ -10,8 +10,9 @@ import asyncio
 import random
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from aioinformers.errors import ApiStatusError, ConnectionFailedError, ResponseError
@@ -52,24 +53,100 @@ class Body:
         return data
 
 
+class Prepared(NamedTuple):
+    """A request with the client's headers and credentials."""
+
+    url: str
+    headers: dict[str, str]
+
+
+class ClientAdapter:
+    """What differs between the two asyncio clients: kubernetes_asyncio, and ``kubernetes.aio`` from version 37 on.
+
+    Args:
+        api_client: An ``ApiClient`` of either; it stays the caller's to close.
+
+    Raises:
+        TypeError: If it is neither.
+    """
+
+    def __init__(self, api_client: Any) -> None:
+        if not (hasattr(api_client, "rest_client") and hasattr(api_client, "update_params_for_auth")):
+            raise TypeError(
+                f"api_client must be an ApiClient of kubernetes_asyncio or of kubernetes.aio, "
+                f"not {type(api_client).__name__}"
+            )
+        self.api_client = api_client
+        self._is_aio = hasattr(api_client, "param_serialize")
+        self._user_agent = f"aioinformers/{metadata.version('aioinformers')}"
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The client's own session: its connections, TLS and proxies are used as they are."""
+        rest = self.api_client.rest_client
+        if rest.pool_manager is None:  # kubernetes.aio makes it at the first request
+            rest.pool_manager = rest._create_pool_manager()
+        return rest.pool_manager  # type: ignore[no-any-return]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the client gives the session with every request."""
+        rest, configuration = self.api_client.rest_client, self.api_client.configuration
+        options = {
+            "proxy": rest.proxy,
+            "proxy_headers": rest.proxy_headers,
+            "server_hostname": configuration.tls_server_name,
+        }
+        return {name: value for name, value in options.items() if value}
+
+    async def prepare(self, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Prepared:
+        """Add the client's headers and credentials to a GET request; refreshes them by the client's own hook.
+
+        Raises:
+            ConnectionFailedError: If the hook raises; what it said stays in the log's traceback.
+        """
+        merged = {**self.api_client.default_headers, **headers}
+        if merged.get("User-Agent", "").startswith("OpenAPI-Generator"):  # nobody chose that
+            merged["User-Agent"] = self._user_agent
+        if self.api_client.cookie:
+            merged["Cookie"] = self.api_client.cookie
+        pairs = list(query.items())
+        request = (path, "GET", None) if self._is_aio else ()
+        try:
+            await self.api_client.update_params_for_auth(merged, pairs, ["BearerToken"], *request)
+        except Exception as error:
+            kind = type(error).__name__
+            raise ConnectionFailedError(f"the client's credentials could not be refreshed ({kind})") from error
+        url = f"{self.api_client.configuration.host}{path}"
+        return Prepared(f"{url}?{urlencode(pairs)}" if pairs else url, merged)
+
+    def why_silent(self, seconds: float) -> str:
+        """Say why no answer came in time."""
+        connector = self.session.connector
+        held = len(getattr(connector, "_acquired", ()))
+        if connector is not None and 0 < connector.limit <= held:
+            return (
+                f"all {connector.limit} connections of the API client are in use and every informer holds one: "
+                f"raise configuration.connection_pool_maxsize"
+            )
+        return f"no answer within {seconds:g} s"
+
+
 class Source:
     """Makes GET requests with a user's API client.
 
     Args:
-        api_client: A ``kubernetes_asyncio.client.ApiClient``; it stays the caller's to close.
+        api_client: An ``ApiClient`` of kubernetes_asyncio or ``kubernetes.aio``; it stays the caller's to close.
         settings: Deadlines.
 
     Attributes:
+        client: The client.
         lists: Caps the lists that run at once.
         streams_again_at: When the server may be asked to stream initial objects again; shared by all informers.
     """
 
     def __init__(self, api_client: Any, settings: Settings) -> None:
-        if not (hasattr(api_client, "rest_client") and hasattr(api_client, "configuration")):
-            raise TypeError(
-                f"api_client must be a kubernetes_asyncio.client.ApiClient, not {type(api_client).__name__}"
-            )
-        self.api_client = api_client
+        self.client = ClientAdapter(api_client)
         self.settings = settings
         self.lists = asyncio.Semaphore(settings.max_concurrent_lists)
         self.streams_again_at = 0.0
@@ -77,7 +154,13 @@ class Source:
 
     @asynccontextmanager
     async def open(
-        self, path: str, query: Mapping[str, str], *, header_timeout: float, compression: bool = False
+        self,
+        path: str,
+        query: Mapping[str, str],
+        *,
+        header_timeout: float,
+        compression: bool = False,
+        accept: str = "application/json",
     ) -> AsyncIterator[Body]:
         """Open a GET request and give its body; the response is closed on exit, however that happens.
 
@@ -86,16 +169,18 @@ class Source:
             query: Query parameters.
             header_timeout: Seconds within which the response's headers must be there.
             compression: Whether the body may come compressed.
+            accept: The representations asked for.
 
         Raises:
             ApiStatusError: If the server answers with a failure; on 401 credentials are refreshed and tried once more.
             ConnectionFailedError: If it cannot be reached or stays silent.
         """
-        response = await self._request(path, query, header_timeout, compression)
+        headers = {"Accept": accept, "Accept-Encoding": "gzip" if compression else "identity"}
+        response = await self._request(path, query, headers, header_timeout)
         try:
             if response.status == 401:
                 response.close()
-                response = await self._request(path, query, header_timeout, compression)
+                response = await self._request(path, query, headers, header_timeout)
             if response.status >= 400:
                 raise await self._failure(response)
             if response.status != 200:
@@ -105,8 +190,15 @@ class Source:
         finally:
             response.close()
 
-    async def read_json(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+    async def read_json(
+        self, path: str, query: Mapping[str, str] | None = None, *, accept: str = "application/json"
+    ) -> bytes:
         """Return the whole body of a small GET request.
+
+        Args:
+            path: The URL path, below the host of the client's configuration.
+            query: Query parameters.
+            accept: The representations asked for.
 
         Raises:
             ApiStatusError: If the server answers with a failure.
@@ -114,7 +206,7 @@ class Source:
         """
         timeout = self.settings.header_timeout
         try:
-            async with asyncio.timeout(timeout), self.open(path, query or {}, header_timeout=timeout) as body:
+            async with asyncio.timeout(timeout), self._open_small(path, query or {}, accept) as body:
                 chunks = []
                 while chunk := await body.read():
                     chunks.append(chunk)
@@ -122,57 +214,33 @@ class Source:
         except TimeoutError as error:
             raise ConnectionFailedError(f"GET {path} was not answered within {timeout:g} s") from error
 
+    def _open_small(self, path: str, query: Mapping[str, str], accept: str) -> AbstractAsyncContextManager[Body]:
+        return self.open(path, query, header_timeout=self.settings.header_timeout, accept=accept)
+
     async def _request(
-        self, path: str, query: Mapping[str, str], header_timeout: float, compression: bool
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], header_timeout: float
     ) -> aiohttp.ClientResponse:
         import aiohttp
 
-        rest = self.api_client.rest_client
-        headers: dict[str, str] = {
-            **self.api_client.default_headers,
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip" if compression else "identity",
-        }
-        if self.api_client.cookie:
-            headers["Cookie"] = self.api_client.cookie
-        pairs = list(query.items())
-        await self.api_client.update_params_for_auth(headers, pairs, ["BearerToken"])
-        url = f"{self.api_client.configuration.host}{path}" + (f"?{urlencode(pairs)}" if pairs else "")
-        options: dict[str, Any] = {
-            "proxy": rest.proxy or None,
-            "proxy_headers": rest.proxy_headers or None,
-            "server_hostname": rest.server_hostname or None,
-        }
+        client = self.client
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self.settings.connect_timeout)
         try:
             async with asyncio.timeout(header_timeout):
-                return await rest.pool_manager.get(  # type: ignore[no-any-return]
-                    url,
-                    headers=headers,
-                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.settings.connect_timeout),
-                    read_bufsize=READ_BUFFER,
-                    allow_redirects=False,
-                    **{name: value for name, value in options.items() if value},
-                )
+                prepared = await client.prepare(path, query, headers)
+                return await client.session.get(
+                    prepared.url, headers=prepared.headers, timeout=timeout, read_bufsize=READ_BUFFER,
+                    allow_redirects=False, **client.options,
+                )  # fmt: skip
         except aiohttp.ClientConnectorError as error:
             raise ConnectionFailedError(f"cannot connect: {_words(error)}", is_refused=True) from error
         except TimeoutError as error:
-            raise ConnectionFailedError(self._silence(rest, header_timeout), is_refused=True) from error
+            raise ConnectionFailedError(client.why_silent(header_timeout), is_refused=True) from error
         except (aiohttp.ClientError, ConnectionError) as error:
             raise ConnectionFailedError(f"the request failed: {_words(error)}") from error
         except RuntimeError as error:
-            if not rest.pool_manager.closed:
+            if not client.session.closed:
                 raise
             raise ConnectionFailedError("the API client has been closed: keep it open while informers run") from error
-
-    @staticmethod
-    def _silence(rest: Any, header_timeout: float) -> str:
-        connector = rest.pool_manager.connector
-        if connector is not None and connector.limit and len(connector._acquired) >= connector.limit:
-            return (
-                f"all {connector.limit} connections of the API client are in use and every informer holds one: "
-                f"raise configuration.connection_pool_maxsize"
-            )
-        return f"no answer within {header_timeout:g} s"
 
     @staticmethod
     async def _failure(response: aiohttp.ClientResponse) -> ApiStatusError:

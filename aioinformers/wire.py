@@ -23,8 +23,8 @@ T = TypeVar("T")
 
 UPSERT, DELETE, REJECT = range(3)
 _OPERATIONS = {"ADDED": UPSERT, "MODIFIED": UPSERT, "DELETED": DELETE}
-_PREFIXES = {name: f'{{"type":"{name}","object":'.encode() for name in _OPERATIONS}
-_CLOSING_BRACE = ord("}")
+_ENVELOPES = {name: (operation, f'{{"type":"{name}","object":{{'.encode()) for name, operation in _OPERATIONS.items()}
+"""How servers begin a line, up to the brace of the object; its end is the brace before the last."""
 
 Delta: TypeAlias = tuple[int, str, Any]
 """Operation, key, and the entry; for REJECT the reason instead; a DELETE whose object is unreadable has None."""
@@ -119,7 +119,7 @@ def status_error(body: bytes, status: int = 500, retry_after: float | None = Non
 
 _BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]')
 _MAX_DEPTH = 256
-_CUT = b'"\xff"'
+_CUT = b'"nested too deeply: \xff"'
 """Stands for what is nested too deeply. It is no UTF-8, so that its object is refused and no other one."""
 
 
@@ -239,15 +239,14 @@ class WatchDecoder(_ObjectDecoder):
                 self._refuse_long(end - start)
             try:
                 line = decode(view[start:end])
-                operation = _OPERATIONS[line.type]
-                prefix = _PREFIXES[line.type]
-                if not data.startswith(prefix, start) or data[end - 1] != _CLOSING_BRACE:
+                operation, prefix = _ENVELOPES[line.type]
+                if not (data.startswith(prefix, start) and data.endswith(b"}}", start, end)):
                     raise KeyError(line.type)
             except (KeyError, *UNREADABLE):
                 yield from self._odd(batch, data[start:end])
             else:
                 # The typed pass has proven the envelope, so what is between its ends is the object.
-                raw = data[start + len(prefix) : end - 1]
+                raw = data[start + len(prefix) - 1 : end - 1]
                 namespace, name, uid, version, *values = fields = read(line.object)
                 if is_plain and raw.isascii():
                     key = f"{namespace}/{name}" if namespace else name

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import builtins
 import dataclasses
 import inspect
 import re
@@ -154,9 +155,8 @@ async def test_code_of_a_page_runs(
             if step.expected is not None:
                 assert capsys.readouterr().out == step.expected, where
             elif step.error:
-                with pytest.raises(Exception, match="") as caught:
+                with pytest.raises(getattr(builtins, step.error, None) or getattr(errors, step.error)):
                     await execute(step, path, names)
-                assert type(caught.value).__name__ == step.error, where
             else:
                 await execute(step, path, names)
 
@@ -261,8 +261,6 @@ def test_settings_are_listed_with_their_defaults() -> None:
     defaults = {field.name: field.default for field in dataclasses.fields(Settings)}
 
     assert listed.keys() == defaults.keys()
-    assert {name: ast.literal_eval(text.replace("MiB", "* 1048576")) if "MiB" not in text else None
-            for name, text in listed.items()} is not None
     for name, text in listed.items():
         assert _value(text) == defaults[name], name
 

@@ -162,5 +162,5 @@ def run(argv: Sequence[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         hint = f" (see `{context.command_path} --help`)" if context else ""
         # Without any argument the help has been printed, and there is nothing to add.
-        text = one_line(message())
+        text = one_line(message()).replace("Value error, ", "")  # the words of typer's parser, not of a human
         return _fail(text + hint, getattr(error, "exit_code", USAGE)) if text else USAGE

@@ -84,13 +84,15 @@ async def _load_kubeconfig(configuration: client.Configuration, paths: str, cont
         current: Any = loader.current_context
         namespace = current["context"].get("namespace")
     except Exception as error:  # whatever broken YAML, missing files, base64 and exec plugins raise in the loader
-        problem = str(error) or type(error).__name__
+        # Text, an empty file or a list make the loader stumble with words that help nobody.
+        problem = "it is no kubeconfig" if isinstance(error, AttributeError | TypeError) else error
         raise usage_error(f"the kubeconfig {paths} cannot be used: {problem}") from error
     configuration.refresh_api_key_hook = _refresher(loader)
     return str(namespace or "default")
 
 
 def _context_names(merger: Any) -> list[str]:
+    """Return the names of the contexts in a kubeconfig that has been read."""
     return [node["name"] for node in merger.config.value["contexts"]]
 
 

@@ -21,6 +21,7 @@ __all__ = ["LiveView"]
 
 _COLORS = {"ADDED": "green", "MODIFIED": "cyan", "DELETED": "red", "NOTE": "bold yellow"}
 _MIN_TAIL = 4
+_WIDE = 110  # columns from which the table has room for reasons
 _CHROME = 10  # lines of the table's frame and heading, the panel's frame, the hint and the progress bar
 
 
@@ -38,7 +39,6 @@ class LiveView:
         self._url = ""
         self._started = asyncio.get_running_loop().time()
         self._progress: Progress | None = None
-        self._task = None
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
@@ -89,7 +89,10 @@ class LiveView:
         tail += [Text()] * (room - len(tail))  # a panel that does not jump
         left = "" if self._seconds is None else f" · ends in {max(self._seconds - (now - self._started), 0.0):.0f} s"
         hint = Text(f" {now - self._started:.0f} s{left} · Ctrl-C ends it with a summary", style="dim")
-        return Group(_informers(board, now), Panel(Group(*tail), title="events", border_style="dim"), hint)
+        is_wide = self._console.size.width >= _WIDE
+        return Group(
+            _informers(board, now, is_wide=is_wide), Panel(Group(*tail), title="events", border_style="dim"), hint
+        )
 
     def summarize(self, board: Board, verdicts: Mapping[str, Verdict]) -> None:
         """Print the counts, and whether caches equal the server."""
@@ -107,12 +110,12 @@ class LiveView:
         self._console.print(Text(conclusion(verdicts)))
 
 
-def _informers(board: Board, now: float) -> Table:
-    table = Table(expand=True, box=SIMPLE_HEAD)  # narrow enough for 80 columns
+def _informers(board: Board, now: float, *, is_wide: bool) -> Table:
+    table = Table(expand=is_wide, box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("informer", no_wrap=True)
     for title in ("objects", "adds", "updates", "deletes", "version", "last\nevent"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("state", no_wrap=True, ratio=1, min_width=8)
+    table.add_column("state", no_wrap=True, ratio=1 if is_wide else None)
     for tally in board.tallies:
         table.add_row(
             Text(tally.name),
@@ -122,13 +125,13 @@ def _informers(board: Board, now: float) -> Table:
             str(tally.deleted),
             tally.informer.last_sync_resource_version,
             "" if tally.last_event is None else f"{now - tally.last_event:.1f} s",
-            _state(tally),
+            _state(tally, is_wide=is_wide),
         )
     return table
 
 
-def _state(tally: Tally) -> Text:
-    state = tally.state
+def _state(tally: Tally, *, is_wide: bool) -> Text:
+    state = tally.state if is_wide else tally.state.partition(":")[0]
     return Text(state, style="green" if state == "watching" else "yellow")
 
 

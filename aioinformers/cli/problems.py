@@ -10,6 +10,7 @@ from aioinformers.errors import (
     ConnectionFailedError,
     InformerError,
     ResourceNotFoundError,
+    ResponseError,
 )
 
 __all__ = ["REFUSED", "USAGE", "CommandError", "explained", "one_line", "usage_error"]
@@ -51,13 +52,25 @@ def explained(server: str) -> Iterator[None]:
     """
     try:
         yield
-    except ResourceNotFoundError as error:
-        raise usage_error(error.message or str(error)) from error
     except ConnectionFailedError as error:
-        raise CommandError(
-            f"cannot reach the API server {server}: {error}: is it running, and is this the right context?"
-        ) from error
+        problem = str(error).removeprefix("cannot connect: ")
+        hint = (
+            "check the certificates in the kubeconfig"
+            if "SSL" in problem
+            else "is it running, and is this its address?"
+        )
+        raise CommandError(f"cannot reach the API server {server}: {problem}: {hint}") from error
+    except ResponseError as error:
+        raise _no_api_server(server, str(error)) from error
     except ApiStatusError as error:
+        if not error.reason and error.status not in (401, 403):
+            raise _no_api_server(server, str(error.status)) from error
+        if isinstance(error, ResourceNotFoundError):
+            raise usage_error(error.message) from error
         raise CommandError(f"the API server {server} refuses: {error}") from error
     except InformerError as error:
         raise CommandError(str(error)) from error
+
+
+def _no_api_server(server: str, answer: str) -> CommandError:
+    return CommandError(f"{server} does not answer as a Kubernetes API server does ({answer}): is this its address?")

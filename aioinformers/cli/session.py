@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from aioinformers.cli.connect import connect
 from aioinformers.cli.problems import explained, one_line, usage_error
 from aioinformers.errors import (
@@ -16,18 +18,20 @@ from aioinformers.errors import (
     ForbiddenError,
     InvalidSelectorError,
     ResourceNotFoundError,
+    ResponseError,
     UnauthorizedError,
 )
 from aioinformers.factory import SharedInformerFactory
 from aioinformers.informer import SharedInformer
 from aioinformers.selectors import parse_field_selector, parse_label_selector
 from aioinformers.settings import Settings
-from aioinformers.types import WatchFailure
+from aioinformers.types import GroupVersionResource, WatchFailure
 
 __all__ = ["Query", "Session", "open_session"]
 
 _REFUSALS = (BadRequestError, ForbiddenError, ResourceNotFoundError, UnauthorizedError)
 _RECOVERY_POLL = 0.1
+_SAID = "cannot connect: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +83,16 @@ class Session:
         # Without a delay it is no failure: another way of listing is tried at once.
         if not failure.next_delay:
             return
-        if isinstance(failure.error, _REFUSALS) and not self._refusal.done():
-            self._refusal.set_result(failure)
+        if isinstance(failure.error, _REFUSALS) and not self.informer.has_synced:
+            if not self._refusal.done():
+                self._refusal.set_result(failure)
+            return
         if self._lost_at is None:
             self._lost_at = asyncio.get_running_loop().time()
         reason = one_line(failure.error)
         if reason != self._told:  # a long outage is told once, not at each attempt
             self._told = reason
-            self._notify(f"disconnected from {failure.resource}: {reason}: trying again")
+            self._notify(f"disconnected from {failure.resource}: {reason.removeprefix(_SAID)}: trying again")
         self._is_lost.set()
 
     async def wait_synced(self, timeout: float | None = None) -> None:
@@ -144,15 +150,22 @@ async def open_session(query: Query, notify: Callable[[str], None]) -> AsyncIter
                     on_watch_error=session.on_watch_error,
                 )
             except ValueError as error:
-                raise usage_error(str(error)) from error
+                raise usage_error(f"{query.namespace!r} cannot be a namespace: name one, or use -A for all") from error
             # The namespace is the factory's, not the informer's: so it is ignored where there are none.
             session.informer = factory.for_resource(
-                await factory.resolve(query.resource.rstrip(".")),
+                await _resolve(factory, query.resource),
                 label_selector=query.label_selector,
                 field_selector=query.field_selector,
             )
             async with factory:
                 yield session
+
+
+async def _resolve(factory: SharedInformerFactory, name: str) -> GroupVersionResource:
+    try:
+        return await factory.resolve(name.rstrip("."))  # `pods.v1.` and `pods.v1` are the same
+    except msgspec.DecodeError as error:  # a web page, where an API server was expected
+        raise ResponseError("no JSON") from error
 
 
 def _check_selectors(query: Query) -> None:

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from aioinformers.testing import FakeAPIServer
 from tests.conformance.rest import Rest
 from tests.conformance.test_objects import failure
-from tests.fixtures_servers import APIServer
 
 
 async def names(rest: Rest, query: Mapping[str, str] | None = None, **more: str) -> list[str]:
@@ -243,23 +241,3 @@ async def test_big_lists_are_compressed_on_request(rest: Rest) -> None:
     assert packed.json == plain.json
     assert "Content-Encoding" not in small.headers
     assert "Content-Encoding" not in plain.headers
-
-
-async def test_expired_versions(rest: Rest, api_server: APIServer) -> None:
-    """410 Expired for exact reads of the past and for continue tokens, which come with a fresh one."""
-    if not isinstance(api_server, FakeAPIServer):
-        pytest.skip("the real server compacts after minutes")
-    for name in ("a", "b"):
-        await rest.configmap(name)
-    path = rest.path("configmaps")
-    first = await rest.get(path, limit="1")
-    await rest.configmap("c")
-    api_server.expire()
-
-    old = await rest.get(path, resourceVersion=first.version, resourceVersionMatch="Exact")
-    assert failure(old)[:2] == (410, "Expired")
-    again = await rest.get(path, {"limit": "1", "continue": first.json["metadata"]["continue"]})
-    assert failure(again)[:2] == (410, "Expired")
-    inconsistent = await rest.get(path, {"continue": again.json["metadata"]["continue"]})
-    assert [item["metadata"]["name"] for item in inconsistent.json["items"]] == ["b", "c"]
-    assert await names(rest, resourceVersion=first.version) == ["a", "b", "c"]

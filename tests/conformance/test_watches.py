@@ -8,10 +8,8 @@ import json
 import aiohttp
 import pytest
 
-from aioinformers.testing import FakeAPIServer
 from tests.conformance.rest import Rest, WatchEvent
 from tests.conformance.test_objects import failure
-from tests.fixtures_servers import APIServer
 
 END = "k8s.io/initial-events-end"
 STREAM = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
@@ -266,19 +264,3 @@ async def test_versions_of_the_future(rest: Rest) -> None:
 async def test_a_watch_of_one_object_by_path_is_a_get(rest: Rest) -> None:
     """watch=1 on the path of one object watches nothing."""
     assert (await rest.get(rest.path("configmaps", "x"), watch="1")).status == 404
-
-
-async def test_expired_versions(rest: Rest, api_server: APIServer) -> None:
-    """410 Expired comes inside the stream, which then ends; the newest version still works."""
-    if not isinstance(api_server, FakeAPIServer):
-        pytest.skip("the real server keeps at least 75 s of events")
-    old = await rest.configmap("x")
-    latest = await rest.configmap("y")
-    api_server.expire()
-    path = rest.path("configmaps")
-    (event,) = await rest.watch(path, timeout=10, resourceVersion=old.version)
-
-    status = event.object
-    assert (event.type, status["code"], status["reason"]) == ("ERROR", 410, "Expired")
-    assert status["message"].startswith(f"too old resource version: {old.version} (")
-    assert await rest.watch(path, resourceVersion=latest.version) == []

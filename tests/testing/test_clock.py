@@ -1,0 +1,196 @@
+"""Virtual time: exact, fast, and patient with sockets and threads."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from aioinformers.testing import VirtualTimeLoop, run_virtual
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def test_ten_idle_minutes_take_no_time() -> None:
+    """A sleep costs nothing but its callbacks."""
+
+    async def main() -> float:
+        await asyncio.sleep(600)
+        return now()
+
+    started = time.perf_counter()
+    assert run_virtual(main()) == 600.0
+    assert time.perf_counter() - started < 0.5
+
+
+def test_instants_are_exact() -> None:
+    """Sums of decimal fractions do not drift, and ten seconds are ten seconds."""
+
+    async def main() -> list[float]:
+        instants = []
+        for _ in range(1000):
+            await asyncio.sleep(0.1)
+        instants.append(now())
+        await asyncio.sleep(10)
+        instants.append(now())
+        await asyncio.sleep(1e-6)
+        instants.append(now())
+        return instants
+
+    assert run_virtual(main()) == [100.0, 110.0, 110.000001]
+
+
+def test_order_is_by_time() -> None:
+    """Timers fire in order, each at its own instant; those of one instant in the order they were set."""
+
+    async def main() -> list[tuple[str, float]]:
+        fired: list[tuple[str, float]] = []
+
+        async def wait(name: str, seconds: float) -> None:
+            await asyncio.sleep(seconds)
+            fired.append((name, now()))
+
+        async with asyncio.TaskGroup() as group:
+            for name, seconds in (("c", 3.0), ("a", 1.0), ("d", 86400.0 * 30), ("b", 1.0)):
+                group.create_task(wait(name, seconds))
+        return fired
+
+    assert run_virtual(main()) == [("a", 1.0), ("b", 1.0), ("c", 3.0), ("d", 86400.0 * 30)]
+
+
+def test_time_stands_still_while_work_is_ready() -> None:
+    """Only idleness lets time pass."""
+
+    async def main() -> float:
+        asyncio.get_running_loop().call_later(1.0, lambda: None)
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        return now()
+
+    assert run_virtual(main()) == 0.0
+
+
+def test_timeouts() -> None:
+    """asyncio.timeout is exact, and a cancelled timer moves nothing."""
+
+    async def main() -> float:
+        async with asyncio.timeout(50):
+            await asyncio.sleep(1)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5):
+                await asyncio.Event().wait()
+        return now()
+
+    assert run_virtual(main()) == 6.0
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(1 << 16):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+
+async def with_echo(body: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Any]]) -> Any:
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        try:
+            return await body(reader, writer)
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+
+def test_sockets_need_no_time() -> None:
+    """Bytes to a peer in the same loop arrive in the instant they were sent, however near the next timer."""
+
+    async def body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> float:
+        for number in range(200):
+            async with asyncio.timeout(1e-6):
+                writer.write(b"%d\n" % number)
+                assert await reader.readline() == b"%d\n" % number
+        await asyncio.sleep(1)
+        return now()
+
+    assert run_virtual(with_echo(body)) == 1.0
+
+
+def test_a_megabyte_needs_no_time() -> None:
+    """Also where it takes many turns of the loop."""
+
+    async def body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> float:
+        async with asyncio.timeout(0.001), asyncio.TaskGroup() as group:
+            group.create_task(reader.readexactly(20 << 20))
+            writer.write(bytes(20 << 20))
+            await writer.drain()
+        return now()
+
+    assert run_virtual(with_echo(body)) == 0.0
+
+
+def test_threads_need_no_time() -> None:
+    """Time stands still while a function runs in an executor, name resolution included."""
+
+    async def main() -> tuple[str, float]:
+        async with asyncio.timeout(1):
+            word = await asyncio.to_thread(lambda: time.sleep(0.05) or "done")
+            await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+        assert now() == 0.0
+        await asyncio.sleep(3)
+        return word, now()
+
+    assert run_virtual(main()) == ("done", 3.0)
+
+
+def test_the_world_outside_can_wake_an_idle_loop() -> None:
+    """With no timer at all the loop waits as any other does."""
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+        import threading
+
+        timer = threading.Timer(0.02, loop.call_soon_threadsafe, (done.set,))
+        timer.start()
+        await done.wait()
+        timer.join()
+        return now()
+
+    assert run_virtual(main()) == 0.0
+
+
+def test_debug_mode() -> None:
+    """Debug mode works and sees no slow callbacks, because none takes virtual time."""
+
+    async def main() -> bool:
+        await asyncio.sleep(5)
+        return asyncio.get_running_loop().get_debug()
+
+    assert run_virtual(main(), debug=True)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+def test_eager_tasks() -> None:
+    """An eager task factory changes nothing about time."""
+
+    async def main() -> float:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        await asyncio.gather(*(asyncio.create_task(asyncio.sleep(seconds)) for seconds in (1, 2, 3)))
+        return now()
+
+    assert run_virtual(main()) == 3.0
+
+
+def test_the_loop_is_its_own_factory() -> None:
+    """asyncio.Runner and pytest-asyncio take the class itself."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(asyncio.sleep(7))
+        assert runner.get_loop().time() == 7.0
