@@ -102,6 +102,11 @@ class Seen:
     bookmarks: int = 0
     ends: list[tuple[int, str]] = field(default_factory=list)
 
+    def feed(self, decoder: WatchDecoder | ListDecoder, chunks: Iterable[bytes]) -> Seen:
+        for chunk in chunks:
+            self.take(decoder.feed(chunk))
+        return self
+
     def take(self, batches: Iterable[Batch]) -> Seen:
         for batch in batches:
             self.deltas += map(content, batch.deltas)
@@ -129,18 +134,13 @@ def kept(raw: bytes, node: str | None = "n1") -> tuple[bytes, str, str, tuple[An
 
 def watch(data: bytes | Iterable[bytes], layout: Layout[Any] | None = None) -> Seen:
     decoder = WatchDecoder(layout or layout_of(**PATHS), LIMIT)
-    seen = Seen()
-    for chunk in (data,) if isinstance(data, bytes) else data:
-        seen.take(decoder.feed(chunk))
-    return seen
+    return Seen().feed(decoder, (data,) if isinstance(data, bytes) else data)
 
 
 def read_list(data: bytes | Iterable[bytes], layout: Layout[Any] | None = None) -> tuple[Seen, str, str]:
     """Return what a list tells, its resourceVersion and its page token."""
     decoder = ListDecoder(layout or layout_of(**PATHS), LIMIT)
-    seen = Seen()
-    for chunk in (data,) if isinstance(data, bytes) else data:
-        seen.take(decoder.feed(chunk))
+    seen = Seen().feed(decoder, (data,) if isinstance(data, bytes) else data)
     head, batch = decoder.finish()
     assert head.items is None
     return seen.take([batch]), head.metadata.resourceVersion, head.metadata.next
@@ -177,7 +177,7 @@ class Line:
 def expected_of(lines: Sequence[Line], layout: Layout[Any]) -> Seen:
     seen = Seen()
     for line in lines:
-        document = json.loads(line.raw) if line.raw else None
+        document: Any = json.loads(line.raw) if line.raw else None
         if not line.raw:
             seen.unreadable += bool(line.data.strip())
         elif line.kind == "BOOKMARK":
@@ -211,13 +211,14 @@ metadata_fields = {
     "labels": st.dictionaries(texts, texts, max_size=2) | st.none(),
     "annotations": st.dictionaries(texts, texts, max_size=2),
 }
+containers = st.fixed_dictionaries({}, optional={"image": texts})
+manifests = st.fixed_dictionaries({"metadata": st.just({"name": "inner"}), "x": values})
 specs = st.none() | st.fixed_dictionaries(
     {},
     optional={
         "nodeName": st.none() | texts | st.integers(0, 9),
-        "containers": st.none()
-        | st.lists(st.none() | st.fixed_dictionaries({}, optional={"image": texts}), max_size=2),
-        "manifests": st.lists(st.fixed_dictionaries({"metadata": st.just({"name": "inner"}), "x": values}), max_size=3),
+        "containers": st.none() | st.lists(st.none() | containers, max_size=2),
+        "manifests": st.lists(manifests, max_size=3),
         "more": values,
     },
 )
@@ -225,7 +226,7 @@ objects = st.fixed_dictionaries(
     {"metadata": st.fixed_dictionaries({"name": names}, optional=metadata_fields)},
     optional={"kind": st.just("Pod"), "apiVersion": st.just("v1"), "spec": specs, "status": values, "data": values},
 )
-broken_objects = st.sampled_from(
+broken_objects: st.SearchStrategy[Any] = st.sampled_from(
     [{}, {"metadata": None}, {"metadata": {}}, {"metadata": {"name": ""}}, {"metadata": {"name": None}}, [], 5, None]
 )
 
@@ -326,9 +327,7 @@ class TestWatchDecoder:
         raw = dump(pod(data="x" * (4 << 20)))
         data = line_of("ADDED", pod("a")) + b'{"type":"MODIFIED","object":' + raw + b"}\n" + line_of("ADDED", pod("b"))
         decoder = WatchDecoder(layout_of(**PATHS), 8 << 20)
-        seen = Seen()
-        for chunk in cut(data, at=range(0, len(data), size)):
-            seen.take(decoder.feed(chunk))
+        seen = Seen().feed(decoder, cut(data, at=range(0, len(data), size)))
         assert [key for _, key, _ in seen.deltas] == ["prod/a", "prod/web", "prod/b"]
         assert seen.deltas[1] == (UPSERT, "prod/web", kept(raw))
 
@@ -339,21 +338,18 @@ class TestWatchDecoder:
         decoder = WatchDecoder(layout_of(), len(fits) - 1)
         seen = Seen()
 
-        def feed(data: bytes) -> None:
-            for chunk in cut(data, at=range(0, len(data), step)):
-                seen.take(decoder.feed(chunk))
-
-        feed(fits * 2)
+        seen.feed(decoder, cut(fits * 2, at=range(0, len(fits) * 2, step)))
+        data = fits + line_of("ADDED", pod("longer")) + fits
         with pytest.raises(ResponseError, match="one event is larger than max_object_bytes="):
-            feed(fits + line_of("ADDED", pod("longer")) + fits)
+            seen.feed(decoder, cut(data, at=range(0, len(data), step)))
         assert [key for _, key, _ in seen.deltas] == ["prod/fits"] * 3
 
     def test_g8_a_line_that_never_ends_is_refused_before_it_is_all_kept(self) -> None:
         """A server that sends anything but lines cannot eat the memory."""
         decoder = WatchDecoder(layout_of(), 1000)
+        Seen().feed(decoder, [b"x" * 50] * 20)
         with pytest.raises(ResponseError, match="max_object_bytes=1000"):
-            for _ in range(100):
-                list(decoder.feed(b"x" * 50))
+            list(decoder.feed(b"x"))
         with pytest.raises(ResponseError, match="max_object_bytes=1000"):
             list(WatchDecoder(layout_of(), 1000).feed(b"x" * 1001))
 
@@ -388,7 +384,7 @@ class TestWatchDecoder:
         assert seen.deltas == [(UPSERT, "prod/web", kept(raw))]
 
     def test_fields_of_an_unexpected_kind_are_read_tolerantly(self) -> None:
-        """A number where a path goes on, a uid that is no text: the object is whole, its index values are what is there."""
+        """A number where a path goes on, a uid that is no text: what is there is indexed."""
         document = pod(node={"deeper": 1})
         document["metadata"]["uid"] = 5
         document["spec"]["containers"] = "none"
@@ -453,10 +449,9 @@ class TestWatchDecoder:
     @pytest.mark.parametrize(("event", "expected"), [("ADDED", REJECT), ("MODIFIED", REJECT), ("DELETED", DELETE)])
     def test_g11_an_object_nested_too_deeply_is_rejected_with_its_key(self, event: str, expected: int) -> None:
         """Anybody who may create custom resources can nest one deeper than any decoder recurses."""
-        deep = (
-            b'{"metadata":{"name":"deep","resourceVersion":"8"},"x":' + b'[{"y":' * TOO_DEEP + b"1" + b"}]" * TOO_DEEP
-        )
-        line = b'{"type":"%s","object":%s}}\n' % (event.encode(), deep)
+        deep = b'[{"y":' * TOO_DEEP + b"1" + b"}]" * TOO_DEEP
+        raw = b'{"metadata":{"name":"deep","resourceVersion":"8"},"x":%s}' % deep
+        line = b'{"type":"%s","object":%s}\n' % (event.encode(), raw)
         seen = watch(line_of("ADDED", pod("a")) + line + line_of("ADDED", pod("b", "9")))
         reason = None if expected == DELETE else "nested too deeply"
         assert seen.deltas[1] == (expected, "deep", reason)
@@ -499,8 +494,7 @@ class TestWatchDecoder:
         decoder = WatchDecoder(layout_of(), LIMIT)
         seen = Seen()
         with pytest.raises(GoneError, match=r"410 Expired: too old: 1 \(5\)") as caught:
-            for chunk in cut(data, at=at):
-                seen.take(decoder.feed(chunk))
+            seen.feed(decoder, cut(data, at=at))
         assert [key for _, key, _ in seen.deltas] == ["prod/a"]
         assert caught.value.__suppress_context__  # the error before it is how the line was found to be none
 
@@ -548,11 +542,8 @@ class TestWatchDecoder:
 def pod_list(items: Iterable[bytes], version: str = "90", token: str = "") -> bytes:
     """Write a list as servers write those of built-in kinds."""
     more = b',"continue":"%s"' % token.encode() if token else b""
-    head = b'{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"%s"%s},"items":[' % (
-        version.encode(),
-        more,
-    )
-    return head + b",".join(items) + b"]}\n"
+    metadata = b'{"resourceVersion":"%s"%s}' % (version.encode(), more)
+    return b'{"kind":"PodList","apiVersion":"v1","metadata":%s,"items":[%s]}\n' % (metadata, b",".join(items))
 
 
 def widget_list(items: Iterable[bytes], version: str = "90", token: str = "", kind: str = "WidgetList") -> bytes:
@@ -662,8 +653,7 @@ class TestListDecoder:
         seen = Seen()
         sys.setprofile(count)
         try:
-            for chunk in chunks:
-                seen.take(decoder.feed(chunk))
+            seen.feed(decoder, chunks)
         finally:
             sys.setprofile(None)
         assert attempts < len(items) + 100
@@ -800,8 +790,7 @@ class TestListDecoder:
         items = [dump(pod("a")), dump(pod("b")), dump(pod("big", data="x" * 5000))]
         decoder = ListDecoder(layout_of(), 1000)
         with pytest.raises(ResponseError, match="one item of the list is larger than max_object_bytes=1000"):
-            for chunk in cut(pod_list(items), at=range(0, 10_000, 500)):
-                list(decoder.feed(chunk))
+            Seen().feed(decoder, cut(pod_list(items), at=range(0, 10_000, 500)))
 
     def test_an_object_kept_keeps_no_page_alive(self) -> None:
         """One entry of a page of megabytes costs its own size."""

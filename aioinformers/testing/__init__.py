@@ -2,9 +2,10 @@
 
 ``status``, ``resources``, ``documents``, ``table``, ``storage``, ``selection``, ``listing``, ``watching``,
 ``routing`` and ``discovery`` are pure; ``exchange``, ``handlers`` and ``server`` put them on a socket;
-``clock`` is an event loop whose time jumps.
+``clock`` is an event loop whose time jumps; ``chaos`` is a proxy that harms connections.
 """
 
+from aioinformers.testing.chaos import ChaosProxy
 from aioinformers.testing.clock import VirtualTimeLoop, run_virtual
 from aioinformers.testing.exchange import Ending, Fault
 from aioinformers.testing.resources import DEFAULT_RESOURCES, Resource
@@ -14,6 +15,7 @@ from aioinformers.testing.status import StatusError
 
 __all__ = [
     "DEFAULT_RESOURCES",
+    "ChaosProxy",
     "Ending",
     "FakeAPIServer",
     "Fault",

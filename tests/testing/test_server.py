@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import json
 import subprocess
 import sys
@@ -48,6 +49,15 @@ async def timeline(response: aiohttp.ClientResponse) -> list[tuple[float, str]]:
     """When which line came, and when the end."""
     lines = [(now(), json.loads(line)["type"]) async for line in response.content]
     return [*lines, (now(), "END")]
+
+
+async def read(http: aiohttp.ClientSession, url: str, into: bytearray | None = None) -> bytes:
+    """Watch to the end; what came before an error is in ``into``."""
+    body = bytearray() if into is None else into
+    async with http.get(url, params={"watch": "1"}) as response:
+        async for chunk in response.content.iter_any():
+            body += chunk
+    return bytes(body)
 
 
 async def wait_for_watch(server: FakeAPIServer, *, count: int = 1) -> None:
@@ -328,13 +338,10 @@ async def test_broken_connections(
     """Before the headers, after them, or in the middle of a line."""
     fake_server.create("pods", {"metadata": {"name": "x"}})
     fake_server.intercept(lambda request: Fault(ending=ending, after=after))
-    body = b""
-    with pytest.raises(aiohttp.ClientError):
-        async with http.get(fake_server.url + PODS, params={"watch": "1"}) as response:
-            assert after is not None
-            async for chunk in response.content.iter_any():
-                body += chunk
+    body = bytearray()
 
+    with pytest.raises(aiohttp.ClientError):
+        await read(http, fake_server.url + PODS, into=body)
     assert len(body) == (after or 0)
 
 
@@ -358,17 +365,11 @@ def test_stalls(after: int | None) -> None:
     async def scenario(server: FakeAPIServer, http: aiohttp.ClientSession) -> None:
         server.create("pods", {"metadata": {"name": "x"}})
         server.intercept(lambda request: Fault(ending=Ending.STALL, after=after))
-        body = b""
+        body = bytearray()
         with pytest.raises(TimeoutError):
-            async with (
-                asyncio.timeout(600),
-                http.get(server.url + PODS, params={"watch": "1"}) as response,
-            ):
-                assert after is not None
-                async for chunk in response.content.iter_any():
-                    body += chunk
+            await asyncio.wait_for(read(http, server.url + PODS, into=body), 600)
         assert (len(body), now()) == (after or 0, 600.0)
-        pending = asyncio.create_task(http.get(server.url + PODS))
+        pending = asyncio.create_task(read(http, server.url + PODS))
         await asyncio.sleep(1)
         await server.stop()
         assert now() < 602
@@ -385,11 +386,6 @@ async def test_close_watches(fake_server: FakeAPIServer, http: aiohttp.ClientSes
     assert fake_server.close_watches() == 2
     assert await asyncio.gather(*reads) == [b"", b""]
     assert fake_server.close_watches() == 0
-
-
-async def read(http: aiohttp.ClientSession, url: str) -> bytes:
-    async with http.get(url, params={"watch": "1"}) as response:
-        return await response.read()
 
 
 async def test_reset_connections(fake_server: FakeAPIServer, http: aiohttp.ClientSession) -> None:
@@ -445,7 +441,7 @@ async def test_big_objects(fake_server: FakeAPIServer, http: aiohttp.ClientSessi
     """Several MiB in and out."""
     obj = {"metadata": {"name": "x"}, "data": {"k": "v" * (5 << 20)}}
     url = f"{fake_server.url}/api/v1/namespaces/default/configmaps"
-    async with http.post(url, json=obj) as response:
+    async with http.post(url, data=io.BytesIO(json.dumps(obj).encode())) as response:
         assert response.status == 201
     async with http.get(url) as response:
         assert len((await response.json())["items"][0]["data"]["k"]) == 5 << 20

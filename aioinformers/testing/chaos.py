@@ -1,0 +1,159 @@
+"""A byte-level saboteur between a client and any server, TLS included."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import struct
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+__all__ = ["ChaosProxy"]
+
+_CHUNK = 64 * 1024
+
+
+class ChaosProxy:
+    """Forwards TCP connections on a loopback port to one upstream, and does to them what networks do.
+
+    It never looks into the bytes, so that it works with TLS as well as without::
+
+        async with ChaosProxy(server.url) as proxy:
+            configuration.host = proxy.url
+            ...
+            proxy.freeze()      # half-open: connections stay up and nothing arrives any more
+            proxy.cut()         # reset every connection
+            proxy.refuse = True # and let no new one in
+
+    All attributes may be changed at any time and hold for open connections too.
+
+    Args:
+        upstream: URL of the server, such as ``https://127.0.0.1:6443``.
+        rng: Source of the sizes of splits; a seeded one makes runs repeatable.
+
+    Attributes:
+        delay: Seconds that each piece of data is held back, in either direction.
+        rate: Bytes per second and direction; None for no limit.
+        split: Data is forwarded in pieces of at most this many bytes, of random size; None leaves it as it comes.
+        refuse: New connections are reset at once.
+        accepted: Connections accepted so far.
+    """
+
+    def __init__(self, upstream: str, *, rng: random.Random | None = None) -> None:
+        parts = urlsplit(upstream)
+        if parts.hostname is None:
+            raise ValueError(f"{upstream!r} is no URL of a server")
+        self._scheme = parts.scheme
+        self._host = parts.hostname
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._rng = rng or random.Random()
+        self.delay = 0.0
+        self.rate: float | None = None
+        self.split: int | None = None
+        self.refuse = False
+        self.accepted = 0
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._server: asyncio.Server | None = None
+        self._links: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
+
+    async def __aenter__(self) -> Self:
+        """Start listening on a free port of 127.0.0.1."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the port and every connection."""
+        assert self._server is not None
+        self._server.close()
+        links = list(self._links)
+        self.cut()
+        for link in links:
+            link.cancel()
+        await asyncio.gather(*links, return_exceptions=True)
+        await self._server.wait_closed()
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to."""
+        assert self._server is not None, "the proxy has not been started"
+        return f"{self._scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open."""
+        return len(self._links)
+
+    def freeze(self) -> None:
+        """Let nothing through any more, without closing anything: the half-open connection of a dead peer."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        """Go on forwarding; what was held back arrives."""
+        self._flowing.set()
+
+    def cut(self, *, clean: bool = False) -> int:
+        """End every open connection; returns how many there were.
+
+        Args:
+            clean: Close them in order (FIN) instead of resetting them (RST).
+        """
+        for writers in self._links.values():
+            for writer in writers:
+                if clean:
+                    writer.close()
+                else:
+                    _reset(writer)
+        return len(self._links)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        if self.refuse:
+            _reset(writer)
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._links[task] = [writer]
+        try:
+            upstream_reader, upstream_writer = await asyncio.open_connection(self._host, self._port)
+            self._links[task].append(upstream_writer)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._forward(reader, upstream_writer))
+                group.create_task(self._forward(upstream_reader, writer))
+        except* (OSError, asyncio.IncompleteReadError):
+            pass  # one side has gone, so the other goes too
+        finally:
+            for side in self._links.pop(task):
+                side.close()
+                with contextlib.suppress(OSError):
+                    await side.wait_closed()
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(_CHUNK):
+            while data:
+                size = len(data) if self.split is None else self._rng.randint(1, self.split)
+                piece, data = data[:size], data[size:]
+                if self.delay:
+                    await asyncio.sleep(self.delay)
+                if self.rate:
+                    await asyncio.sleep(len(piece) / self.rate)
+                await self._flowing.wait()
+                writer.write(piece)
+                await writer.drain()
+                if self.split is not None:
+                    await asyncio.sleep(0)  # or the pieces would be joined again in one system call
+        raise ConnectionResetError("one side has closed")
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close a connection with RST instead of FIN."""
+    raw = writer.get_extra_info("socket")
+    if raw is not None:
+        with contextlib.suppress(OSError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
