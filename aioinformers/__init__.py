@@ -22,6 +22,7 @@ from aioinformers.errors import (
 from aioinformers.factory import SharedInformerFactory, new_informer
 from aioinformers.informer import SharedInformer
 from aioinformers.lister import Indexer, Lister, NamespaceLister
+from aioinformers.metadata import Metadata, ObjectMeta, OwnerReference
 from aioinformers.settings import Settings
 from aioinformers.stream import Stream
 from aioinformers.types import (
@@ -66,9 +67,12 @@ __all__ = [
     "InformerStatistics",
     "ListOptions",
     "Lister",
+    "Metadata",
     "NamespaceLister",
     "NotFoundError",
     "ObjectKey",
+    "ObjectMeta",
+    "OwnerReference",
     "Registration",
     "Settings",
     "SharedInformer",

@@ -7,7 +7,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from aioinformers.mailbox import ADDED, UPDATED, Record
-from aioinformers.objects import Entry, ObjectType
+from aioinformers.object_types import ObjectType
+from aioinformers.objects import Entry
 from aioinformers.types import Added, Cause, Deleted, Event, GroupVersionResource, ObjectKey, Updated
 
 __all__ = ["EventFactory"]

@@ -13,7 +13,8 @@ from aioinformers.consumer import Registration
 from aioinformers.discovery import ApiResource
 from aioinformers.errors import CacheSyncError, InformerClosedError
 from aioinformers.informer import SharedInformer
-from aioinformers.objects import Indexer, Layout, object_type_of
+from aioinformers.object_types import object_type_of
+from aioinformers.objects import Indexer, Layout
 from aioinformers.pipeline import InformerSpec, Pipeline
 from aioinformers.resources import Groups, Kind, kind_of_model, kind_of_resource
 from aioinformers.selectors import parse_field_selector, parse_label_selector
@@ -149,7 +150,8 @@ class SharedInformerFactory(Groups):
 
     def informer_of(self, kind: Kind, object_type: Any, **options: Any) -> SharedInformer[Any]:
         """Return the informer of a built-in kind; its accessor calls this."""
-        return self._informer(kind.resource, kind.is_namespaced, object_type or load_model(kind.model), **options)
+        default = load_model(kind.model) if kind.model else dict
+        return self._informer(kind.resource, kind.is_namespaced, object_type or default, **options)
 
     def _informer(
         self,

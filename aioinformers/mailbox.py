@@ -259,8 +259,6 @@ class KeyedMailbox(Mailbox):
             self._parked += 1
             return
         before: Pending = (lane.pop(),)
-        if lane and lane[-1].kind == DELETED:
-            before = (lane.pop(), *before)
         after = merge(before, record)
         lane.extend(after)
         self._parked += len(after) - len(before)

@@ -195,7 +195,11 @@ class Reflector:
         settings = self._settings
         async with (
             self._source.open(
-                self.target.path, query, header_timeout=settings.header_timeout, compression=settings.compression
+                self.target.path,
+                query,
+                header_timeout=settings.header_timeout,
+                compression=settings.compression,
+                accept=decoder.layout.object_type.list_accept,
             ) as body,
             self._silence(lambda: settings.list_silence_timeout, "the list"),
         ):
@@ -271,7 +275,12 @@ class Reflector:
     async def _open_watch(self, query: dict[str, str]) -> AsyncIterator[tuple[Body, WatchDecoder, float]]:
         timeout = float(query["timeoutSeconds"])
         decoder = WatchDecoder(self._layout(), self._settings.max_object_bytes)
-        async with self._source.open(self.target.path, query, header_timeout=self._settings.header_timeout) as body:
+        async with self._source.open(
+            self.target.path,
+            query,
+            header_timeout=self._settings.header_timeout,
+            accept=decoder.layout.object_type.watch_accept,
+        ) as body:
             self._opened = asyncio.get_running_loop().time()
             self._touch()
             yield body, decoder, timeout

@@ -277,8 +277,10 @@ class KeyedReader(Reader):
 
 
 operations = st.lists(
-    st.tuples(st.sampled_from(KEYS), st.sampled_from(["put", "put", "recreate", "delete"])), max_size=8
+    st.tuples(st.sampled_from(KEYS), st.sampled_from(["put", "put", "recreate", "delete"])), max_size=4
 )
+limits = st.sampled_from([1, 2, 3, 4, 6, None])
+readers = st.integers(0, 1)
 
 
 class Histories(RuleBasedStateMachine):
@@ -292,12 +294,17 @@ class Histories(RuleBasedStateMachine):
         self.readers: list[Reader] = []
         self.version = itertools.count(1)
 
-    @initialize(operations=operations)
-    def populate(self, operations: list[tuple[str, str]]) -> None:
+    @initialize(operations=operations, limit=limits)
+    def populate(self, operations: list[tuple[str, str]], limit: int | None) -> None:
         self.change(operations)
-        self.join(limit=2)
+        self.join(limit)
 
     # -- the store's side
+
+    @rule(operations=operations)
+    def change_again(self, operations: list[tuple[str, str]]) -> None:
+        """Much changes; this way it does so twice as often as anything else."""
+        self.change(operations)
 
     @rule(operations=operations)
     def change(self, operations: list[tuple[str, str]]) -> None:
@@ -345,7 +352,8 @@ class Histories(RuleBasedStateMachine):
         for reader in self.readers:
             reader.put(records, as_list=True)
 
-    @rule(limit=st.sampled_from([1, 2, 3, 8, None]))
+    @precondition(lambda self: len(self.readers) < 2)
+    @rule(limit=limits)
     def join(self, limit: int | None) -> None:
         """Let a consumer join at any moment: it gets the store's state first (G4)."""
         reader = self.reader_type(limit)
@@ -356,24 +364,32 @@ class Histories(RuleBasedStateMachine):
         reader.expected = [added(key, new, Cause.LIST, initial=True) for key, new in items]
         reader.is_over_limit = len(items) > reader.mailbox.limit
         reader.has_taken_a_list = len(items) > reader.mailbox.limit
-        self.readers = [*self.readers, reader][-3:]
+        self.readers.append(reader)
 
     # -- the consumers' side
 
     @precondition(lambda self: self.readers)
-    @rule(who=st.integers(0, 2), count=st.integers(1, 6))
-    def deliver(self, who: int, count: int) -> None:
+    @rule(who=readers, count=st.integers(1, 4))
+    def begin(self, who: int, count: int) -> None:
         reader = self.readers[who % len(self.readers)]
         for _ in range(count):
             reader.step()
 
     @precondition(lambda self: self.readers)
-    @rule(who=st.integers(0, 2), which=st.integers(0, 3))
+    @rule(who=readers, count=st.integers(1, 4))
+    def handle(self, who: int, count: int) -> None:
+        reader = self.readers[who % len(self.readers)]
+        for which in range(count):
+            reader.finish(which)
+            reader.step()
+
+    @precondition(lambda self: self.readers)
+    @rule(who=readers, which=st.integers(0, 3))
     def finish(self, who: int, which: int) -> None:
         self.readers[who % len(self.readers)].finish(which)
 
     @precondition(lambda self: self.readers)
-    @rule(who=st.integers(0, 2), skips=st.booleans())
+    @rule(who=readers, skips=st.booleans())
     def resync(self, who: int, skips: bool) -> None:
         """Tell a consumer what it knows; keys with something pending may be skipped, but need not be."""
         reader = self.readers[who % len(self.readers)]
@@ -382,7 +398,7 @@ class Histories(RuleBasedStateMachine):
             reader.put(records)
 
     @precondition(lambda self: self.readers)
-    @rule(who=st.integers(0, 2))
+    @rule(who=readers)
     def drain(self, who: int) -> None:
         """Once a consumer has caught up, it knows the store's state, and all counts are zero."""
         reader = self.readers[who % len(self.readers)]
@@ -404,7 +420,7 @@ class Histories(RuleBasedStateMachine):
         assert mailbox.coalesced == len(reader.expected) - len(reader.delivered)
 
     @precondition(lambda self: self.readers)
-    @rule(who=st.integers(0, 2))
+    @rule(who=readers)
     def leave(self, who: int) -> None:
         self.readers.pop(who % len(self.readers)).close()
 

@@ -72,7 +72,7 @@ def _common(
 ) -> None:
     # Without a handler Python prints warnings to stderr by itself; what they tell, the commands tell better.
     handler = logging.StreamHandler() if verbose else logging.NullHandler()
-    logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", force=True)
+    logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
 
 
 @app.command()

@@ -84,7 +84,7 @@ class Tally:
         health = self.informer.health()
         if not health.has_synced:
             return "syncing"
-        return "watching" if health.is_watching and not health.reason else f"{health.reason}"
+        return "watching" if health.is_watching else health.reason
 
 
 @dataclass(slots=True)

@@ -111,7 +111,7 @@ class LiveView:
 
 
 def _informers(board: Board, now: float, *, is_wide: bool) -> Table:
-    table = Table(expand=is_wide, box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(expand=is_wide, box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("informer", no_wrap=True)
     for title in ("objects", "adds", "updates", "deletes", "version", "last\nevent"):
         table.add_column(title, justify="right", no_wrap=True)

@@ -146,7 +146,7 @@ async def open_session(query: Query, notify: Callable[[str], None]) -> AsyncIter
                     cluster.api_client,
                     namespace=None if query.all_namespaces else query.namespace or cluster.namespace,
                     name="aioinformers",
-                    settings=Settings(connect_timeout=5.0),
+                    settings=Settings(connect_timeout=5.0, header_timeout=15.0),
                     on_watch_error=session.on_watch_error,
                 )
             except ValueError as error:

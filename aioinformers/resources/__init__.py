@@ -1,55 +1,276 @@
-"""The built-in kinds: one module per group, one attribute per kind."""
+"""The built-in kinds: one module per group, one class per version, one line per kind.
+
+Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change that, not this file.
+"""
 
 from __future__ import annotations
 
-from aioinformers.resources._accessor import Accessor, InformerSource, Kind, Version
-from aioinformers.resources.apps import Apps
-from aioinformers.resources.core import Core
-from aioinformers.types import GroupVersionResource
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from aioinformers.resources._accessor import Accessor, Group, InformerSource, Kind, Version
+from aioinformers.resources._catalogue import Catalogue
+
+if TYPE_CHECKING:
+    from aioinformers.resources.admissionregistration import Admissionregistration
+    from aioinformers.resources.apiextensions import Apiextensions
+    from aioinformers.resources.apiregistration import Apiregistration
+    from aioinformers.resources.apps import Apps
+    from aioinformers.resources.auditregistration import Auditregistration
+    from aioinformers.resources.autoscaling import Autoscaling
+    from aioinformers.resources.batch import Batch
+    from aioinformers.resources.certificates import Certificates
+    from aioinformers.resources.coordination import Coordination
+    from aioinformers.resources.core import Core
+    from aioinformers.resources.discovery import Discovery
+    from aioinformers.resources.events import Events
+    from aioinformers.resources.extensions import Extensions
+    from aioinformers.resources.flowcontrol import Flowcontrol
+    from aioinformers.resources.internal import Internal
+    from aioinformers.resources.lifecycle import Lifecycle
+    from aioinformers.resources.networking import Networking
+    from aioinformers.resources.node import Node
+    from aioinformers.resources.policy import Policy
+    from aioinformers.resources.rbac import Rbac
+    from aioinformers.resources.resource import Resource
+    from aioinformers.resources.scheduling import Scheduling
+    from aioinformers.resources.settings import Settings
+    from aioinformers.resources.storage import Storage
+    from aioinformers.resources.storagemigration import Storagemigration
 
 __all__ = [
+    "CLIENT_VERSION",
+    "GROUPS",
     "Accessor",
-    "Apps",
-    "Core",
+    "Group",
     "Groups",
     "InformerSource",
     "Kind",
     "Version",
     "kind_of_model",
     "kind_of_resource",
+    "kinds",
 ]
 
-_GROUPS = (Core, Apps)
+CLIENT_VERSION = 36
+"""The major version of kubernetes_asyncio whose kinds these are."""
+
+GROUPS = {
+    "admissionregistration.k8s.io": "admissionregistration",
+    "apiextensions.k8s.io": "apiextensions",
+    "apiregistration.k8s.io": "apiregistration",
+    "apps": "apps",
+    "auditregistration.k8s.io": "auditregistration",
+    "autoscaling": "autoscaling",
+    "batch": "batch",
+    "certificates.k8s.io": "certificates",
+    "coordination.k8s.io": "coordination",
+    "": "core",
+    "discovery.k8s.io": "discovery",
+    "events.k8s.io": "events",
+    "extensions": "extensions",
+    "flowcontrol.apiserver.k8s.io": "flowcontrol",
+    "internal.apiserver.k8s.io": "internal",
+    "lifecycle.k8s.io": "lifecycle",
+    "networking.k8s.io": "networking",
+    "node.k8s.io": "node",
+    "policy": "policy",
+    "rbac.authorization.k8s.io": "rbac",
+    "resource.k8s.io": "resource",
+    "scheduling.k8s.io": "scheduling",
+    "settings.k8s.io": "settings",
+    "storage.k8s.io": "storage",
+    "storagemigration.k8s.io": "storagemigration",
+}
+"""The attribute and module of each API group."""
+
+_catalogue = Catalogue(__name__, GROUPS)
+kinds = _catalogue.kinds
+kind_of_model = _catalogue.kind_of_model
+kind_of_resource = _catalogue.kind_of_resource
 
 
 class Groups:
-    """The API groups as attributes; a factory inherits them."""
+    """The API groups as attributes; a factory inherits them. A group's module is imported when it is first asked for.
+
+    Args:
+        factory: Where accessors get their informers.
+    """
 
     def __init__(self, factory: InformerSource) -> None:
-        self.core = Core(factory)
-        self.apps = Apps(factory)
+        self._factory = factory
 
+    @cached_property
+    def admissionregistration(self) -> Admissionregistration:
+        """Webhooks and policies that judge requests to the API server."""
+        from aioinformers.resources.admissionregistration import Admissionregistration
 
-def kinds() -> list[Kind]:
-    """Return every built-in kind."""
-    return [kind for group in _GROUPS for version in group.versions for kind in version.kinds().values()]
+        return Admissionregistration(self._factory)
 
+    @cached_property
+    def apiextensions(self) -> Apiextensions:
+        """Definitions of custom resources."""
+        from aioinformers.resources.apiextensions import Apiextensions
 
-def kind_of_model(model: type) -> Kind:
-    """Return the kind of a kubernetes_asyncio model class.
+        return Apiextensions(self._factory)
 
-    Raises:
-        ValueError: If it is none that can be listed and watched.
-    """
-    for kind in kinds():
-        if kind.model == model.__name__:
-            return kind
-    raise ValueError(
-        f"{model.__name__} is no model of a known kind: give its GroupVersionResource to for_resource, with "
-        f"object_type={model.__name__} where you want objects of this class"
-    )
+    @cached_property
+    def apiregistration(self) -> Apiregistration:
+        """API servers that serve a group behind the main one."""
+        from aioinformers.resources.apiregistration import Apiregistration
 
+        return Apiregistration(self._factory)
 
-def kind_of_resource(resource: GroupVersionResource) -> Kind | None:
-    """Return the built-in kind of a resource; None if it is not one."""
-    return next((kind for kind in kinds() if kind.resource == resource), None)
+    @cached_property
+    def apps(self) -> Apps:
+        """Workloads that are kept running, and their revisions."""
+        from aioinformers.resources.apps import Apps
+
+        return Apps(self._factory)
+
+    @cached_property
+    def auditregistration(self) -> Auditregistration:
+        """Receivers of audit events."""
+        from aioinformers.resources.auditregistration import Auditregistration
+
+        return Auditregistration(self._factory)
+
+    @cached_property
+    def autoscaling(self) -> Autoscaling:
+        """Scaling of workloads."""
+        from aioinformers.resources.autoscaling import Autoscaling
+
+        return Autoscaling(self._factory)
+
+    @cached_property
+    def batch(self) -> Batch:
+        """Workloads that end."""
+        from aioinformers.resources.batch import Batch
+
+        return Batch(self._factory)
+
+    @cached_property
+    def certificates(self) -> Certificates:
+        """Requests for certificates, and bundles of trust anchors."""
+        from aioinformers.resources.certificates import Certificates
+
+        return Certificates(self._factory)
+
+    @cached_property
+    def coordination(self) -> Coordination:
+        """Leases, and candidates for leadership."""
+        from aioinformers.resources.coordination import Coordination
+
+        return Coordination(self._factory)
+
+    @cached_property
+    def core(self) -> Core:
+        """The core group: Pods, Services, ConfigMaps, Namespaces, Nodes, ..."""
+        from aioinformers.resources.core import Core
+
+        return Core(self._factory)
+
+    @cached_property
+    def discovery(self) -> Discovery:
+        """Endpoints of Services."""
+        from aioinformers.resources.discovery import Discovery
+
+        return Discovery(self._factory)
+
+    @cached_property
+    def events(self) -> Events:
+        """Events, in their newer form."""
+        from aioinformers.resources.events import Events
+
+        return Events(self._factory)
+
+    @cached_property
+    def extensions(self) -> Extensions:
+        """What later moved to ``apps``, ``networking.k8s.io`` and ``policy``."""
+        from aioinformers.resources.extensions import Extensions
+
+        return Extensions(self._factory)
+
+    @cached_property
+    def flowcontrol(self) -> Flowcontrol:
+        """Fair shares of the API server's capacity."""
+        from aioinformers.resources.flowcontrol import Flowcontrol
+
+        return Flowcontrol(self._factory)
+
+    @cached_property
+    def internal(self) -> Internal:
+        """What the API servers of one cluster tell each other."""
+        from aioinformers.resources.internal import Internal
+
+        return Internal(self._factory)
+
+    @cached_property
+    def lifecycle(self) -> Lifecycle:
+        """Evictions as objects."""
+        from aioinformers.resources.lifecycle import Lifecycle
+
+        return Lifecycle(self._factory)
+
+    @cached_property
+    def networking(self) -> Networking:
+        """Ingresses, network policies and addresses of Services."""
+        from aioinformers.resources.networking import Networking
+
+        return Networking(self._factory)
+
+    @cached_property
+    def node(self) -> Node:
+        """Container runtimes."""
+        from aioinformers.resources.node import Node
+
+        return Node(self._factory)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """Disruption budgets, and what Pods were allowed to do."""
+        from aioinformers.resources.policy import Policy
+
+        return Policy(self._factory)
+
+    @cached_property
+    def rbac(self) -> Rbac:
+        """Roles and who has them."""
+        from aioinformers.resources.rbac import Rbac
+
+        return Rbac(self._factory)
+
+    @cached_property
+    def resource(self) -> Resource:
+        """Devices and claims to them (dynamic resource allocation)."""
+        from aioinformers.resources.resource import Resource
+
+        return Resource(self._factory)
+
+    @cached_property
+    def scheduling(self) -> Scheduling:
+        """Priorities, and Pods that are scheduled together."""
+        from aioinformers.resources.scheduling import Scheduling
+
+        return Scheduling(self._factory)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Pod presets."""
+        from aioinformers.resources.settings import Settings
+
+        return Settings(self._factory)
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Storage classes, drivers and attachments."""
+        from aioinformers.resources.storage import Storage
+
+        return Storage(self._factory)
+
+    @cached_property
+    def storagemigration(self) -> Storagemigration:
+        """Rewrites of stored objects in a newer version."""
+        from aioinformers.resources.storagemigration import Storagemigration
+
+        return Storagemigration(self._factory)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 from aioinformers.informer import SharedInformer
 from aioinformers.objects import Indexer
 from aioinformers.types import AllNamespaces, GroupVersionResource
 
-__all__ = ["Accessor", "InformerSource", "Kind", "Version"]
+__all__ = ["Accessor", "Group", "InformerSource", "Kind", "Version"]
 
 D = TypeVar("D")
 T = TypeVar("T")
+
+_ACCESSOR = re.compile(r"Accessor\[(?:dict\[str, Any\]|(?P<model>\w+))\]")
+_MODEL = re.compile(r"(?:[A-Z][a-z]+)?V\d+(?:(?:alpha|beta)\d+)?(?P<kind>[A-Z]\w*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +27,13 @@ class Kind:
     Attributes:
         resource: Group, version and plural.
         kind: Its name.
-        model: The name of its kubernetes_asyncio model.
+        model: The name of its kubernetes_asyncio model; None if there is none: its objects are dicts.
         is_namespaced: Whether its objects live in namespaces.
     """
 
     resource: GroupVersionResource
     kind: str
-    model: str
+    model: str | None = None
     is_namespaced: bool = True
 
 
@@ -46,6 +50,9 @@ class Accessor(Generic[D]):
     def __init__(self, factory: InformerSource, kind: Kind) -> None:
         self._factory = factory
         self.kind = kind
+
+    def __repr__(self) -> str:
+        return f"<Accessor {self.kind.resource}>"
 
     @overload
     def __call__(
@@ -114,24 +121,65 @@ class Accessor(Generic[D]):
 
 
 class Version:
-    """The kinds of one group and version; each is an attribute, its accessor."""
+    """The kinds of one group and version; each is an attribute, its accessor, named as its plural.
 
-    group = ""
-    version = ""
+    A subclass declares each kind as ``plural: Accessor[Model]``, or ``Accessor[dict[str, Any]]`` where the client has
+    no model. These annotations are all there is: type checkers read them, and this class does, once per subclass.
+
+    Attributes:
+        group: The API group; ``""`` for the core group.
+        version: The version.
+        cluster_scoped: The plurals of kinds that do not live in namespaces.
+        untyped: The kinds that have no model, by plural; a model's name tells its kind.
+    """
+
+    group: ClassVar[str]
+    version: ClassVar[str]
+    cluster_scoped: ClassVar[tuple[str, ...]] = ()
+    untyped: ClassVar[Mapping[str, str]] = {}
+
+    _kinds: ClassVar[dict[str, Kind]] = {}
+
+    def __init_subclass__(cls) -> None:
+        cls._kinds = {}
+        for plural, annotation in cls.__annotations__.items():
+            declared = _ACCESSOR.fullmatch(annotation)
+            if declared is not None:
+                model = declared["model"]
+                name = cls.untyped[plural] if model is None else _kind_of(model)
+                resource = GroupVersionResource(cls.group, cls.version, plural)
+                cls._kinds[plural] = Kind(resource, name, model, plural not in cls.cluster_scoped)
 
     def __init__(self, factory: InformerSource) -> None:
-        for name, kind in self.kinds().items():
-            setattr(self, name, Accessor(factory, kind))
+        for plural, kind in self._kinds.items():
+            accessor: Accessor[Any] = Accessor(factory, kind)
+            setattr(self, plural, accessor)
+
+    def __repr__(self) -> str:
+        return f"<{self.group or 'core'}/{self.version}: {', '.join(self._kinds)}>"
 
     @classmethod
-    def kinds(cls) -> dict[str, Kind]:
-        """Return the kinds by the name of their attribute, which is their plural."""
-        return {
-            plural: Kind(GroupVersionResource(cls.group, cls.version, plural), *row)
-            for plural, row in cls.table().items()
-        }
+    def kinds(cls) -> Mapping[str, Kind]:
+        """Return the kinds by plural."""
+        return cls._kinds
 
-    @classmethod
-    def table(cls) -> dict[str, tuple[str, str, bool]]:
-        """Return kind, model and whether it is namespaced, by plural."""
-        raise AssertionError(f"{cls.__name__} lists no kinds")
+
+def _kind_of(model: str) -> str:
+    """Return the kind that a model's name tells: ``V1beta1PodGroup`` -> ``PodGroup``, ``CoreV1Event`` -> ``Event``."""
+    match = _MODEL.fullmatch(model)
+    assert match is not None, f"{model} is not named as models of list-able kinds are"
+    return match["kind"]
+
+
+class Group:
+    """The versions of one API group; each is an attribute.
+
+    Attributes:
+        versions: The versions, as a server orders them: stable ones first, newer ones first.
+    """
+
+    versions: ClassVar[tuple[type[Version], ...]] = ()
+
+    def __init__(self, factory: InformerSource) -> None:
+        for version in self.versions:
+            setattr(self, version.version, version(factory))

@@ -1,15 +1,23 @@
-"""The group ``apps``."""
+"""``apps``: Workloads that are kept running, and their revisions.
+
+Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change that, not this file.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from aioinformers.resources._accessor import Accessor, InformerSource, Version
+from aioinformers.resources._accessor import Accessor, Group, Version
 
 if TYPE_CHECKING:
-    from kubernetes_asyncio.client import V1DaemonSet, V1Deployment, V1ReplicaSet, V1StatefulSet
+    from kubernetes_asyncio.client import V1ControllerRevision, V1DaemonSet, V1Deployment, V1ReplicaSet, V1StatefulSet
 
-__all__ = ["Apps", "AppsV1"]
+__all__ = [
+    "Apps",
+    "AppsV1",
+    "AppsV1beta1",
+    "AppsV1beta2",
+]
 
 
 class AppsV1(Version):
@@ -17,26 +25,52 @@ class AppsV1(Version):
 
     group, version = "apps", "v1"
 
+    controllerrevisions: Accessor[V1ControllerRevision]
     daemonsets: Accessor[V1DaemonSet]
     deployments: Accessor[V1Deployment]
     replicasets: Accessor[V1ReplicaSet]
     statefulsets: Accessor[V1StatefulSet]
 
-    @classmethod
-    def table(cls) -> dict[str, tuple[str, str, bool]]:
-        """Return kind, model and whether it is namespaced, by plural."""
-        return {
-            "daemonsets": ("DaemonSet", "V1DaemonSet", True),
-            "deployments": ("Deployment", "V1Deployment", True),
-            "replicasets": ("ReplicaSet", "V1ReplicaSet", True),
-            "statefulsets": ("StatefulSet", "V1StatefulSet", True),
-        }
+
+class AppsV1beta2(Version):
+    """``apps/v1beta2``."""
+
+    group, version = "apps", "v1beta2"
+    untyped: ClassVar = {
+        "controllerrevisions": "ControllerRevision",
+        "daemonsets": "DaemonSet",
+        "deployments": "Deployment",
+        "replicasets": "ReplicaSet",
+        "statefulsets": "StatefulSet",
+    }
+
+    controllerrevisions: Accessor[dict[str, Any]]
+    daemonsets: Accessor[dict[str, Any]]
+    deployments: Accessor[dict[str, Any]]
+    replicasets: Accessor[dict[str, Any]]
+    statefulsets: Accessor[dict[str, Any]]
 
 
-class Apps:
-    """Versions of the group."""
+class AppsV1beta1(Version):
+    """``apps/v1beta1``."""
 
-    versions = (AppsV1,)
+    group, version = "apps", "v1beta1"
+    untyped: ClassVar = {
+        "controllerrevisions": "ControllerRevision",
+        "deployments": "Deployment",
+        "statefulsets": "StatefulSet",
+    }
 
-    def __init__(self, factory: InformerSource) -> None:
-        self.v1 = AppsV1(factory)
+    controllerrevisions: Accessor[dict[str, Any]]
+    deployments: Accessor[dict[str, Any]]
+    statefulsets: Accessor[dict[str, Any]]
+
+
+class Apps(Group):
+    """The versions of ``apps``."""
+
+    versions = (AppsV1, AppsV1beta2, AppsV1beta1)
+
+    v1: AppsV1
+    v1beta2: AppsV1beta2
+    v1beta1: AppsV1beta1

@@ -39,6 +39,7 @@ class ServerOptions:
     watch_cache: bool = True
     watch_list: bool = True
     compress_watch_list: bool = True
+    aggregated_discovery: bool = True
     bookmark_interval: float = 60.0
     watch_timeout: float = 1800.0
 
@@ -77,8 +78,12 @@ class ApiHandler:
     async def _discover(self, exchange: Exchange) -> None:
         path, target = exchange.info.path.strip("/"), exchange.info.target
         document: Mapping[str, Any] | None = None
+        content_type = "application/json"
         if target is not None:
             document = discovery.api_resources(self._storage.resources, target.gvr.group, target.gvr.version)
+        elif path in ("api", "apis") and self._aggregates(exchange):
+            document = discovery.aggregated(self._storage.resources, path)
+            content_type = discovery.AGGREGATED_TYPE
         elif path == "api":
             document = discovery.api_versions()
         elif path == "apis":
@@ -93,7 +98,12 @@ class ApiHandler:
         if document is None:
             await _not_a_path(exchange)
         else:
-            await exchange.answer(200, encode(document) + b"\n")
+            await exchange.answer(200, encode(document) + b"\n", content_type=content_type)
+
+    def _aggregates(self, exchange: Exchange) -> bool:
+        """Whether the aggregated document is to be answered; servers before 1.26 ignore that it is asked for."""
+        accept = exchange.info.headers.get("accept", "")
+        return self._options.aggregated_discovery and discovery.wants_aggregated(accept)
 
     async def _resource(self, exchange: Exchange, target: Target) -> None:
         resource = self._storage.resources.get(target.gvr)

@@ -57,6 +57,7 @@ class FakeAPIServer:
         watch_cache: Whether ``resourceVersion=0`` is answered from a cache, which ignores ``limit``.
         watch_list: Whether ``sendInitialEvents`` is known; older servers answer it with 422.
         compress_watch_list: Whether streams of initial objects may be gzip, one member per flush.
+        aggregated_discovery: Whether one document may say all that is served; servers before 1.26 have many.
         bookmark_interval: Seconds between bookmarks; one more comes 2 s before the end of a watch.
         watch_timeout: Seconds after which a watch without ``timeoutSeconds`` ends.
         port: TCP port on 127.0.0.1; 0 takes a free one.
@@ -72,6 +73,7 @@ class FakeAPIServer:
         watch_cache: bool = True,
         watch_list: bool = True,
         compress_watch_list: bool = True,
+        aggregated_discovery: bool = True,
         bookmark_interval: float = 60.0,
         watch_timeout: float = 1800.0,
         port: int = 0,
@@ -89,6 +91,7 @@ class FakeAPIServer:
                 watch_cache=watch_cache,
                 watch_list=watch_list,
                 compress_watch_list=compress_watch_list,
+                aggregated_discovery=aggregated_discovery,
                 bookmark_interval=bookmark_interval,
                 watch_timeout=watch_timeout,
             ),

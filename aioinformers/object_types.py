@@ -1,0 +1,281 @@
+"""What users of an informer see, and how it comes from JSON bytes. Pure.
+
+=====================================  ==========================  =====================================
+the user's type                        the store keeps             a reader gets
+=====================================  ==========================  =====================================
+``dict``                               the bytes                   a dict, decoded when read
+a kubernetes_asyncio model             the bytes                   a model that decodes itself when touched
+a Struct, dataclass or pydantic model  the bytes, validated        an object, decoded when read
+the same, deeply immutable             the object                  the one object
+:class:`Metadata`                      the bytes of the metadata   an object, decoded when read
+any, with ``shared_objects=True``      the object                  the one object, read-only by contract
+=====================================  ==========================  =====================================
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import enum
+import types
+import typing
+import uuid
+from collections.abc import Callable
+from typing import Any, Generic, TypeAlias, TypeVar, cast
+
+import msgspec
+
+from aioinformers.metadata import Metadata
+from aioinformers.models import model_decoder
+
+__all__ = ["ArrivalType", "ObjectType", "StructType", "object_type_of"]
+
+T = TypeVar("T")
+
+Document: TypeAlias = dict[str, Any]
+
+_decode_document: Callable[[bytes], Document] = msgspec.json.Decoder(Document).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class ObjectType(Generic[T]):
+    """How objects of one Python type are kept and shown.
+
+    Attributes:
+        keeps_bytes: The store keeps JSON bytes; every reader gets an object of its own (G13).
+        is_plain: The store keeps the bytes as they came: nothing is to be done on arrival.
+        shows_labels: A label selector can be judged on what the store keeps.
+        list_accept: The representations that a LIST asks for.
+        watch_accept: The representations that a WATCH asks for.
+        kind: Filled in where a server leaves it out (items of a LIST do), once it is known.
+    """
+
+    keeps_bytes = True
+    shows_labels = True
+    is_plain = True
+    list_accept = watch_accept = "application/json"
+
+    def __init__(self, python_type: type[T], decode: Callable[[bytes], T]) -> None:
+        self.python_type = python_type
+        self._decode = decode
+        self.kind = ""
+        self.api_version = ""
+
+    def learn_kind(self, kind: str, api_version: str) -> None:
+        """Remember what a list says its items are."""
+        self.kind = kind
+        self.api_version = api_version
+
+    @property
+    def inner(self) -> ObjectType[T]:
+        """The type that decodes: another one where this one only decides what is kept."""
+        return self
+
+    def reduce(self, raw: bytes) -> bytes:
+        """Return the part of an arriving object that this type is about."""
+        return raw
+
+    def body(self, raw: bytes) -> Any:
+        """Return what the store keeps of an arriving object; raises if the bytes cannot become one."""
+        return raw
+
+    def encode(self, obj: Any) -> bytes:
+        """Return the JSON bytes of what a transform returned."""
+        return _encode(obj)
+
+    def document(self, raw: bytes) -> Document:
+        """Return the object as a plain dict, its kind filled in if that is absent and known."""
+        document = _decode_document(raw)
+        if self.kind and "kind" not in document:
+            return {"apiVersion": self.api_version, "kind": self.kind, **document}
+        return document
+
+    def decode(self, body: Any) -> T:
+        """Return the user's object of a stored body: a fresh one, unless it is immutable."""
+        return self._decode(body)
+
+
+class DictType(ObjectType[Document]):
+    """Plain dicts, decoded on touch."""
+
+    def __init__(self) -> None:
+        super().__init__(cast("type[Document]", dict), _decode_document)
+
+    def decode(self, body: Any) -> Document:
+        return self.document(body)
+
+
+class ModelType(ObjectType[T]):
+    """Models of kubernetes_asyncio, decoded on touch by a decoder compiled from the model's own tables."""
+
+    def __init__(self, python_type: type[T]) -> None:
+        super().__init__(python_type, model_decoder(python_type))
+
+    def learn_kind(self, kind: str, api_version: str) -> None:
+        super().learn_kind(kind, api_version)
+        self._decode = model_decoder(self.python_type, kind=kind, api_version=api_version)
+
+
+class StructType(ObjectType[T]):
+    """A msgspec Struct or dataclass of the user's: validated on arrival, decoded for each reader."""
+
+    is_plain = False
+
+    def __init__(self, python_type: type[T], decode: Callable[[bytes], T] | None = None) -> None:
+        super().__init__(python_type, decode or msgspec.json.Decoder(python_type, strict=False).decode)
+
+    def body(self, raw: bytes) -> Any:
+        self._decode(raw)
+        return raw
+
+
+class PydanticType(StructType[T]):
+    """A pydantic model, the user's or one of ``kubernetes.aio``."""
+
+    def __init__(self, python_type: Any) -> None:
+        super().__init__(python_type, python_type.model_validate_json)
+
+    def encode(self, obj: Any) -> bytes:
+        text: str = obj.model_dump_json(by_alias=True, exclude_none=True)
+        return text.encode()
+
+
+class _Whole(msgspec.Struct, rename="camel", gc=False):
+    metadata: dict[str, msgspec.Raw]
+    kind: msgspec.Raw = msgspec.Raw(b'""')
+    api_version: msgspec.Raw = msgspec.Raw(b'""')
+
+
+class MetadataType(StructType[Metadata]):
+    """Metadata alone, as the server sends it or cut out of whole objects."""
+
+    list_accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+    watch_accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+
+    def __init__(self) -> None:
+        super().__init__(Metadata)
+        self._decode_whole = msgspec.json.Decoder(_Whole).decode
+
+    def reduce(self, raw: bytes) -> bytes:
+        whole = self._decode_whole(raw)
+        whole.metadata.pop("managedFields", None)
+        for name in [name for name, value in whole.metadata.items() if bytes(value) == b"null"]:
+            del whole.metadata[name]
+        return _encode(whole)
+
+    def body(self, raw: bytes) -> Any:
+        return raw  # reduce() has decoded what there is; the rest is the server's own
+
+
+class ArrivalType(ObjectType[T]):
+    """Decoded once on arrival, one object per stored version for all readers, the bytes dropped.
+
+    For deeply immutable types, and for any other where the user promises not to change objects.
+    """
+
+    keeps_bytes = False
+    is_plain = False
+
+    def __init__(self, inner: ObjectType[T]) -> None:
+        super().__init__(inner.python_type, inner.decode)
+        self._inner = inner
+        self.shows_labels = not isinstance(inner, StructType) or _has_labels(inner.python_type)
+        self.list_accept, self.watch_accept = inner.list_accept, inner.watch_accept
+
+    @property
+    def inner(self) -> ObjectType[T]:
+        return self._inner
+
+    def learn_kind(self, kind: str, api_version: str) -> None:
+        self._inner.learn_kind(kind, api_version)
+
+    def reduce(self, raw: bytes) -> bytes:
+        return self._inner.reduce(raw)
+
+    def body(self, raw: bytes) -> Any:
+        return self._inner.decode(raw)
+
+    def decode(self, body: Any) -> T:
+        return cast("T", body)
+
+
+def _has_labels(python_type: Any) -> bool:
+    metadata = typing.get_type_hints(python_type).get("metadata")
+    options = typing.get_args(metadata) or (metadata,)
+    return any("labels" in typing.get_type_hints(option) for option in options if isinstance(option, type))
+
+
+def object_type_of(python_type: Any, *, shared: bool = False) -> ObjectType[Any]:
+    """Return how objects of a Python type are kept and shown.
+
+    Args:
+        python_type: The type that users see.
+        shared: Keep one decoded object per stored version for all, read-only by contract.
+
+    Raises:
+        TypeError: If it is none of: dict, Metadata, a kubernetes_asyncio model, a msgspec Struct, a dataclass, a
+            pydantic model.
+    """
+    found: ObjectType[Any] | None = None
+    if python_type is dict or typing.get_origin(python_type) is dict:
+        found = DictType()
+    elif isinstance(python_type, type):
+        if hasattr(python_type, "openapi_types") and hasattr(python_type, "attribute_map"):
+            found = ModelType(python_type)
+        elif python_type is Metadata:
+            found = MetadataType()
+        elif _is_pydantic(python_type):
+            found = PydanticType(python_type)
+            shared = shared or is_deeply_immutable(python_type)
+        elif issubclass(python_type, msgspec.Struct) or dataclasses.is_dataclass(python_type):
+            found = StructType(python_type)
+            shared = shared or is_deeply_immutable(python_type)
+    if found is not None:
+        return ArrivalType(found) if shared else found
+    raise TypeError(
+        f"object_type={python_type!r} is not supported: give dict, Metadata, a kubernetes_asyncio model class, "
+        f"a msgspec.Struct class, a dataclass or a pydantic model class"
+    )
+
+
+def _is_pydantic(python_type: Any) -> bool:
+    return hasattr(python_type, "model_validate_json") and hasattr(python_type, "model_fields")
+
+
+_IMMUTABLE: frozenset[Any] = frozenset({
+    str, int, float, bool, bytes, type(None), datetime.datetime, datetime.date, datetime.time,
+    datetime.timedelta, decimal.Decimal, uuid.UUID, msgspec.UnsetType,
+})  # fmt: skip
+
+
+def is_deeply_immutable(hint: Any, _seen: frozenset[Any] = frozenset()) -> bool:
+    """Tell whether no value of this type can be changed, however deep one reaches in."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return True
+    if origin is typing.Annotated:  # it may not be hashable
+        return is_deeply_immutable(arguments[0], _seen)
+    if hint in _IMMUTABLE or hint in _seen:
+        return True
+    if origin in (tuple, frozenset, typing.Union, types.UnionType):
+        return all(a is Ellipsis or is_deeply_immutable(a, _seen) for a in arguments)
+    if not isinstance(hint, type):
+        return False
+    if issubclass(hint, enum.Enum):
+        return True
+    if issubclass(hint, msgspec.Struct):
+        frozen, names = hint.__struct_config__.frozen, hint.__struct_fields__
+    elif _is_pydantic(hint):
+        model: Any = hint
+        frozen, names = bool(model.model_config.get("frozen")), tuple(model.model_fields)
+    elif dataclasses.is_dataclass(hint):
+        parameters = getattr(hint, "__dataclass_params__", None)
+        frozen, names = bool(parameters and parameters.frozen), tuple(f.name for f in dataclasses.fields(hint))
+    else:
+        return False
+    try:
+        hints = typing.get_type_hints(hint, include_extras=True)
+    except NameError:  # a class defined inside a function: nothing is known about its fields
+        return False
+    return frozen and all(is_deeply_immutable(hints[name], _seen | {hint}) for name in names)

@@ -1,0 +1,45 @@
+"""``events.k8s.io``: Events, in their newer form.
+
+Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change that, not this file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from aioinformers.resources._accessor import Accessor, Group, Version
+
+if TYPE_CHECKING:
+    from kubernetes_asyncio.client import EventsV1Event
+
+__all__ = [
+    "Events",
+    "EventsV1",
+    "EventsV1beta1",
+]
+
+
+class EventsV1(Version):
+    """``events.k8s.io/v1``."""
+
+    group, version = "events.k8s.io", "v1"
+
+    events: Accessor[EventsV1Event]
+
+
+class EventsV1beta1(Version):
+    """``events.k8s.io/v1beta1``."""
+
+    group, version = "events.k8s.io", "v1beta1"
+    untyped: ClassVar = {"events": "Event"}
+
+    events: Accessor[dict[str, Any]]
+
+
+class Events(Group):
+    """The versions of ``events.k8s.io``."""
+
+    versions = (EventsV1, EventsV1beta1)
+
+    v1: EventsV1
+    v1beta1: EventsV1beta1

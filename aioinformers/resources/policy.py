@@ -1,0 +1,47 @@
+"""``policy``: Disruption budgets, and what Pods were allowed to do.
+
+Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change that, not this file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from aioinformers.resources._accessor import Accessor, Group, Version
+
+if TYPE_CHECKING:
+    from kubernetes_asyncio.client import V1PodDisruptionBudget
+
+__all__ = [
+    "Policy",
+    "PolicyV1",
+    "PolicyV1beta1",
+]
+
+
+class PolicyV1(Version):
+    """``policy/v1``."""
+
+    group, version = "policy", "v1"
+
+    poddisruptionbudgets: Accessor[V1PodDisruptionBudget]
+
+
+class PolicyV1beta1(Version):
+    """``policy/v1beta1``."""
+
+    group, version = "policy", "v1beta1"
+    cluster_scoped = ("podsecuritypolicies",)
+    untyped: ClassVar = {"poddisruptionbudgets": "PodDisruptionBudget", "podsecuritypolicies": "PodSecurityPolicy"}
+
+    poddisruptionbudgets: Accessor[dict[str, Any]]
+    podsecuritypolicies: Accessor[dict[str, Any]]
+
+
+class Policy(Group):
+    """The versions of ``policy``."""
+
+    versions = (PolicyV1, PolicyV1beta1)
+
+    v1: PolicyV1
+    v1beta1: PolicyV1beta1

@@ -1,0 +1,78 @@
+"""``rbac.authorization.k8s.io``: Roles and who has them.
+
+Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change that, not this file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from aioinformers.resources._accessor import Accessor, Group, Version
+
+if TYPE_CHECKING:
+    from kubernetes_asyncio.client import V1ClusterRole, V1ClusterRoleBinding, V1Role, V1RoleBinding
+
+__all__ = [
+    "Rbac",
+    "RbacV1",
+    "RbacV1alpha1",
+    "RbacV1beta1",
+]
+
+
+class RbacV1(Version):
+    """``rbac.authorization.k8s.io/v1``."""
+
+    group, version = "rbac.authorization.k8s.io", "v1"
+    cluster_scoped = ("clusterrolebindings", "clusterroles")
+
+    clusterrolebindings: Accessor[V1ClusterRoleBinding]
+    clusterroles: Accessor[V1ClusterRole]
+    rolebindings: Accessor[V1RoleBinding]
+    roles: Accessor[V1Role]
+
+
+class RbacV1beta1(Version):
+    """``rbac.authorization.k8s.io/v1beta1``."""
+
+    group, version = "rbac.authorization.k8s.io", "v1beta1"
+    cluster_scoped = ("clusterrolebindings", "clusterroles")
+    untyped: ClassVar = {
+        "clusterrolebindings": "ClusterRoleBinding",
+        "clusterroles": "ClusterRole",
+        "rolebindings": "RoleBinding",
+        "roles": "Role",
+    }
+
+    clusterrolebindings: Accessor[dict[str, Any]]
+    clusterroles: Accessor[dict[str, Any]]
+    rolebindings: Accessor[dict[str, Any]]
+    roles: Accessor[dict[str, Any]]
+
+
+class RbacV1alpha1(Version):
+    """``rbac.authorization.k8s.io/v1alpha1``."""
+
+    group, version = "rbac.authorization.k8s.io", "v1alpha1"
+    cluster_scoped = ("clusterrolebindings", "clusterroles")
+    untyped: ClassVar = {
+        "clusterrolebindings": "ClusterRoleBinding",
+        "clusterroles": "ClusterRole",
+        "rolebindings": "RoleBinding",
+        "roles": "Role",
+    }
+
+    clusterrolebindings: Accessor[dict[str, Any]]
+    clusterroles: Accessor[dict[str, Any]]
+    rolebindings: Accessor[dict[str, Any]]
+    roles: Accessor[dict[str, Any]]
+
+
+class Rbac(Group):
+    """The versions of ``rbac.authorization.k8s.io``."""
+
+    versions = (RbacV1, RbacV1beta1, RbacV1alpha1)
+
+    v1: RbacV1
+    v1beta1: RbacV1beta1
+    v1alpha1: RbacV1alpha1
