@@ -26,9 +26,11 @@ check: $(STAMP) types  ## lint, format, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/python tools/generate_resources.py --check
 
 types: $(STAMP)
 	$(BIN)/mypy
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright typing_tests
 
 matrix: $(STAMP)  ## unit and embedded-server tests on every supported Python that is installed
 	$(BIN)/python tools/matrix.py

@@ -30,7 +30,7 @@ CANCEL_WAIT = 0.9
 
 T = TypeVar("T")
 
-logger = logging.getLogger("aioinformers.consumer")
+logger: logging.Logger = logging.getLogger("aioinformers.consumer")
 
 
 class Pace:
@@ -39,8 +39,8 @@ class Pace:
     __slots__ = ("busy", "time_slice")
 
     def __init__(self, time_slice: float) -> None:
-        self.time_slice = time_slice
-        self.busy = 0
+        self.time_slice: float = time_slice
+        self.busy: int = 0
 
     def until(self, now: float) -> float:
         """Return when a worker that starts now must let others run."""
@@ -116,7 +116,7 @@ class Consumer(ABC, Generic[T]):
     def __init__(self, host: ConsumerHost, options: ConsumerOptions[T], name: str) -> None:
         self.options = options
         self.name = name
-        self.mailbox = options.mailbox()
+        self.mailbox: Mailbox = options.mailbox()
         self.mailbox.wake = self._wake
         self.mailbox.initial_done = self.check_synced
         self._host = host
@@ -195,6 +195,10 @@ class Consumer(ABC, Generic[T]):
         except Exception:
             logger.exception("%s: the filter of %s raised; taken as false", self._host.name, self.name)
             return False
+
+    def end(self) -> None:
+        """Note that the informer has ended: nothing more will come."""
+        self._finish(InformerClosedError(f"{self._host.name} has ended"))
 
     def statistics(self) -> ConsumerStatistics:
         """Return a snapshot of the counts and the objects inside handlers."""

@@ -23,7 +23,7 @@ __all__ = ["ApiResource", "Discovery", "discover", "is_namespaced", "resolve"]
 
 T = TypeVar("T")
 
-logger = logging.getLogger("aioinformers.discovery")
+logger: logging.Logger = logging.getLogger("aioinformers.discovery")
 
 AGGREGATED: Final = (
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"

@@ -111,7 +111,7 @@ class Dispatcher(Generic[T]):
     ) -> None:
         self.store = store
         self.queue = queue
-        self.counts = DispatchCounts()
+        self.counts: DispatchCounts = DispatchCounts()
         self.rejected: dict[str, str] = {}
         self._time_slice = time_slice
         self._on_synced = on_synced

@@ -64,7 +64,7 @@ class CacheSyncError(InformerError, TimeoutError):
     """
 
     def __init__(self, reasons: Mapping[str, str], timeout: float | None = None) -> None:
-        self.reasons = dict(reasons)
+        self.reasons: dict[str, str] = dict(reasons)
         self.timeout = timeout
         super().__init__(self.reasons, timeout)
 
@@ -120,7 +120,7 @@ class UnknownIndexError(InformerError, LookupError):
 
     def __init__(self, name: str, known: Sequence[str], *, building: bool = False) -> None:
         self.name = name
-        self.known = tuple(known)
+        self.known: tuple[str, ...] = tuple(known)
         self.building = building
         super().__init__(name, self.known)
 
@@ -218,7 +218,7 @@ class ApiStatusError(InformerError):
         self.reason = reason
         self.message = message
         self.retry_after = retry_after
-        self.causes = tuple(causes)
+        self.causes: tuple[str, ...] = tuple(causes)
         super().__init__(status, reason, message, retry_after, self.causes)
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -25,8 +26,8 @@ class EventFactory(Generic[T]):
     __slots__ = ("decode_body", "resource")
 
     def __init__(self, resource: GroupVersionResource, object_type: ObjectType[T]) -> None:
-        self.resource = resource
-        self.decode_body = object_type.decode
+        self.resource: GroupVersionResource = resource
+        self.decode_body: Callable[[Any], T] = object_type.decode
 
     def decode(self, entry: Entry) -> T:
         """Return the user's object of an entry: a fresh one unless it is immutable (G13)."""

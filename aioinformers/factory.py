@@ -39,7 +39,7 @@ Transforms: TypeAlias = Callable[[Any], Any] | Sequence[Callable[[Any], Any]] | 
 Tweak: TypeAlias = Callable[[ListOptions], None]
 What: TypeAlias = "SharedInformer[Any] | GroupVersionResource | str | type[Any]"
 
-logger = logging.getLogger("aioinformers.factory")
+logger: logging.Logger = logging.getLogger("aioinformers.factory")
 
 MANY_INFORMERS = 8
 PROGRESS_PERIOD = 10.0
@@ -83,7 +83,7 @@ class SharedInformerFactory(Groups):
     ) -> None:
         super().__init__(self)
         self.namespace = namespace
-        self.name = name or "factory"
+        self.name: str = name or "factory"
         self._settings = settings or Settings()
         self._source = Source(api_client, self._settings)
         self._scopes = _scopes(namespace)
@@ -299,11 +299,13 @@ class SharedInformerFactory(Groups):
         self._require_loop()
         waits = {asyncio.create_task(i.wait_synced(), name=f"sync {i.name}"): i for i in self if not i.is_optional}
         deadline = None if timeout is None else self._loop.time() + timeout
+        is_late = False
         try:
             pending = set(waits)
             while pending:
                 left = PROGRESS_PERIOD if deadline is None else min(PROGRESS_PERIOD, deadline - self._loop.time())
                 if left <= 0:
+                    is_late = True
                     break
                 done, pending = await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_EXCEPTION)
                 if any(task.exception() is not None for task in done):
@@ -316,7 +318,7 @@ class SharedInformerFactory(Groups):
                 task.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
         if unsynced := {i.name: i.health().reason or "starting" for i in waits.values() if not i.has_synced}:
-            raise CacheSyncError(unsynced, timeout)
+            raise CacheSyncError(unsynced, timeout if is_late else None)
 
     async def release(self, informer: SharedInformer[Any], *, force: bool = False) -> bool:
         """End one informer if nobody uses it: no registration, stream or wait is open.
@@ -412,9 +414,77 @@ class SharedInformerFactory(Groups):
             raise RuntimeError(f"{self.name} is bound to the event loop that started it: use it there")
 
 
+@overload
 def new_informer(
     api_client: Any,
-    what: type[T] | GroupVersionResource | str,
+    what: type[T],
+    *,
+    namespace: Namespaces = None,
+    label_selector: str | None = None,
+    field_selector: str | None = None,
+    object_type: None = None,
+    resync_period: float = 0.0,
+    indexers: Mapping[str, Indexer] | None = None,
+    tweak_list_options: Tweak | None = None,
+    transform: Transforms = None,
+    shared_objects: bool = False,
+    settings: Settings | None = None,
+    on_watch_error: Callable[[WatchFailure], None] | None = None,
+) -> SharedInformer[T]: ...
+@overload
+def new_informer(
+    api_client: Any,
+    what: GroupVersionResource | str,
+    *,
+    namespace: Namespaces = None,
+    label_selector: str | None = None,
+    field_selector: str | None = None,
+    object_type: None = None,
+    resync_period: float = 0.0,
+    indexers: Mapping[str, Indexer] | None = None,
+    tweak_list_options: Tweak | None = None,
+    transform: Transforms = None,
+    shared_objects: bool = False,
+    settings: Settings | None = None,
+    on_watch_error: Callable[[WatchFailure], None] | None = None,
+) -> SharedInformer[dict[str, Any]]: ...
+@overload
+def new_informer(
+    api_client: Any,
+    what: type[Any] | GroupVersionResource | str,
+    *,
+    namespace: Namespaces = None,
+    label_selector: str | None = None,
+    field_selector: str | None = None,
+    object_type: type[dict[Any, Any]],
+    resync_period: float = 0.0,
+    indexers: Mapping[str, Indexer] | None = None,
+    tweak_list_options: Tweak | None = None,
+    transform: Transforms = None,
+    shared_objects: bool = False,
+    settings: Settings | None = None,
+    on_watch_error: Callable[[WatchFailure], None] | None = None,
+) -> SharedInformer[dict[str, Any]]: ...
+@overload
+def new_informer(
+    api_client: Any,
+    what: type[Any] | GroupVersionResource | str,
+    *,
+    namespace: Namespaces = None,
+    label_selector: str | None = None,
+    field_selector: str | None = None,
+    object_type: type[T],
+    resync_period: float = 0.0,
+    indexers: Mapping[str, Indexer] | None = None,
+    tweak_list_options: Tweak | None = None,
+    transform: Transforms = None,
+    shared_objects: bool = False,
+    settings: Settings | None = None,
+    on_watch_error: Callable[[WatchFailure], None] | None = None,
+) -> SharedInformer[T]: ...
+def new_informer(
+    api_client: Any,
+    what: type[Any] | GroupVersionResource | str,
     *,
     namespace: Namespaces = None,
     label_selector: str | None = None,

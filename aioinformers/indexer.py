@@ -36,8 +36,8 @@ class Partition:
     def __init__(self, index_count: int) -> None:
         self.objects: dict[str, Entry] = {}
         self.indexes: list[dict[str, Bucket]] = [{} for _ in range(index_count)]
-        self.version = ""
-        self.is_synced = False
+        self.version: str = ""
+        self.is_synced: bool = False
         self._values: dict[str, str] = {}  # not sys.intern: Python 3.12 never frees what it has interned
 
     def put(self, key: str, entry: Entry) -> Entry | None:
@@ -97,8 +97,8 @@ class Store(Generic[T]):
     """All partitions of one informer, and the layout that their entries follow."""
 
     def __init__(self, layout: Layout[T], scopes: Iterable[str]) -> None:
-        self.layout = layout
-        self.partitions = {scope: Partition(len(layout.names)) for scope in scopes}
+        self.layout: Layout[T] = layout
+        self.partitions: dict[str, Partition] = {scope: Partition(len(layout.names)) for scope in scopes}
         self.building: set[str] = set()
 
     @property

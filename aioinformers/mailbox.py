@@ -108,12 +108,12 @@ class Mailbox:
     """
 
     def __init__(self, limit: int | None = 1024) -> None:
-        self.limit = sys.maxsize if limit is None else limit
-        self.pending = 0
-        self.initial_pending = 0
-        self.coalesced = 0
-        self.high_water = 0
-        self.is_idle = False
+        self.limit: int = sys.maxsize if limit is None else limit
+        self.pending: int = 0
+        self.initial_pending: int = 0
+        self.coalesced: int = 0
+        self.high_water: int = 0
+        self.is_idle: bool = False
         self.wake: Callable[[], None] = lambda: None
         self.initial_done: Callable[[], None] = lambda: None
         self._exact: deque[Sequence[Record]] = deque()

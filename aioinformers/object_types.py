@@ -54,13 +54,14 @@ class ObjectType(Generic[T]):
     keeps_bytes = True
     shows_labels = True
     is_plain = True
-    list_accept = watch_accept = "application/json"
+    list_accept: str = "application/json"
+    watch_accept: str = "application/json"
 
     def __init__(self, python_type: type[T], decode: Callable[[bytes], T]) -> None:
         self.python_type = python_type
         self._decode = decode
-        self.kind = ""
-        self.api_version = ""
+        self.kind: str = ""
+        self.api_version: str = ""
 
     def learn_kind(self, kind: str, api_version: str) -> None:
         """Remember what a list says its items are."""
@@ -180,8 +181,9 @@ class ArrivalType(ObjectType[T]):
     def __init__(self, inner: ObjectType[T]) -> None:
         super().__init__(inner.python_type, inner.decode)
         self._inner = inner
-        self.shows_labels = not isinstance(inner, StructType) or _has_labels(inner.python_type)
-        self.list_accept, self.watch_accept = inner.list_accept, inner.watch_accept
+        self.shows_labels: bool = not isinstance(inner, StructType) or _has_labels(inner.python_type)
+        self.list_accept: str = inner.list_accept
+        self.watch_accept: str = inner.watch_accept
 
     @property
     def inner(self) -> ObjectType[T]:
@@ -221,13 +223,13 @@ def object_type_of(python_type: Any, *, shared: bool = False) -> ObjectType[Any]
     if python_type is dict or typing.get_origin(python_type) is dict:
         found = DictType()
     elif isinstance(python_type, type):
-        if hasattr(python_type, "openapi_types") and hasattr(python_type, "attribute_map"):
-            found = ModelType(python_type)
-        elif python_type is Metadata:
+        if python_type is Metadata:
             found = MetadataType()
-        elif _is_pydantic(python_type):
+        elif _is_pydantic(python_type):  # before the next: models of kubernetes.aio look like both
             found = PydanticType(python_type)
             shared = shared or is_deeply_immutable(python_type)
+        elif hasattr(python_type, "openapi_types") and hasattr(python_type, "attribute_map"):
+            found = ModelType(python_type)
         elif issubclass(python_type, msgspec.Struct) or dataclasses.is_dataclass(python_type):
             found = StructType(python_type)
             shared = shared or is_deeply_immutable(python_type)

@@ -77,14 +77,14 @@ class Layout(Generic[T]):
         on_index_error: Callable[[str, str, Exception], None] = lambda _name, _key, _error: None,
     ) -> None:
         self.object_type = object_type
-        self.transforms = tuple(transforms)
-        self.indexers = dict(indexers or {})
+        self.transforms: tuple[Transform, ...] = tuple(transforms)
+        self.indexers: dict[str, Indexer] = dict(indexers or {})
         self.on_index_error = on_index_error
         self._paths = {n: i for n, i in self.indexers.items() if isinstance(i, str)}
         self._functions = {n: i for n, i in self.indexers.items() if not isinstance(i, str)}
-        self.names = (NAMESPACE_INDEX, *self._paths, *self._functions)
-        self.reader = PathReader([parse_path(path) for path in self._paths.values()])
-        self.is_plain = object_type.is_plain and not (self.transforms or self._functions)
+        self.names: tuple[str, ...] = (NAMESPACE_INDEX, *self._paths, *self._functions)
+        self.reader: PathReader = PathReader([parse_path(path) for path in self._paths.values()])
+        self.is_plain: bool = object_type.is_plain and not (self.transforms or self._functions)
 
     def with_indexers(self, added: Mapping[str, Indexer]) -> Layout[T]:
         """Return a layout with more indexes; the same name and definition again changes nothing.

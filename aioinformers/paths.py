@@ -163,7 +163,7 @@ class PathReader:
     read: Callable[[Any], Reading]
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = tuple(paths)
+        self.paths: tuple[Path, ...] = tuple(paths)
         compiler = _Compiler(self.paths)
         self.projection = compiler.projection
         self.read = compiler.reader(slow=self._read_slowly)

@@ -30,7 +30,7 @@ __all__ = ["InformerSpec", "Phase", "Pipeline"]
 
 T = TypeVar("T")
 
-logger = logging.getLogger("aioinformers.pipeline")
+logger: logging.Logger = logging.getLogger("aioinformers.pipeline")
 
 CHUNK = 512
 """Objects per chunk of a resync."""
@@ -95,13 +95,13 @@ class Pipeline(Generic[T]):
     ) -> None:
         self.spec = spec
         self.settings = settings
-        self.phase = Phase.NEW
+        self.phase: Phase = Phase.NEW
         self.loop: asyncio.AbstractEventLoop | None = None
         self.crash: BaseException | None = None
-        self.pace = Pace(settings.time_slice)
+        self.pace: Pace = Pace(settings.time_slice)
         self.store: Store[T] = Store(layout, spec.scopes)
         self.reflectors: list[Reflector] = []
-        self.failures = 0
+        self.failures: int = 0
         self.scope_error: Exception | None = None
         self._queue: asyncio.Queue[QueueItem] = asyncio.Queue(settings.queue_size)
         self.dispatcher: Dispatcher[T] = Dispatcher(self.store, self._queue, settings.time_slice, self._on_synced)
@@ -156,9 +156,16 @@ class Pipeline(Generic[T]):
             raise cancelled
 
     def stop(self, grace: float) -> None:
-        """Ask :meth:`run` to end; consumers get ``grace`` seconds for what is queued. Never blocks."""
+        """Ask :meth:`run` to end; consumers get ``grace`` seconds for what is queued. Never blocks.
+
+        What never ran has ended at once, so that no wait outlives it.
+        """
         self._grace = grace
         self._stop.set()
+        if self.phase is Phase.NEW:
+            self._conclude()
+            for consumer in list(self._consumers):
+                consumer.end()
 
     async def ended(self) -> None:
         """Wait until the informer has ended.
@@ -267,12 +274,15 @@ class Pipeline(Generic[T]):
                 async with asyncio.timeout_at(deadline):
                     await self._queue.join()
         await self._cancel(dispatcher)
-        error = self._end_error()
-        self.dispatcher.close(error)
+        self.dispatcher.close(self._end_error())
         for consumer in self._consumers:
             self.dispatcher.leave(consumer.mailbox)
         await self._end_consumers(deadline)
+        self._conclude()
+
+    def _conclude(self) -> None:
         self.phase = Phase.FAILED if self.crash is not None else Phase.CLOSED
+        self.dispatcher.close(self._end_error())
         self._ended.set()
         self._synced.set()
 
@@ -288,9 +298,8 @@ class Pipeline(Generic[T]):
         for registration in registrations:
             if lost := registration.statistics().undelivered:
                 logger.warning("%s: %d events were not delivered to %s", self.name, lost, registration.name)
-        for consumer in self._consumers:
-            if isinstance(consumer, Stream):
-                consumer.end()
+        for consumer in list(self._consumers):
+            consumer.end()
 
     @staticmethod
     async def _cancel(tasks: Any) -> None:

@@ -24,7 +24,11 @@ from aioinformers.wire import ListDecoder, ListHead, WatchDecoder
 
 __all__ = ["Reflector", "Target"]
 
-logger = logging.getLogger("aioinformers.reflector")
+logger: logging.Logger = logging.getLogger("aioinformers.reflector")
+
+
+CHECK_PERIOD = 15.0
+"""Seconds after which a silent stream is looked at, whatever its limit: its client may have been closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,8 @@ class Reflector:
         on_failure: Callable[[WatchFailure], None],
     ) -> None:
         self.target = target
-        self.state = State.WAITING
-        self.version = ""
+        self.state: State = State.WAITING
+        self.version: str = ""
         self.last_error: Exception | None = None
         self.last_activity: float | None = None
         self._source = source
@@ -90,6 +94,7 @@ class Reflector:
         self._opened: float | None = None
         self._bookmarks = 0
         self._is_reading = False
+        self._failed = 0
 
     async def run(self) -> None:
         """Follow the target until cancelled; then the connection is closed and nothing half-done is left."""
@@ -131,18 +136,21 @@ class Reflector:
         return 0.0 if self._opened is None else asyncio.get_running_loop().time() - self._opened
 
     def _report(self, plan: Plan, outcome: Outcome) -> None:
+        if outcome.error is None or outcome.has_list or outcome.delivered:
+            self._failed = 0
         if outcome.error is None:
             if not plan.failures:
                 self.last_error = None
             return
         self.last_error = outcome.error
-        failure = WatchFailure(self.target.resource, self.target.scope, outcome.error, plan.failures, plan.delay)
+        self._failed += 1
+        failure = WatchFailure(self.target.resource, self.target.scope, outcome.error, self._failed, plan.delay)
         # The first failures and then each doubling: a long outage must not fill the log.
-        level = logging.WARNING if plan.failures & (plan.failures - 1) == 0 else logging.DEBUG
+        level = logging.WARNING if self._failed & (self._failed - 1) == 0 else logging.DEBUG
         where = f" in {self.target.scope}" if self.target.scope else ""
         logger.log(
             level, "%s%s: %s; next try in %.1f s (failure %d)",
-            self.target.resource, where, outcome.error, plan.delay, plan.failures,
+            self.target.resource, where, outcome.error, plan.delay, self._failed,
         )  # fmt: skip
         self._on_failure(failure)
 
@@ -282,6 +290,8 @@ class Reflector:
             accept=decoder.layout.object_type.watch_accept,
         ) as body:
             self._opened = asyncio.get_running_loop().time()
+            if self._has_list or self.state is State.WATCHING:
+                self.last_error = None  # connected again; what is wrong now will show
             self._touch()
             yield body, decoder, timeout
 
@@ -351,16 +361,20 @@ class Reflector:
             # Waiting for room in the queue is our own silence, not the server's.
             since = self.last_activity if self._is_reading and self.last_activity else loop.time()
             deadline = since + limit()
-            if loop.time() >= deadline:
+            if loop.time() >= deadline or self._source.is_closed:
                 scope.reschedule(loop.time())
             else:
-                timers[:] = [loop.call_at(deadline, check)]
+                timers[:] = [loop.call_at(min(deadline, loop.time() + CHECK_PERIOD), check)]
 
-        timers.append(loop.call_later(limit(), check))
+        timers.append(loop.call_later(min(limit(), CHECK_PERIOD), check))
         try:
             async with asyncio.timeout(None) as scope:
                 yield
         except TimeoutError as error:
+            if self._source.is_closed:
+                raise ConnectionFailedError(
+                    "the API client has been closed: keep it open while informers run"
+                ) from error
             raise ConnectionFailedError(f"{what} was silent for {limit():g} s") from error
         finally:
             timers[0].cancel()

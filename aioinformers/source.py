@@ -11,7 +11,6 @@ import random
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -78,7 +77,9 @@ class ClientAdapter:
             )
         self.api_client = api_client
         self._is_aio = hasattr(api_client, "param_serialize")
-        self._user_agent = f"aioinformers/{metadata.version('aioinformers')}"
+        from aioinformers import __version__
+
+        self._user_agent = f"aioinformers/{__version__}"
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -146,11 +147,16 @@ class Source:
     """
 
     def __init__(self, api_client: Any, settings: Settings) -> None:
-        self.client = ClientAdapter(api_client)
+        self.client: ClientAdapter = ClientAdapter(api_client)
         self.settings = settings
-        self.lists = asyncio.Semaphore(settings.max_concurrent_lists)
-        self.streams_again_at = 0.0
-        self.random = random.Random()
+        self.lists: asyncio.Semaphore = asyncio.Semaphore(settings.max_concurrent_lists)
+        self.streams_again_at: float = 0.0
+        self.random: random.Random = random.Random()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client has been closed; nothing tells those who read from it."""
+        return self.client.session.closed
 
     @asynccontextmanager
     async def open(

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Self, TypeVar
 
 from aioinformers.consumer import MIN_RESYNC, Consumer, ConsumerHost, ConsumerOptions
-from aioinformers.errors import InformerClosedError
 from aioinformers.mailbox import Record
 from aioinformers.types import Event
 
@@ -100,7 +99,7 @@ class Stream(Consumer[T]):
     def end(self) -> None:
         """Let the iteration end once what is queued has been taken."""
         self._is_ended = True
-        self._finish(InformerClosedError(f"{self._host.name} has ended"))
+        super().end()
         self._wake()
 
     def request_stop(self) -> None:

@@ -328,15 +328,18 @@ class TransformChain:
                 stages[-1] = stages[-1].merge(transform)
             else:
                 stages.append(transform)
-        self.stages = tuple(stages)
-        self.is_bytes_only = all(isinstance(stage, BytesTransform) for stage in stages)
+        self.stages: tuple[Callable[[Any], Any], ...] = tuple(stages)
+        self.is_bytes_only: bool = all(isinstance(stage, BytesTransform) for stage in stages)
 
-    def apply(self, raw: bytes, decode: Callable[[bytes], Any]) -> bytes | None:
+    def apply(
+        self, raw: bytes, decode: Callable[[bytes], Any], encode: Callable[[Any], bytes] = _encode
+    ) -> bytes | None:
         """Transform one object's bytes; None if a function of the user's returned None.
 
         Args:
             raw: The object's JSON.
             decode: Makes of it what the user's functions take.
+            encode: Makes bytes of what they give.
         """
         obj: Any = _GONE  # not decoded, or encoded again
         for stage in self.stages:
@@ -347,9 +350,10 @@ class TransformChain:
             elif isinstance(obj, dict):
                 obj = stage(obj)
             else:
-                raw, obj = stage.apply(raw if obj is _GONE else _encode(obj)), _GONE
-        return raw if obj is _GONE else _encode(obj)
+                raw, obj = stage.apply(raw if obj is _GONE else encode(obj)), _GONE
+        return raw if obj is _GONE else encode(obj)
 
-    def preserves(self, path: Path) -> bool:
-        """Tell whether a path certainly reads the same before and after."""
-        return all(isinstance(stage, BytesTransform) and stage.preserves(path) for stage in self.stages)
+    def preserves(self, paths: Iterable[Path]) -> bool:
+        """Tell whether name, namespace and these paths certainly read the same before and after."""
+        wanted = tuple(paths)
+        return all(isinstance(stage, BytesTransform) and all(map(stage.preserves, wanted)) for stage in self.stages)

@@ -31,7 +31,7 @@ async def follow_pods(api_client: client.ApiClient) -> None:
 
         # From here on every read is answered from memory.
         print(f"{len(pods.lister)} pods, {len(pods.lister.list('app=web'))} of them labelled app=web")
-        for node in pods.indexer.index_values("node"):
+        for node in sorted(pods.indexer.index_values("node")):
             print(f"{node or 'no node'}: {len(pods.indexer.by_index('node', node))} pods")
 
         async with pods.stream() as events:

@@ -31,7 +31,10 @@ def kinds() -> list[type]:
     """Return the class of every kind that can be listed."""
     lists = [model for name, model in vars(client).items() if name.endswith("List") and hasattr(model, "attribute_map")]
     items = [re.fullmatch(r"list\[(.*)\]", model.openapi_types.get("items", "")) for model in lists]
-    return sorted({getattr(client, match[1]) for match in items if match and match[1] not in NO_KINDS}, key=lambda model: model.__name__)
+    return sorted(
+        {getattr(client, match[1]) for match in items if match and match[1] not in NO_KINDS},
+        key=lambda model: model.__name__,
+    )
 
 
 def reachable(roots: Iterable[type]) -> list[type]:
@@ -68,6 +71,19 @@ def deserialize(document: object, model: type) -> Any:
 def sanitize(model: object) -> Any:
     """Do what the client does with a body before it sends it."""
     return api().sanitize_for_serialization(model)
+
+
+def known(document: Any, type_name: str) -> Any:
+    """Return what the client knows of JSON, without nulls, and with times as it writes them."""
+    if match := re.fullmatch(r"list\[(.*)\]", type_name):
+        return [known(value, match[1]) for value in document]
+    if match := re.fullmatch(r"dict\(str, (.*)\)", type_name):
+        return {name: known(value, match[1]) for name, value in document.items()}
+    if type_name in SCALARS:
+        return datetime.fromisoformat(document).isoformat() if type_name == "datetime" else document
+    model: Any = getattr(client, type_name)
+    types = {model.attribute_map[name]: type_ for name, type_ in model.openapi_types.items()}
+    return {name: known(value, types[name]) for name, value in document.items() if name in types and value is not None}
 
 
 def api() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -104,7 +105,7 @@ async def test_bad_label_selector_is_refused_by_every_method_that_takes_one(sele
         pods = factory.core.v1.pods()
         await factory.start()
         await factory.wait_for_cache_sync(timeout=5)
-        calls = [
+        calls: list[Callable[[], Any]] = [
             lambda: pods.lister.list(selector),
             lambda: pods.lister.namespace("default").list(selector),
             lambda: factory.core.v1.pods(label_selector=selector),
@@ -167,7 +168,7 @@ async def test_unknown_model_is_refused() -> None:
 async def test_read_before_sync_raises_and_says_why() -> None:
     async with FakeAPIServer() as server, factory_on(server) as factory:
         pods = factory.core.v1.pods()
-        reads = [
+        reads: list[Callable[[], Any]] = [
             lambda: pods.lister.get("a", namespace="b"),
             lambda: pods.lister.list(),
             lambda: len(pods.lister),

@@ -26,6 +26,7 @@ from aioinformers.cli.columns import age_of, duration, format_table, status_of
 from aioinformers.cli.demo import run_demo
 from aioinformers.testing import FakeAPIServer, RequestInfo, run_virtual
 from tests.cluster import configmap, pod
+from tests.realserver import ADMIN_TOKEN, LIMITED_TOKEN, RealAPIServer
 
 FORBIDDEN = {
     "kind": "Status",
@@ -465,6 +466,58 @@ async def test_ctrl_c_ends_watch_without_a_word(shell: Shell) -> None:
         async with asyncio.timeout(10):
             assert await child.wait() == 130
         assert await stderr_of(child) == ""
+
+
+# -- a real server --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def real_kubeconfig(real_server: RealAPIServer, tmp_path: Path) -> Path:
+    """A kubeconfig with a context for each of the real server's users, and one for somebody it does not know."""
+    cluster = {"server": real_server.url, "certificate-authority": real_server.ca_file}
+    tokens = {"admin": ADMIN_TOKEN, "limited": LIMITED_TOKEN, "stranger": "no-token"}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "admin",
+        "clusters": [
+            {"name": "real", "cluster": cluster},
+            {"name": "unproven", "cluster": {"server": real_server.url}},
+        ],
+        "users": [{"name": name, "user": {"token": token}} for name, token in tokens.items()],
+        "contexts": [
+            *({"name": name, "context": {"cluster": "real", "user": name}} for name in tokens),
+            {"name": "unproven", "context": {"cluster": "unproven", "user": "admin"}},
+        ],
+    }
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(config))
+    return path
+
+
+@pytest.mark.realserver
+@pytest.mark.parametrize(
+    ("argv", "code", "out", "err"),
+    [
+        (["get", "ns", "-o", "name"], 0, "namespace/kube-system\n", ""),
+        (["get", "Namespace", "default", "-o", "wide"], 0, "kubernetes.io/metadata.name=default", ""),
+        (["watch", "svc", "-n", "default", "--seconds", "2"], 0, "kubernetes   ClusterIP", ""),
+        (["get", "nodez"], 2, "", "did you mean nodes"),
+        (["get", "pods", "--field-selector", "spec.no=1"], 1, "", "field label not supported: spec.no"),
+        (["get", "secrets", "--context", "limited"], 1, "", 'User "limited" cannot'),
+        (["watch", "secrets", "--context", "limited"], 1, "", 'User "limited" cannot'),
+        (["get", "pods", "--context", "stranger"], 1, "", "401 Unauthorized"),
+        (["get", "pods", "--context", "unproven"], 1, "", "check the certificates"),
+    ],
+)
+def test_the_real_server_is_asked_and_understood(
+    real_kubeconfig: Path, capsys: pytest.CaptureFixture[str], argv: list[str], code: int, out: str, err: str
+) -> None:
+    result = Result(main([*argv, "--kubeconfig", str(real_kubeconfig)]), *capsys.readouterr())
+
+    assert (result.code, result.err.count("\n")) == (code, 1 if err else 0)
+    assert out in result.out
+    assert err in result.err
 
 
 # -- demo -----------------------------------------------------------------------------------------------------

@@ -383,7 +383,7 @@ async def test_watch_errors_are_observed_and_backed_off() -> None:
         await asyncio.sleep(100)
 
         delays = [failure.next_delay for failure in failures if failure.next_delay]
-        assert delays[:6] == [0.8, 1.6, 3.2, 6.4, 12.8, 25.6]
+        assert delays[:6] == pytest.approx([0.8, 1.6, 3.2, 6.4, 12.8, 25.6])
         assert all("403" in str(failure.error) for failure in failures)
         assert "403" in str(pods.last_error)
         assert pods.statistics().failures == len(failures)

@@ -291,7 +291,7 @@ async def test_a_second_iterator_of_one_stream_is_refused() -> None:
         pods = factory.core.v1.pods()
         await factory.start()
         async with pods.stream() as events:
-            first = asyncio.create_task(anext(events))  # type: ignore[arg-type]
+            first = asyncio.create_task(anext(events))
             await asyncio.sleep(0.1)
             with pytest.raises(RuntimeError, match="already"):
                 await anext(events)

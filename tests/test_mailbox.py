@@ -32,7 +32,8 @@ from aioinformers.mailbox import (
 from aioinformers.objects import Entry
 from aioinformers.types import Cause
 
-KEYS = ["a", "b", "c", "d"]
+SECOND_SCOPE = "d"
+KEYS = ["a", "b", "c", SECOND_SCOPE]
 MOST = 2 * len(KEYS)
 """Merged records that there can be: two per key."""
 
@@ -150,6 +151,7 @@ class Reader:
         self.expected: list[Record] = []
         self.delivered: list[Record] = []
         self.settled = 0
+        self.initial_lists = 0
         self.initial_dones = 0
         self.is_over_limit = False
         self.has_taken_a_list = False
@@ -173,7 +175,9 @@ class Reader:
         mailbox, before = self.mailbox, self.mailbox.pending
         self.expected += records
         if as_list:
-            mailbox.put_list([records[:3], records[3:]], 0)
+            initial = sum(record.initial for record in records)
+            self.initial_lists += bool(initial) and not mailbox.initial_pending
+            mailbox.put_list([records[:3], records[3:]], initial)
             self.has_taken_a_list = True
         else:
             mailbox.put(records)
@@ -277,46 +281,53 @@ class KeyedReader(Reader):
 
 
 operations = st.lists(
-    st.tuples(st.sampled_from(KEYS), st.sampled_from(["put", "put", "recreate", "delete"])), max_size=4
+    st.tuples(st.sampled_from(KEYS), st.sampled_from(["put", "put", "recreate", "delete"])), min_size=1, max_size=6
 )
-limits = st.sampled_from([1, 2, 3, 4, 6, None])
-readers = st.integers(0, 1)
+limits = st.sampled_from([1, 2, 6, None])
 
 
 class Histories(RuleBasedStateMachine):
-    """One store, written like the dispatcher does, and readers that join and leave."""
+    """One store, written as the dispatcher does, and a consumer that joins, falls behind and catches up."""
 
     reader_type: type[SerialReader | KeyedReader]
 
     def __init__(self) -> None:
         super().__init__()
         self.store: dict[str, Entry] = {}
-        self.readers: list[Reader] = []
         self.version = itertools.count(1)
+        self.has_second_scope = False
+        self.archive = SerialReader(None)  # gets the same segments and keeps them to the end
 
     @initialize(operations=operations, limit=limits)
-    def populate(self, operations: list[tuple[str, str]], limit: int | None) -> None:
-        self.change(operations)
+    def start(self, operations: list[tuple[str, str]], limit: int | None) -> None:
+        for key, operation in operations:
+            list(self.watch_event(key, operation))
+        self.join(None, self.archive)
         self.join(limit)
 
     # -- the store's side
-
-    @rule(operations=operations)
-    def change_again(self, operations: list[tuple[str, str]]) -> None:
-        """Much changes; this way it does so twice as often as anything else."""
-        self.change(operations)
 
     @rule(operations=operations)
     def change(self, operations: list[tuple[str, str]]) -> None:
         """Apply a batch of a watch."""
         records = [record for key, operation in operations for record in self.watch_event(key, operation)]
         if records:
-            for reader in self.readers:
-                reader.put(records)
+            self.put(records)
+
+    @rule(operations=operations)
+    def change_more(self, operations: list[tuple[str, str]]) -> None:
+        """Changes come twice as often as anything else."""
+        self.change(operations)
+
+    def put(self, records: list[Record], *, as_list: bool = False) -> None:
+        self.reader.put(records, as_list=as_list)
+        self.archive.put(records, as_list=as_list)
 
     def watch_event(self, key: str, operation: str) -> Iterator[Record]:
         old = self.store.get(key)
         version = str(next(self.version))
+        if key == SECOND_SCOPE and not self.has_second_scope:
+            return
         if operation == "delete":
             if old is not None:
                 del self.store[key]
@@ -349,59 +360,65 @@ class Histories(RuleBasedStateMachine):
                 records.append(added(key, new, Cause.RELIST))
             elif was is not new:
                 records.append(updated(key, was, new, Cause.RELIST))
-        for reader in self.readers:
-            reader.put(records, as_list=True)
+        self.put(records, as_list=True)
 
-    @precondition(lambda self: len(self.readers) < 2)
-    @rule(limit=limits)
-    def join(self, limit: int | None) -> None:
+    @precondition(lambda self: not self.has_second_scope)
+    @rule()
+    def second_scope(self) -> None:
+        """Commit the first list of another scope: initial objects that may meet a full mailbox."""
+        self.has_second_scope = True
+        new = self.store[SECOND_SCOPE] = entry(str(next(self.version)))
+        self.put([added(SECOND_SCOPE, new, Cause.LIST, initial=True)], as_list=True)
+
+    def join(self, limit: int | None, reader: Reader | None = None) -> None:
         """Let a consumer join at any moment: it gets the store's state first (G4)."""
-        reader = self.reader_type(limit)
+        self.reader = reader = reader or self.reader_type(limit)
         items = list(self.store.items())
         segments = [InitialState(items[at : at + 2]) for at in range(0, len(items), 2)]
         if items:
             reader.mailbox.put_list(segments, len(items))
         reader.expected = [added(key, new, Cause.LIST, initial=True) for key, new in items]
+        reader.initial_lists = bool(items)
         reader.is_over_limit = len(items) > reader.mailbox.limit
         reader.has_taken_a_list = len(items) > reader.mailbox.limit
-        self.readers.append(reader)
 
-    # -- the consumers' side
+    # -- the consumer's side
 
-    @precondition(lambda self: self.readers)
-    @rule(who=readers, count=st.integers(1, 4))
-    def begin(self, who: int, count: int) -> None:
-        reader = self.readers[who % len(self.readers)]
+    @rule(count=st.integers(1, 3))
+    def begin(self, count: int) -> None:
         for _ in range(count):
-            reader.step()
+            self.reader.step()
 
-    @precondition(lambda self: self.readers)
-    @rule(who=readers, count=st.integers(1, 4))
-    def handle(self, who: int, count: int) -> None:
-        reader = self.readers[who % len(self.readers)]
+    @rule(count=st.integers(1, 4))
+    def handle(self, count: int) -> None:
         for which in range(count):
-            reader.finish(which)
-            reader.step()
+            self.reader.finish(which)
+            self.reader.step()
 
-    @precondition(lambda self: self.readers)
-    @rule(who=readers, which=st.integers(0, 3))
-    def finish(self, who: int, which: int) -> None:
-        self.readers[who % len(self.readers)].finish(which)
+    @rule(which=st.integers(0, 3))
+    def finish(self, which: int) -> None:
+        self.reader.finish(which)
 
-    @precondition(lambda self: self.readers)
-    @rule(who=readers, skips=st.booleans())
-    def resync(self, who: int, skips: bool) -> None:
-        """Tell a consumer what it knows; keys with something pending may be skipped, but need not be."""
-        reader = self.readers[who % len(self.readers)]
-        skipped = reader.mailbox.pending_keys() | reader.busy.keys() if skips else set()
+    @rule(skips=st.booleans())
+    def resync(self, skips: bool) -> None:
+        """Tell the consumer what it knows; keys with something pending may be skipped, but need not be."""
+        skipped = self.reader.mailbox.pending_keys() | self.reader.busy.keys() if skips else set()
         if records := [resynced(key, same) for key, same in self.store.items() if key not in skipped]:
-            reader.put(records)
+            self.reader.put(records)
 
-    @precondition(lambda self: self.readers)
-    @rule(who=readers)
-    def drain(self, who: int) -> None:
+    @rule(chance=st.integers(0, 5))
+    def catch_up(self, chance: int) -> None:
+        if chance == 0:
+            self.drain(self.reader)
+
+    @rule(chance=st.integers(0, 5), limit=limits)
+    def leave_and_join(self, chance: int, limit: int | None) -> None:
+        if chance == 0:
+            self.reader.close()
+            self.join(limit)
+
+    def drain(self, reader: Reader) -> None:
         """Once a consumer has caught up, it knows the store's state, and all counts are zero."""
-        reader = self.readers[who % len(self.readers)]
         mailbox = reader.mailbox
         announced, busy = mailbox.pending_keys(), len(reader.busy)
         pending, initial, begin = mailbox.pending, mailbox.initial_pending, len(reader.delivered)
@@ -409,7 +426,7 @@ class Histories(RuleBasedStateMachine):
         while reader.step() or reader.busy:
             reader.finish(0)
         came = reader.delivered[begin:]
-        if self.reader_type is SerialReader:  # a keyed one may merge what it parks meanwhile
+        if isinstance(reader, SerialReader):  # a keyed one may merge what it parks meanwhile
             assert len(came) == pending - busy
             assert sum(record.initial for record in came) == initial
             assert set(keys(came)) == announced
@@ -419,63 +436,52 @@ class Histories(RuleBasedStateMachine):
         assert (mailbox.pending, mailbox.initial_pending, mailbox.pending_keys()) == (0, 0, set())
         assert mailbox.coalesced == len(reader.expected) - len(reader.delivered)
 
-    @precondition(lambda self: self.readers)
-    @rule(who=readers)
-    def leave(self, who: int) -> None:
-        self.readers.pop(who % len(self.readers)).close()
-
     # -- what holds at any moment
 
     @invariant()
     def counts_are_exact(self) -> None:
-        for reader in self.readers:
-            mailbox = reader.mailbox
-            assert mailbox.pending == len(reader.expected) - reader.settled - mailbox.coalesced
-            assert mailbox.high_water >= mailbox.pending >= mailbox.initial_pending >= 0
+        mailbox = self.reader.mailbox
+        assert mailbox.pending == len(self.reader.expected) - self.reader.settled - mailbox.coalesced
+        assert mailbox.high_water >= mailbox.pending >= mailbox.initial_pending >= 0
 
     @invariant()
-    def initial_done_is_called_once(self) -> None:
-        for reader in self.readers:
-            had_initial = any(record.initial for record in reader.expected)
-            assert reader.initial_dones == (had_initial and not reader.mailbox.initial_pending)
+    def initial_done_is_called_whenever_there_are_no_more(self) -> None:
+        assert self.reader.initial_dones == self.reader.initial_lists - bool(self.reader.mailbox.initial_pending)
 
     @invariant()
     def pending_keys_are_those_that_the_consumer_does_not_know(self) -> None:
-        for reader in self.readers:
-            unknown = {key for key in KEYS if reader.given.get(key) is not self.store.get(key)}
-            assert unknown <= reader.mailbox.pending_keys()
+        unknown = {key for key in KEYS if self.reader.given.get(key) is not self.store.get(key)}
+        assert unknown <= self.reader.mailbox.pending_keys()
 
     @invariant()
     def nothing_is_merged_below_the_limit(self) -> None:
         """Exact: the very records, in their order (per key if several are handled at once)."""
-        for reader in self.readers:
-            if reader.is_over_limit:
-                continue
-            assert reader.mailbox.coalesced == 0
-            for key in KEYS if self.reader_type is KeyedReader else [""]:
-                came = [record for record in reader.delivered if key in ("", record.key)]
-                put = [record for record in reader.expected if key in ("", record.key)]
-                assert came == put[: len(came)]
+        if self.reader.is_over_limit:
+            return
+        assert self.reader.mailbox.coalesced == 0
+        for key in KEYS if self.reader_type is KeyedReader else [""]:
+            came = [record for record in self.reader.delivered if key in ("", record.key)]
+            put = [record for record in self.reader.expected if key in ("", record.key)]
+            assert came == put[: len(came)]
 
     @invariant()
     def the_backlog_is_bounded(self) -> None:
         """What is merged, and what was merged before and is being taken: two records per key each."""
         parked = 2 * MOST if self.reader_type is KeyedReader else 0  # merged ones that follow others in a lane
-        for reader in self.readers:
-            if not reader.has_taken_a_list:
-                assert reader.mailbox.pending <= max(reader.mailbox.limit, MOST) + MOST + parked
+        if not self.reader.has_taken_a_list:
+            assert self.reader.mailbox.pending <= max(self.reader.mailbox.limit, MOST) + MOST + parked
 
     @invariant()
     def a_sleeping_consumer_has_nothing_to_take(self) -> None:
-        for reader in self.readers:
-            if reader.is_asleep:
-                assert reader.mailbox.is_idle
-                assert self.reader_type is KeyedReader or reader.mailbox.pending == len(reader.busy)
-                assert reader.mailbox.pending_keys() <= reader.busy.keys()
+        if self.reader.is_asleep:
+            assert self.reader.mailbox.is_idle
+            assert self.reader_type is KeyedReader or self.reader.mailbox.pending == len(self.reader.busy)
+            assert self.reader.mailbox.pending_keys() <= self.reader.busy.keys()
 
     def teardown(self) -> None:
-        for who in range(len(self.readers)):
-            self.drain(who)
+        for reader in (self.reader, self.archive):
+            self.drain(reader)
+        assert self.archive.mailbox.coalesced == 0
 
 
 @pytest.mark.parametrize("reader_type", [SerialReader, KeyedReader])

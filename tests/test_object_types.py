@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -107,12 +108,13 @@ async def test_g13_mutation_reaches_nobody_else_in_any_object_type(object_type: 
         await asyncio.sleep(1)
         async with pods.stream() as events:
             labels_of((await anext(events)).object)["app"] = "broken"
-        for read in (
+        reads: tuple[Callable[[], Any], ...] = (
             lambda: pods.lister.get("p", namespace="default"),
             lambda: pods.lister.list("app=web")[0],
             lambda: pods.indexer["default/p"],
             lambda: pods.indexer.by_index("app", "web")[0],
-        ):
+        )
+        for read in reads:
             assert labels_of(read()) == {"app": "web"}
             labels_of(read())["app"] = "broken"
         server.patch("pods", "p", {"spec": {"nodeName": "n2"}}, namespace="default")

@@ -6,6 +6,7 @@ import inspect
 import shutil
 import subprocess
 import sys
+import types
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -297,9 +298,18 @@ def test_accessors_are_made_once_and_say_what_they_are() -> None:
     assert repr(groups.core.v1).startswith("<core/v1: ")
 
 
-def test_a_misnamed_model_is_a_loud_mistake() -> None:
-    with pytest.raises(AssertionError, match="Pod is not named as models"):
-        type("Wrong", (Version,), {"group": "", "version": "v1", "__annotations__": {"pods": "Accessor[Pod]"}})
+@pytest.mark.parametrize(
+    ("annotation", "problem"),
+    [("Accessor[Pod]", "Pod is not named as models"), ("int", "pods: int declares no accessor")],
+)
+def test_a_wrong_declaration_is_a_loud_mistake(annotation: str, problem: str) -> None:
+    with pytest.raises(AssertionError, match=problem):
+        types.new_class(
+            "Wrong",
+            (Version,),
+            {"group": "", "version": "v1"},
+            lambda body: body.update({"__annotations__": {"pods": annotation}}),
+        )
 
 
 # -- the generator --------------------------------------------------------------------------------------------

@@ -199,7 +199,7 @@ def test_preserved_paths_read_the_same(document: Document, several: list[BytesTr
     """Where a transform says so, the value of a path need not be read again."""
     chain = TransformChain(several)
     metadata = document.get("metadata")
-    if not isinstance(metadata, dict) or not chain.preserves(parse_path(path)):
+    if not isinstance(metadata, dict) or not chain.preserves([parse_path(path)]):
         return
     metadata["name"] = "n"
     reader = PathReader([parse_path(path)])
@@ -224,7 +224,11 @@ def test_preserves_is_not_shy() -> None:
     assert kept.preserves(parse_path("metadata.labels.app"))
     assert not kept.preserves(parse_path("spec"))
     assert not kept.preserves(parse_path("status.phase"))
-    assert not TransformChain([lambda obj: obj]).preserves(parse_path("spec.nodeName"))
+    chain = TransformChain([both, kept])
+    assert chain.preserves([])
+    assert chain.preserves([parse_path("spec.nodeName"), parse_path("metadata.labels")])
+    assert not chain.preserves([parse_path("spec.nodeName"), parse_path("spec")])
+    assert not TransformChain([both, lambda obj: obj]).preserves([])
 
 
 # -- cutting managedFields by offset --------------------------------------------------------------------------
@@ -476,10 +480,17 @@ def test_a_chain_on_objects_of_a_class() -> None:
         return Place(place.node + "!", place.note + "?")
 
     chain = TransformChain([move, drop_fields("note"), move])
-    made = chain.apply(b'{"node":"n","note":"x"}', msgspec.json.Decoder(Place).decode)
+    encoded: list[Any] = []
+
+    def encode(obj: Any) -> bytes:
+        encoded.append(obj)
+        return msgspec.json.encode(obj)
+
+    made = chain.apply(b'{"node":"n","note":"x"}', msgspec.json.Decoder(Place).decode, encode)
 
     assert made is not None
     assert json.loads(made) == {"node": "n!!", "note": "?"}
+    assert encoded == [Place("n!", "x?"), Place("n!!", "?")]
 
 
 @pytest.mark.virtual_time

@@ -25,7 +25,8 @@ from aioinformers.errors import (
     ServerBusyError,
     UnauthorizedError,
 )
-from aioinformers.objects import Entry, Layout, object_type_of
+from aioinformers.object_types import object_type_of
+from aioinformers.objects import Entry, Layout
 from aioinformers.wire import (
     BATCH_BYTES,
     BATCH_EVENTS,

@@ -180,10 +180,11 @@ def module_of(kinds: list[Kind]) -> str:
     ]  # fmt: skip
     for _, of_version in groupby(kinds, lambda kind: kind.version):
         lines += ["", "", *version_class(list(of_version))]
+    made = f"({', '.join(versions.values())}{',' if len(versions) == 1 else ''})"
     lines += [
         "", "",
-        f"class {attribute.capitalize()}(Group):", f'    """The versions of {title(attribute, group)}."""', "",
-        f"    versions = ({', '.join(versions.values())}{',' if len(versions) == 1 else ''})", "",
+        *wrapped(f"class {attribute.capitalize()}(", ["Group", f"versions={made}"], "):"),
+        f'    """The versions of {title(attribute, group)}."""', "",
         *(f"    {version}: {name}" for version, name in versions.items()), "",
     ]  # fmt: skip
     return "\n".join(lines)
@@ -201,7 +202,7 @@ def generated_by() -> str:
 
 def model_imports(named: list[str], *, has_dicts: bool) -> list[str]:
     """Return a module's imports: models are named in annotations only, nothing imports the client at runtime."""
-    names = [*(["TYPE_CHECKING"] if named else []), *(["Any", "ClassVar"] if has_dicts else [])]
+    names = [*(["TYPE_CHECKING"] if named else []), *(["Any"] if has_dicts else [])]
     lines = [
         f"from typing import {', '.join(names)}", "",
         "from aioinformers.resources._accessor import Accessor, Group, Version", "",
@@ -223,22 +224,23 @@ def model_imports(named: list[str], *, has_dicts: bool) -> list[str]:
 def version_class(kinds: list[Kind]) -> list[str]:
     """Return the class of one group's version: one line per kind."""
     first = kinds[0]
-    lines = [
-        f"class {first.class_name}(Version):", f'    """``{first.api_version}``."""', "",
-        f'    group, version = "{first.group}", "{first.version}"',
-    ]  # fmt: skip
+    arguments = ["Version", f'group="{first.group}"', f'version="{first.version}"']
     if cluster := [f'"{kind.plural}"' for kind in kinds if not kind.is_namespaced]:
-        lines += wrapped("    cluster_scoped = (", cluster, ")")
+        arguments.append("\n    ".join(wrapped("cluster_scoped={", cluster, "}", indent=4)))
     if untyped := [f'"{kind.plural}": "{kind.kind}"' for kind in kinds if kind.model is None]:
-        lines += wrapped("    untyped: ClassVar = {", untyped, "}")
-    return [*lines, "", *(f"    {kind.plural}: Accessor[{kind.model or 'dict[str, Any]'}]" for kind in kinds)]
+        arguments.append("\n    ".join(wrapped("untyped={", untyped, "}", indent=4)))
+    return [
+        *wrapped(f"class {first.class_name}(", arguments, "):"), f'    """``{first.api_version}``."""', "",
+        *(f"    {kind.plural}: Accessor[{kind.model or 'dict[str, Any]'}]" for kind in kinds),
+    ]  # fmt: skip
 
 
-def wrapped(opening: str, items: list[str], closing: str) -> list[str]:
-    """Return a tuple or dict on one line or, if it is too long, with a line per item, as the formatter would."""
-    comma = "," if closing == ")" and len(items) == 1 else ""
-    line = f"{opening}{', '.join(items)}{comma}{closing}"
-    return [line] if len(line) <= 120 else [opening, *(f"        {item}," for item in items), f"    {closing}"]
+def wrapped(opening: str, items: list[str], closing: str, *, indent: int = 0) -> list[str]:
+    """Return items in brackets on one line or, if that is too long, on a line each, as the formatter wants them."""
+    line = f"{opening}{', '.join(items)}{closing}"
+    if "\n" not in line and indent + len(line) + len(",") <= 120:
+        return [line]
+    return [opening, *(f"    {item}," for item in items), closing]
 
 
 def root(kinds: list[Kind]) -> str:
@@ -269,11 +271,13 @@ ROOT_TEMPLATE = '''\
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from aioinformers.resources._accessor import Accessor, Group, InformerSource, Kind, Version
 from aioinformers.resources._catalogue import Catalogue
+from aioinformers.types import GroupVersionResource
 
 if TYPE_CHECKING:
 {imports}
@@ -301,9 +305,9 @@ GROUPS = {{
 """The attribute and module of each API group."""
 
 _catalogue = Catalogue(__name__, GROUPS)
-kinds = _catalogue.kinds
-kind_of_model = _catalogue.kind_of_model
-kind_of_resource = _catalogue.kind_of_resource
+kinds: Callable[[], list[Kind]] = _catalogue.kinds
+kind_of_model: Callable[[type], Kind] = _catalogue.kind_of_model
+kind_of_resource: Callable[[GroupVersionResource], Kind | None] = _catalogue.kind_of_resource
 
 
 class Groups:

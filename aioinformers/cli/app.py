@@ -23,7 +23,7 @@ __all__ = ["app", "run"]
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="aioinformers",
     help="Kubernetes informers: a shared, always fresh copy of the cluster, on the command line.",
     no_args_is_help=True,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cluster", "connect"]
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _REFRESH_PERIOD = 60.0

@@ -61,16 +61,12 @@ def explained(server: str) -> Iterator[None]:
         )
         raise CommandError(f"cannot reach the API server {server}: {problem}: {hint}") from error
     except ResponseError as error:
-        raise _no_api_server(server, str(error)) from error
+        raise CommandError(
+            f"{server} does not answer as a Kubernetes API server does ({error}): is this its address?"
+        ) from error
     except ApiStatusError as error:
-        if not error.reason and error.status not in (401, 403):
-            raise _no_api_server(server, str(error.status)) from error
         if isinstance(error, ResourceNotFoundError):
             raise usage_error(error.message) from error
         raise CommandError(f"the API server {server} refuses: {error}") from error
     except InformerError as error:
         raise CommandError(str(error)) from error
-
-
-def _no_api_server(server: str, answer: str) -> CommandError:
-    return CommandError(f"{server} does not answer as a Kubernetes API server does ({answer}): is this its address?")

@@ -21,6 +21,7 @@ from aioinformers.types import Added, Event, ObjectKey, Updated
 
 __all__ = ["get", "watch"]
 
+_BACKLOG = 100_000
 _STATUS_WIDTH = 18
 _AGE_WIDTH = 6
 
@@ -72,7 +73,8 @@ async def watch(query: Query, output: str | None, seconds: float | None) -> int:
 
 
 async def _print_events(session: Session, output: str | None) -> None:
-    async with session.informer.stream(overflow="unbounded") as events:
+    # Exact as far as a terminal can be behind; beyond that changes of one object merge, and memory stays bounded.
+    async with session.informer.stream(limit=_BACKLOG) as events:
         printer = _Printer(session.informer.indexer, output)
         async for event in events:
             printer.print(event)

@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from aioinformers.cli.connect import connect
 from aioinformers.cli.problems import explained, one_line, usage_error
 from aioinformers.errors import (
@@ -163,9 +161,11 @@ async def open_session(query: Query, notify: Callable[[str], None]) -> AsyncIter
 
 async def _resolve(factory: SharedInformerFactory, name: str) -> GroupVersionResource:
     try:
-        return await factory.resolve(name.rstrip("."))  # `pods.v1.` and `pods.v1` are the same
-    except msgspec.DecodeError as error:  # a web page, where an API server was expected
-        raise ResponseError("no JSON") from error
+        return await factory.resolve(name)
+    except ResourceNotFoundError as error:
+        if await factory.discover():
+            raise
+        raise ResponseError("it serves no resources") from error  # whatever answers there, the name is not the problem
 
 
 def _check_selectors(query: Query) -> None:

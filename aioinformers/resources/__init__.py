@@ -5,11 +5,13 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from aioinformers.resources._accessor import Accessor, Group, InformerSource, Kind, Version
 from aioinformers.resources._catalogue import Catalogue
+from aioinformers.types import GroupVersionResource
 
 if TYPE_CHECKING:
     from aioinformers.resources.admissionregistration import Admissionregistration
@@ -85,9 +87,9 @@ GROUPS = {
 """The attribute and module of each API group."""
 
 _catalogue = Catalogue(__name__, GROUPS)
-kinds = _catalogue.kinds
-kind_of_model = _catalogue.kind_of_model
-kind_of_resource = _catalogue.kind_of_resource
+kinds: Callable[[], list[Kind]] = _catalogue.kinds
+kind_of_model: Callable[[type], Kind] = _catalogue.kind_of_model
+kind_of_resource: Callable[[GroupVersionResource], Kind | None] = _catalogue.kind_of_resource
 
 
 class Groups:

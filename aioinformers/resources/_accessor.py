@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 
@@ -124,31 +124,35 @@ class Version:
     """The kinds of one group and version; each is an attribute, its accessor, named as its plural.
 
     A subclass declares each kind as ``plural: Accessor[Model]``, or ``Accessor[dict[str, Any]]`` where the client has
-    no model. These annotations are all there is: type checkers read them, and this class does, once per subclass.
+    no model: type checkers read these annotations, and so does this class, once per subclass. What they do not tell
+    comes as arguments of the class: ``group``, ``version``, ``cluster_scoped``, the plurals of kinds that do not live
+    in namespaces, and ``untyped``, the kinds without a model by plural (a model's name tells its kind).
 
     Attributes:
         group: The API group; ``""`` for the core group.
         version: The version.
-        cluster_scoped: The plurals of kinds that do not live in namespaces.
-        untyped: The kinds that have no model, by plural; a model's name tells its kind.
     """
 
     group: ClassVar[str]
     version: ClassVar[str]
-    cluster_scoped: ClassVar[tuple[str, ...]] = ()
-    untyped: ClassVar[Mapping[str, str]] = {}
+    _kinds: ClassVar[dict[str, Kind]]
 
-    _kinds: ClassVar[dict[str, Kind]] = {}
-
-    def __init_subclass__(cls) -> None:
-        cls._kinds = {}
+    def __init_subclass__(
+        cls,
+        *,
+        group: str,
+        version: str,
+        cluster_scoped: Collection[str] = (),
+        untyped: Mapping[str, str] | None = None,
+    ) -> None:
+        cls.group, cls.version, cls._kinds = group, version, {}
         for plural, annotation in cls.__annotations__.items():
             declared = _ACCESSOR.fullmatch(annotation)
-            if declared is not None:
-                model = declared["model"]
-                name = cls.untyped[plural] if model is None else _kind_of(model)
-                resource = GroupVersionResource(cls.group, cls.version, plural)
-                cls._kinds[plural] = Kind(resource, name, model, plural not in cls.cluster_scoped)
+            assert declared is not None, f"{plural}: {annotation} declares no accessor"
+            model = declared["model"]
+            name = (untyped or {})[plural] if model is None else _kind_of(model)
+            resource = GroupVersionResource(group, version, plural)
+            cls._kinds[plural] = Kind(resource, name, model, plural not in cluster_scoped)
 
     def __init__(self, factory: InformerSource) -> None:
         for plural, kind in self._kinds.items():
@@ -172,13 +176,16 @@ def _kind_of(model: str) -> str:
 
 
 class Group:
-    """The versions of one API group; each is an attribute.
+    """The versions of one API group; each is an attribute. A subclass is given them as an argument of the class.
 
     Attributes:
         versions: The versions, as a server orders them: stable ones first, newer ones first.
     """
 
-    versions: ClassVar[tuple[type[Version], ...]] = ()
+    versions: ClassVar[tuple[type[Version], ...]]
+
+    def __init_subclass__(cls, *, versions: tuple[type[Version], ...]) -> None:
+        cls.versions = versions
 
     def __init__(self, factory: InformerSource) -> None:
         for version in self.versions:

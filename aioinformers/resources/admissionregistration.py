@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -31,18 +31,20 @@ __all__ = [
 ]
 
 
-class AdmissionregistrationV1(Version):
-    """``admissionregistration.k8s.io/v1``."""
-
-    group, version = "admissionregistration.k8s.io", "v1"
-    cluster_scoped = (
+class AdmissionregistrationV1(
+    Version,
+    group="admissionregistration.k8s.io",
+    version="v1",
+    cluster_scoped={
         "mutatingadmissionpolicies",
         "mutatingadmissionpolicybindings",
         "mutatingwebhookconfigurations",
         "validatingadmissionpolicies",
         "validatingadmissionpolicybindings",
         "validatingwebhookconfigurations",
-    )
+    },
+):
+    """``admissionregistration.k8s.io/v1``."""
 
     mutatingadmissionpolicies: Accessor[V1MutatingAdmissionPolicy]
     mutatingadmissionpolicybindings: Accessor[V1MutatingAdmissionPolicyBinding]
@@ -52,24 +54,26 @@ class AdmissionregistrationV1(Version):
     validatingwebhookconfigurations: Accessor[V1ValidatingWebhookConfiguration]
 
 
-class AdmissionregistrationV1beta1(Version):
-    """``admissionregistration.k8s.io/v1beta1``."""
-
-    group, version = "admissionregistration.k8s.io", "v1beta1"
-    cluster_scoped = (
+class AdmissionregistrationV1beta1(
+    Version,
+    group="admissionregistration.k8s.io",
+    version="v1beta1",
+    cluster_scoped={
         "mutatingadmissionpolicies",
         "mutatingadmissionpolicybindings",
         "mutatingwebhookconfigurations",
         "validatingadmissionpolicies",
         "validatingadmissionpolicybindings",
         "validatingwebhookconfigurations",
-    )
-    untyped: ClassVar = {
+    },
+    untyped={
         "mutatingwebhookconfigurations": "MutatingWebhookConfiguration",
         "validatingadmissionpolicies": "ValidatingAdmissionPolicy",
         "validatingadmissionpolicybindings": "ValidatingAdmissionPolicyBinding",
         "validatingwebhookconfigurations": "ValidatingWebhookConfiguration",
-    }
+    },
+):
+    """``admissionregistration.k8s.io/v1beta1``."""
 
     mutatingadmissionpolicies: Accessor[V1beta1MutatingAdmissionPolicy]
     mutatingadmissionpolicybindings: Accessor[V1beta1MutatingAdmissionPolicyBinding]
@@ -79,24 +83,26 @@ class AdmissionregistrationV1beta1(Version):
     validatingwebhookconfigurations: Accessor[dict[str, Any]]
 
 
-class AdmissionregistrationV1alpha1(Version):
-    """``admissionregistration.k8s.io/v1alpha1``."""
-
-    group, version = "admissionregistration.k8s.io", "v1alpha1"
-    cluster_scoped = (
+class AdmissionregistrationV1alpha1(
+    Version,
+    group="admissionregistration.k8s.io",
+    version="v1alpha1",
+    cluster_scoped={
         "externaladmissionhookconfigurations",
         "initializerconfigurations",
         "mutatingadmissionpolicies",
         "mutatingadmissionpolicybindings",
         "validatingadmissionpolicies",
         "validatingadmissionpolicybindings",
-    )
-    untyped: ClassVar = {
+    },
+    untyped={
         "externaladmissionhookconfigurations": "ExternalAdmissionHookConfiguration",
         "initializerconfigurations": "InitializerConfiguration",
         "validatingadmissionpolicies": "ValidatingAdmissionPolicy",
         "validatingadmissionpolicybindings": "ValidatingAdmissionPolicyBinding",
-    }
+    },
+):
+    """``admissionregistration.k8s.io/v1alpha1``."""
 
     externaladmissionhookconfigurations: Accessor[dict[str, Any]]
     initializerconfigurations: Accessor[dict[str, Any]]
@@ -106,10 +112,11 @@ class AdmissionregistrationV1alpha1(Version):
     validatingadmissionpolicybindings: Accessor[dict[str, Any]]
 
 
-class Admissionregistration(Group):
+class Admissionregistration(
+    Group,
+    versions=(AdmissionregistrationV1, AdmissionregistrationV1beta1, AdmissionregistrationV1alpha1),
+):
     """The versions of ``admissionregistration.k8s.io``."""
-
-    versions = (AdmissionregistrationV1, AdmissionregistrationV1beta1, AdmissionregistrationV1alpha1)
 
     v1: AdmissionregistrationV1
     v1beta1: AdmissionregistrationV1beta1

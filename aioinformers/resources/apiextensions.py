@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -19,29 +19,31 @@ __all__ = [
 ]
 
 
-class ApiextensionsV1(Version):
+class ApiextensionsV1(
+    Version,
+    group="apiextensions.k8s.io",
+    version="v1",
+    cluster_scoped={"customresourcedefinitions"},
+):
     """``apiextensions.k8s.io/v1``."""
-
-    group, version = "apiextensions.k8s.io", "v1"
-    cluster_scoped = ("customresourcedefinitions",)
 
     customresourcedefinitions: Accessor[V1CustomResourceDefinition]
 
 
-class ApiextensionsV1beta1(Version):
+class ApiextensionsV1beta1(
+    Version,
+    group="apiextensions.k8s.io",
+    version="v1beta1",
+    cluster_scoped={"customresourcedefinitions"},
+    untyped={"customresourcedefinitions": "CustomResourceDefinition"},
+):
     """``apiextensions.k8s.io/v1beta1``."""
-
-    group, version = "apiextensions.k8s.io", "v1beta1"
-    cluster_scoped = ("customresourcedefinitions",)
-    untyped: ClassVar = {"customresourcedefinitions": "CustomResourceDefinition"}
 
     customresourcedefinitions: Accessor[dict[str, Any]]
 
 
-class Apiextensions(Group):
+class Apiextensions(Group, versions=(ApiextensionsV1, ApiextensionsV1beta1)):
     """The versions of ``apiextensions.k8s.io``."""
-
-    versions = (ApiextensionsV1, ApiextensionsV1beta1)
 
     v1: ApiextensionsV1
     v1beta1: ApiextensionsV1beta1

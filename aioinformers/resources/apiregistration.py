@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -19,29 +19,26 @@ __all__ = [
 ]
 
 
-class ApiregistrationV1(Version):
+class ApiregistrationV1(Version, group="apiregistration.k8s.io", version="v1", cluster_scoped={"apiservices"}):
     """``apiregistration.k8s.io/v1``."""
-
-    group, version = "apiregistration.k8s.io", "v1"
-    cluster_scoped = ("apiservices",)
 
     apiservices: Accessor[V1APIService]
 
 
-class ApiregistrationV1beta1(Version):
+class ApiregistrationV1beta1(
+    Version,
+    group="apiregistration.k8s.io",
+    version="v1beta1",
+    cluster_scoped={"apiservices"},
+    untyped={"apiservices": "APIService"},
+):
     """``apiregistration.k8s.io/v1beta1``."""
-
-    group, version = "apiregistration.k8s.io", "v1beta1"
-    cluster_scoped = ("apiservices",)
-    untyped: ClassVar = {"apiservices": "APIService"}
 
     apiservices: Accessor[dict[str, Any]]
 
 
-class Apiregistration(Group):
+class Apiregistration(Group, versions=(ApiregistrationV1, ApiregistrationV1beta1)):
     """The versions of ``apiregistration.k8s.io``."""
-
-    versions = (ApiregistrationV1, ApiregistrationV1beta1)
 
     v1: ApiregistrationV1
     v1beta1: ApiregistrationV1beta1

@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -20,10 +20,8 @@ __all__ = [
 ]
 
 
-class AppsV1(Version):
+class AppsV1(Version, group="apps", version="v1"):
     """``apps/v1``."""
-
-    group, version = "apps", "v1"
 
     controllerrevisions: Accessor[V1ControllerRevision]
     daemonsets: Accessor[V1DaemonSet]
@@ -32,17 +30,19 @@ class AppsV1(Version):
     statefulsets: Accessor[V1StatefulSet]
 
 
-class AppsV1beta2(Version):
-    """``apps/v1beta2``."""
-
-    group, version = "apps", "v1beta2"
-    untyped: ClassVar = {
+class AppsV1beta2(
+    Version,
+    group="apps",
+    version="v1beta2",
+    untyped={
         "controllerrevisions": "ControllerRevision",
         "daemonsets": "DaemonSet",
         "deployments": "Deployment",
         "replicasets": "ReplicaSet",
         "statefulsets": "StatefulSet",
-    }
+    },
+):
+    """``apps/v1beta2``."""
 
     controllerrevisions: Accessor[dict[str, Any]]
     daemonsets: Accessor[dict[str, Any]]
@@ -51,25 +51,21 @@ class AppsV1beta2(Version):
     statefulsets: Accessor[dict[str, Any]]
 
 
-class AppsV1beta1(Version):
+class AppsV1beta1(
+    Version,
+    group="apps",
+    version="v1beta1",
+    untyped={"controllerrevisions": "ControllerRevision", "deployments": "Deployment", "statefulsets": "StatefulSet"},
+):
     """``apps/v1beta1``."""
-
-    group, version = "apps", "v1beta1"
-    untyped: ClassVar = {
-        "controllerrevisions": "ControllerRevision",
-        "deployments": "Deployment",
-        "statefulsets": "StatefulSet",
-    }
 
     controllerrevisions: Accessor[dict[str, Any]]
     deployments: Accessor[dict[str, Any]]
     statefulsets: Accessor[dict[str, Any]]
 
 
-class Apps(Group):
+class Apps(Group, versions=(AppsV1, AppsV1beta2, AppsV1beta1)):
     """The versions of ``apps``."""
-
-    versions = (AppsV1, AppsV1beta2, AppsV1beta1)
 
     v1: AppsV1
     v1beta2: AppsV1beta2

@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -15,19 +15,19 @@ __all__ = [
 ]
 
 
-class AuditregistrationV1alpha1(Version):
+class AuditregistrationV1alpha1(
+    Version,
+    group="auditregistration.k8s.io",
+    version="v1alpha1",
+    cluster_scoped={"auditsinks"},
+    untyped={"auditsinks": "AuditSink"},
+):
     """``auditregistration.k8s.io/v1alpha1``."""
-
-    group, version = "auditregistration.k8s.io", "v1alpha1"
-    cluster_scoped = ("auditsinks",)
-    untyped: ClassVar = {"auditsinks": "AuditSink"}
 
     auditsinks: Accessor[dict[str, Any]]
 
 
-class Auditregistration(Group):
+class Auditregistration(Group, versions=(AuditregistrationV1alpha1,)):
     """The versions of ``auditregistration.k8s.io``."""
-
-    versions = (AuditregistrationV1alpha1,)
 
     v1alpha1: AuditregistrationV1alpha1

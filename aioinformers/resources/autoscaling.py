@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -22,53 +22,56 @@ __all__ = [
 ]
 
 
-class AutoscalingV2(Version):
+class AutoscalingV2(Version, group="autoscaling", version="v2"):
     """``autoscaling/v2``."""
-
-    group, version = "autoscaling", "v2"
 
     horizontalpodautoscalers: Accessor[V2HorizontalPodAutoscaler]
 
 
-class AutoscalingV1(Version):
+class AutoscalingV1(Version, group="autoscaling", version="v1"):
     """``autoscaling/v1``."""
-
-    group, version = "autoscaling", "v1"
 
     horizontalpodautoscalers: Accessor[V1HorizontalPodAutoscaler]
 
 
-class AutoscalingV2beta2(Version):
+class AutoscalingV2beta2(
+    Version,
+    group="autoscaling",
+    version="v2beta2",
+    untyped={"horizontalpodautoscalers": "HorizontalPodAutoscaler"},
+):
     """``autoscaling/v2beta2``."""
 
-    group, version = "autoscaling", "v2beta2"
-    untyped: ClassVar = {"horizontalpodautoscalers": "HorizontalPodAutoscaler"}
-
     horizontalpodautoscalers: Accessor[dict[str, Any]]
 
 
-class AutoscalingV2beta1(Version):
+class AutoscalingV2beta1(
+    Version,
+    group="autoscaling",
+    version="v2beta1",
+    untyped={"horizontalpodautoscalers": "HorizontalPodAutoscaler"},
+):
     """``autoscaling/v2beta1``."""
 
-    group, version = "autoscaling", "v2beta1"
-    untyped: ClassVar = {"horizontalpodautoscalers": "HorizontalPodAutoscaler"}
-
     horizontalpodautoscalers: Accessor[dict[str, Any]]
 
 
-class AutoscalingV2alpha1(Version):
+class AutoscalingV2alpha1(
+    Version,
+    group="autoscaling",
+    version="v2alpha1",
+    untyped={"horizontalpodautoscalers": "HorizontalPodAutoscaler"},
+):
     """``autoscaling/v2alpha1``."""
 
-    group, version = "autoscaling", "v2alpha1"
-    untyped: ClassVar = {"horizontalpodautoscalers": "HorizontalPodAutoscaler"}
-
     horizontalpodautoscalers: Accessor[dict[str, Any]]
 
 
-class Autoscaling(Group):
+class Autoscaling(
+    Group,
+    versions=(AutoscalingV2, AutoscalingV1, AutoscalingV2beta2, AutoscalingV2beta1, AutoscalingV2alpha1),
+):
     """The versions of ``autoscaling``."""
-
-    versions = (AutoscalingV2, AutoscalingV1, AutoscalingV2beta2, AutoscalingV2beta1, AutoscalingV2alpha1)
 
     v2: AutoscalingV2
     v1: AutoscalingV1

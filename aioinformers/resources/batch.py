@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -20,37 +20,27 @@ __all__ = [
 ]
 
 
-class BatchV1(Version):
+class BatchV1(Version, group="batch", version="v1"):
     """``batch/v1``."""
-
-    group, version = "batch", "v1"
 
     cronjobs: Accessor[V1CronJob]
     jobs: Accessor[V1Job]
 
 
-class BatchV1beta1(Version):
+class BatchV1beta1(Version, group="batch", version="v1beta1", untyped={"cronjobs": "CronJob"}):
     """``batch/v1beta1``."""
 
-    group, version = "batch", "v1beta1"
-    untyped: ClassVar = {"cronjobs": "CronJob"}
-
     cronjobs: Accessor[dict[str, Any]]
 
 
-class BatchV2alpha1(Version):
+class BatchV2alpha1(Version, group="batch", version="v2alpha1", untyped={"cronjobs": "CronJob"}):
     """``batch/v2alpha1``."""
 
-    group, version = "batch", "v2alpha1"
-    untyped: ClassVar = {"cronjobs": "CronJob"}
-
     cronjobs: Accessor[dict[str, Any]]
 
 
-class Batch(Group):
+class Batch(Group, versions=(BatchV1, BatchV1beta1, BatchV2alpha1)):
     """The versions of ``batch``."""
-
-    versions = (BatchV1, BatchV1beta1, BatchV2alpha1)
 
     v1: BatchV1
     v1beta1: BatchV1beta1

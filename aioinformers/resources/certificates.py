@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -25,45 +25,49 @@ __all__ = [
 ]
 
 
-class CertificatesV1(Version):
+class CertificatesV1(
+    Version,
+    group="certificates.k8s.io",
+    version="v1",
+    cluster_scoped={"certificatesigningrequests", "clustertrustbundles"},
+    untyped={"clustertrustbundles": "ClusterTrustBundle", "podcertificaterequests": "PodCertificateRequest"},
+):
     """``certificates.k8s.io/v1``."""
-
-    group, version = "certificates.k8s.io", "v1"
-    cluster_scoped = ("certificatesigningrequests", "clustertrustbundles")
-    untyped: ClassVar = {"clustertrustbundles": "ClusterTrustBundle", "podcertificaterequests": "PodCertificateRequest"}
 
     certificatesigningrequests: Accessor[V1CertificateSigningRequest]
     clustertrustbundles: Accessor[dict[str, Any]]
     podcertificaterequests: Accessor[dict[str, Any]]
 
 
-class CertificatesV1beta1(Version):
+class CertificatesV1beta1(
+    Version,
+    group="certificates.k8s.io",
+    version="v1beta1",
+    cluster_scoped={"certificatesigningrequests", "clustertrustbundles"},
+    untyped={"certificatesigningrequests": "CertificateSigningRequest"},
+):
     """``certificates.k8s.io/v1beta1``."""
-
-    group, version = "certificates.k8s.io", "v1beta1"
-    cluster_scoped = ("certificatesigningrequests", "clustertrustbundles")
-    untyped: ClassVar = {"certificatesigningrequests": "CertificateSigningRequest"}
 
     certificatesigningrequests: Accessor[dict[str, Any]]
     clustertrustbundles: Accessor[V1beta1ClusterTrustBundle]
     podcertificaterequests: Accessor[V1beta1PodCertificateRequest]
 
 
-class CertificatesV1alpha1(Version):
+class CertificatesV1alpha1(
+    Version,
+    group="certificates.k8s.io",
+    version="v1alpha1",
+    cluster_scoped={"clustertrustbundles"},
+    untyped={"podcertificaterequests": "PodCertificateRequest"},
+):
     """``certificates.k8s.io/v1alpha1``."""
-
-    group, version = "certificates.k8s.io", "v1alpha1"
-    cluster_scoped = ("clustertrustbundles",)
-    untyped: ClassVar = {"podcertificaterequests": "PodCertificateRequest"}
 
     clustertrustbundles: Accessor[V1alpha1ClusterTrustBundle]
     podcertificaterequests: Accessor[dict[str, Any]]
 
 
-class Certificates(Group):
+class Certificates(Group, versions=(CertificatesV1, CertificatesV1beta1, CertificatesV1alpha1)):
     """The versions of ``certificates.k8s.io``."""
-
-    versions = (CertificatesV1, CertificatesV1beta1, CertificatesV1alpha1)
 
     v1: CertificatesV1
     v1beta1: CertificatesV1beta1

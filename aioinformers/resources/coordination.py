@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -21,45 +21,38 @@ __all__ = [
 ]
 
 
-class CoordinationV1(Version):
+class CoordinationV1(Version, group="coordination.k8s.io", version="v1"):
     """``coordination.k8s.io/v1``."""
-
-    group, version = "coordination.k8s.io", "v1"
 
     leases: Accessor[V1Lease]
 
 
-class CoordinationV1beta1(Version):
+class CoordinationV1beta1(Version, group="coordination.k8s.io", version="v1beta1", untyped={"leases": "Lease"}):
     """``coordination.k8s.io/v1beta1``."""
-
-    group, version = "coordination.k8s.io", "v1beta1"
-    untyped: ClassVar = {"leases": "Lease"}
 
     leasecandidates: Accessor[V1beta1LeaseCandidate]
     leases: Accessor[dict[str, Any]]
 
 
-class CoordinationV1alpha2(Version):
+class CoordinationV1alpha2(Version, group="coordination.k8s.io", version="v1alpha2"):
     """``coordination.k8s.io/v1alpha2``."""
-
-    group, version = "coordination.k8s.io", "v1alpha2"
 
     leasecandidates: Accessor[V1alpha2LeaseCandidate]
 
 
-class CoordinationV1alpha1(Version):
+class CoordinationV1alpha1(
+    Version,
+    group="coordination.k8s.io",
+    version="v1alpha1",
+    untyped={"leasecandidates": "LeaseCandidate"},
+):
     """``coordination.k8s.io/v1alpha1``."""
-
-    group, version = "coordination.k8s.io", "v1alpha1"
-    untyped: ClassVar = {"leasecandidates": "LeaseCandidate"}
 
     leasecandidates: Accessor[dict[str, Any]]
 
 
-class Coordination(Group):
+class Coordination(Group, versions=(CoordinationV1, CoordinationV1beta1, CoordinationV1alpha2, CoordinationV1alpha1)):
     """The versions of ``coordination.k8s.io``."""
-
-    versions = (CoordinationV1, CoordinationV1beta1, CoordinationV1alpha2, CoordinationV1alpha1)
 
     v1: CoordinationV1
     v1beta1: CoordinationV1beta1

@@ -35,11 +35,13 @@ __all__ = [
 ]
 
 
-class CoreV1(Version):
+class CoreV1(
+    Version,
+    group="",
+    version="v1",
+    cluster_scoped={"componentstatuses", "namespaces", "nodes", "persistentvolumes"},
+):
     """``v1``."""
-
-    group, version = "", "v1"
-    cluster_scoped = ("componentstatuses", "namespaces", "nodes", "persistentvolumes")
 
     componentstatuses: Accessor[V1ComponentStatus]
     configmaps: Accessor[V1ConfigMap]
@@ -59,9 +61,7 @@ class CoreV1(Version):
     services: Accessor[V1Service]
 
 
-class Core(Group):
+class Core(Group, versions=(CoreV1,)):
     """The versions of ``core``."""
-
-    versions = (CoreV1,)
 
     v1: CoreV1

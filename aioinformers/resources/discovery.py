@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -20,36 +20,36 @@ __all__ = [
 ]
 
 
-class DiscoveryV1(Version):
+class DiscoveryV1(Version, group="discovery.k8s.io", version="v1"):
     """``discovery.k8s.io/v1``."""
-
-    group, version = "discovery.k8s.io", "v1"
 
     endpointslices: Accessor[V1EndpointSlice]
 
 
-class DiscoveryV1beta1(Version):
+class DiscoveryV1beta1(
+    Version,
+    group="discovery.k8s.io",
+    version="v1beta1",
+    untyped={"endpointslices": "EndpointSlice"},
+):
     """``discovery.k8s.io/v1beta1``."""
 
-    group, version = "discovery.k8s.io", "v1beta1"
-    untyped: ClassVar = {"endpointslices": "EndpointSlice"}
-
     endpointslices: Accessor[dict[str, Any]]
 
 
-class DiscoveryV1alpha1(Version):
+class DiscoveryV1alpha1(
+    Version,
+    group="discovery.k8s.io",
+    version="v1alpha1",
+    untyped={"endpointslices": "EndpointSlice"},
+):
     """``discovery.k8s.io/v1alpha1``."""
 
-    group, version = "discovery.k8s.io", "v1alpha1"
-    untyped: ClassVar = {"endpointslices": "EndpointSlice"}
-
     endpointslices: Accessor[dict[str, Any]]
 
 
-class Discovery(Group):
+class Discovery(Group, versions=(DiscoveryV1, DiscoveryV1beta1, DiscoveryV1alpha1)):
     """The versions of ``discovery.k8s.io``."""
-
-    versions = (DiscoveryV1, DiscoveryV1beta1, DiscoveryV1alpha1)
 
     v1: DiscoveryV1
     v1beta1: DiscoveryV1beta1

@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -19,27 +19,20 @@ __all__ = [
 ]
 
 
-class EventsV1(Version):
+class EventsV1(Version, group="events.k8s.io", version="v1"):
     """``events.k8s.io/v1``."""
-
-    group, version = "events.k8s.io", "v1"
 
     events: Accessor[EventsV1Event]
 
 
-class EventsV1beta1(Version):
+class EventsV1beta1(Version, group="events.k8s.io", version="v1beta1", untyped={"events": "Event"}):
     """``events.k8s.io/v1beta1``."""
-
-    group, version = "events.k8s.io", "v1beta1"
-    untyped: ClassVar = {"events": "Event"}
 
     events: Accessor[dict[str, Any]]
 
 
-class Events(Group):
+class Events(Group, versions=(EventsV1, EventsV1beta1)):
     """The versions of ``events.k8s.io``."""
-
-    versions = (EventsV1, EventsV1beta1)
 
     v1: EventsV1
     v1beta1: EventsV1beta1

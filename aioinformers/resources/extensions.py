@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -15,12 +15,12 @@ __all__ = [
 ]
 
 
-class ExtensionsV1beta1(Version):
-    """``extensions/v1beta1``."""
-
-    group, version = "extensions", "v1beta1"
-    cluster_scoped = ("podsecuritypolicies", "thirdpartyresources")
-    untyped: ClassVar = {
+class ExtensionsV1beta1(
+    Version,
+    group="extensions",
+    version="v1beta1",
+    cluster_scoped={"podsecuritypolicies", "thirdpartyresources"},
+    untyped={
         "daemonsets": "DaemonSet",
         "deployments": "Deployment",
         "ingresses": "Ingress",
@@ -28,7 +28,9 @@ class ExtensionsV1beta1(Version):
         "podsecuritypolicies": "PodSecurityPolicy",
         "replicasets": "ReplicaSet",
         "thirdpartyresources": "ThirdPartyResource",
-    }
+    },
+):
+    """``extensions/v1beta1``."""
 
     daemonsets: Accessor[dict[str, Any]]
     deployments: Accessor[dict[str, Any]]
@@ -39,9 +41,7 @@ class ExtensionsV1beta1(Version):
     thirdpartyresources: Accessor[dict[str, Any]]
 
 
-class Extensions(Group):
+class Extensions(Group, versions=(ExtensionsV1beta1,)):
     """The versions of ``extensions``."""
-
-    versions = (ExtensionsV1beta1,)
 
     v1beta1: ExtensionsV1beta1

@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -22,64 +22,75 @@ __all__ = [
 ]
 
 
-class FlowcontrolV1(Version):
+class FlowcontrolV1(
+    Version,
+    group="flowcontrol.apiserver.k8s.io",
+    version="v1",
+    cluster_scoped={"flowschemas", "prioritylevelconfigurations"},
+):
     """``flowcontrol.apiserver.k8s.io/v1``."""
-
-    group, version = "flowcontrol.apiserver.k8s.io", "v1"
-    cluster_scoped = ("flowschemas", "prioritylevelconfigurations")
 
     flowschemas: Accessor[V1FlowSchema]
     prioritylevelconfigurations: Accessor[V1PriorityLevelConfiguration]
 
 
-class FlowcontrolV1beta3(Version):
+class FlowcontrolV1beta3(
+    Version,
+    group="flowcontrol.apiserver.k8s.io",
+    version="v1beta3",
+    cluster_scoped={"flowschemas", "prioritylevelconfigurations"},
+    untyped={"flowschemas": "FlowSchema", "prioritylevelconfigurations": "PriorityLevelConfiguration"},
+):
     """``flowcontrol.apiserver.k8s.io/v1beta3``."""
 
-    group, version = "flowcontrol.apiserver.k8s.io", "v1beta3"
-    cluster_scoped = ("flowschemas", "prioritylevelconfigurations")
-    untyped: ClassVar = {"flowschemas": "FlowSchema", "prioritylevelconfigurations": "PriorityLevelConfiguration"}
-
     flowschemas: Accessor[dict[str, Any]]
     prioritylevelconfigurations: Accessor[dict[str, Any]]
 
 
-class FlowcontrolV1beta2(Version):
+class FlowcontrolV1beta2(
+    Version,
+    group="flowcontrol.apiserver.k8s.io",
+    version="v1beta2",
+    cluster_scoped={"flowschemas", "prioritylevelconfigurations"},
+    untyped={"flowschemas": "FlowSchema", "prioritylevelconfigurations": "PriorityLevelConfiguration"},
+):
     """``flowcontrol.apiserver.k8s.io/v1beta2``."""
 
-    group, version = "flowcontrol.apiserver.k8s.io", "v1beta2"
-    cluster_scoped = ("flowschemas", "prioritylevelconfigurations")
-    untyped: ClassVar = {"flowschemas": "FlowSchema", "prioritylevelconfigurations": "PriorityLevelConfiguration"}
-
     flowschemas: Accessor[dict[str, Any]]
     prioritylevelconfigurations: Accessor[dict[str, Any]]
 
 
-class FlowcontrolV1beta1(Version):
+class FlowcontrolV1beta1(
+    Version,
+    group="flowcontrol.apiserver.k8s.io",
+    version="v1beta1",
+    cluster_scoped={"flowschemas", "prioritylevelconfigurations"},
+    untyped={"flowschemas": "FlowSchema", "prioritylevelconfigurations": "PriorityLevelConfiguration"},
+):
     """``flowcontrol.apiserver.k8s.io/v1beta1``."""
 
-    group, version = "flowcontrol.apiserver.k8s.io", "v1beta1"
-    cluster_scoped = ("flowschemas", "prioritylevelconfigurations")
-    untyped: ClassVar = {"flowschemas": "FlowSchema", "prioritylevelconfigurations": "PriorityLevelConfiguration"}
-
     flowschemas: Accessor[dict[str, Any]]
     prioritylevelconfigurations: Accessor[dict[str, Any]]
 
 
-class FlowcontrolV1alpha1(Version):
+class FlowcontrolV1alpha1(
+    Version,
+    group="flowcontrol.apiserver.k8s.io",
+    version="v1alpha1",
+    cluster_scoped={"flowschemas", "prioritylevelconfigurations"},
+    untyped={"flowschemas": "FlowSchema", "prioritylevelconfigurations": "PriorityLevelConfiguration"},
+):
     """``flowcontrol.apiserver.k8s.io/v1alpha1``."""
 
-    group, version = "flowcontrol.apiserver.k8s.io", "v1alpha1"
-    cluster_scoped = ("flowschemas", "prioritylevelconfigurations")
-    untyped: ClassVar = {"flowschemas": "FlowSchema", "prioritylevelconfigurations": "PriorityLevelConfiguration"}
-
     flowschemas: Accessor[dict[str, Any]]
     prioritylevelconfigurations: Accessor[dict[str, Any]]
 
 
-class Flowcontrol(Group):
+class Flowcontrol(
+    Group,
+    versions=(FlowcontrolV1, FlowcontrolV1beta3, FlowcontrolV1beta2, FlowcontrolV1beta1, FlowcontrolV1alpha1),
+):
     """The versions of ``flowcontrol.apiserver.k8s.io``."""
-
-    versions = (FlowcontrolV1, FlowcontrolV1beta3, FlowcontrolV1beta2, FlowcontrolV1beta1, FlowcontrolV1alpha1)
 
     v1: FlowcontrolV1
     v1beta3: FlowcontrolV1beta3

@@ -18,18 +18,18 @@ __all__ = [
 ]
 
 
-class InternalV1alpha1(Version):
+class InternalV1alpha1(
+    Version,
+    group="internal.apiserver.k8s.io",
+    version="v1alpha1",
+    cluster_scoped={"storageversions"},
+):
     """``internal.apiserver.k8s.io/v1alpha1``."""
-
-    group, version = "internal.apiserver.k8s.io", "v1alpha1"
-    cluster_scoped = ("storageversions",)
 
     storageversions: Accessor[V1alpha1StorageVersion]
 
 
-class Internal(Group):
+class Internal(Group, versions=(InternalV1alpha1,)):
     """The versions of ``internal.apiserver.k8s.io``."""
-
-    versions = (InternalV1alpha1,)
 
     v1alpha1: InternalV1alpha1

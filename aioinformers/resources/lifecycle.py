@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -15,19 +15,19 @@ __all__ = [
 ]
 
 
-class LifecycleV1alpha1(Version):
+class LifecycleV1alpha1(
+    Version,
+    group="lifecycle.k8s.io",
+    version="v1alpha1",
+    untyped={"evictionrequests": "EvictionRequest", "evictions": "Eviction"},
+):
     """``lifecycle.k8s.io/v1alpha1``."""
-
-    group, version = "lifecycle.k8s.io", "v1alpha1"
-    untyped: ClassVar = {"evictionrequests": "EvictionRequest", "evictions": "Eviction"}
 
     evictionrequests: Accessor[dict[str, Any]]
     evictions: Accessor[dict[str, Any]]
 
 
-class Lifecycle(Group):
+class Lifecycle(Group, versions=(LifecycleV1alpha1,)):
     """The versions of ``lifecycle.k8s.io``."""
-
-    versions = (LifecycleV1alpha1,)
 
     v1alpha1: LifecycleV1alpha1

@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -28,11 +28,13 @@ __all__ = [
 ]
 
 
-class NetworkingV1(Version):
+class NetworkingV1(
+    Version,
+    group="networking.k8s.io",
+    version="v1",
+    cluster_scoped={"ingressclasses", "ipaddresses", "servicecidrs"},
+):
     """``networking.k8s.io/v1``."""
-
-    group, version = "networking.k8s.io", "v1"
-    cluster_scoped = ("ingressclasses", "ipaddresses", "servicecidrs")
 
     ingressclasses: Accessor[V1IngressClass]
     ingresses: Accessor[V1Ingress]
@@ -41,12 +43,14 @@ class NetworkingV1(Version):
     servicecidrs: Accessor[V1ServiceCIDR]
 
 
-class NetworkingV1beta1(Version):
+class NetworkingV1beta1(
+    Version,
+    group="networking.k8s.io",
+    version="v1beta1",
+    cluster_scoped={"ingressclasses", "ipaddresses", "servicecidrs"},
+    untyped={"ingressclasses": "IngressClass", "ingresses": "Ingress"},
+):
     """``networking.k8s.io/v1beta1``."""
-
-    group, version = "networking.k8s.io", "v1beta1"
-    cluster_scoped = ("ingressclasses", "ipaddresses", "servicecidrs")
-    untyped: ClassVar = {"ingressclasses": "IngressClass", "ingresses": "Ingress"}
 
     ingressclasses: Accessor[dict[str, Any]]
     ingresses: Accessor[dict[str, Any]]
@@ -54,22 +58,22 @@ class NetworkingV1beta1(Version):
     servicecidrs: Accessor[V1beta1ServiceCIDR]
 
 
-class NetworkingV1alpha1(Version):
+class NetworkingV1alpha1(
+    Version,
+    group="networking.k8s.io",
+    version="v1alpha1",
+    cluster_scoped={"clustercidrs", "ipaddresses", "servicecidrs"},
+    untyped={"clustercidrs": "ClusterCIDR", "ipaddresses": "IPAddress", "servicecidrs": "ServiceCIDR"},
+):
     """``networking.k8s.io/v1alpha1``."""
-
-    group, version = "networking.k8s.io", "v1alpha1"
-    cluster_scoped = ("clustercidrs", "ipaddresses", "servicecidrs")
-    untyped: ClassVar = {"clustercidrs": "ClusterCIDR", "ipaddresses": "IPAddress", "servicecidrs": "ServiceCIDR"}
 
     clustercidrs: Accessor[dict[str, Any]]
     ipaddresses: Accessor[dict[str, Any]]
     servicecidrs: Accessor[dict[str, Any]]
 
 
-class Networking(Group):
+class Networking(Group, versions=(NetworkingV1, NetworkingV1beta1, NetworkingV1alpha1)):
     """The versions of ``networking.k8s.io``."""
-
-    versions = (NetworkingV1, NetworkingV1beta1, NetworkingV1alpha1)
 
     v1: NetworkingV1
     v1beta1: NetworkingV1beta1

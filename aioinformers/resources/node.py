@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -20,39 +20,38 @@ __all__ = [
 ]
 
 
-class NodeV1(Version):
+class NodeV1(Version, group="node.k8s.io", version="v1", cluster_scoped={"runtimeclasses"}):
     """``node.k8s.io/v1``."""
-
-    group, version = "node.k8s.io", "v1"
-    cluster_scoped = ("runtimeclasses",)
 
     runtimeclasses: Accessor[V1RuntimeClass]
 
 
-class NodeV1beta1(Version):
+class NodeV1beta1(
+    Version,
+    group="node.k8s.io",
+    version="v1beta1",
+    cluster_scoped={"runtimeclasses"},
+    untyped={"runtimeclasses": "RuntimeClass"},
+):
     """``node.k8s.io/v1beta1``."""
 
-    group, version = "node.k8s.io", "v1beta1"
-    cluster_scoped = ("runtimeclasses",)
-    untyped: ClassVar = {"runtimeclasses": "RuntimeClass"}
-
     runtimeclasses: Accessor[dict[str, Any]]
 
 
-class NodeV1alpha1(Version):
+class NodeV1alpha1(
+    Version,
+    group="node.k8s.io",
+    version="v1alpha1",
+    cluster_scoped={"runtimeclasses"},
+    untyped={"runtimeclasses": "RuntimeClass"},
+):
     """``node.k8s.io/v1alpha1``."""
 
-    group, version = "node.k8s.io", "v1alpha1"
-    cluster_scoped = ("runtimeclasses",)
-    untyped: ClassVar = {"runtimeclasses": "RuntimeClass"}
-
     runtimeclasses: Accessor[dict[str, Any]]
 
 
-class Node(Group):
+class Node(Group, versions=(NodeV1, NodeV1beta1, NodeV1alpha1)):
     """The versions of ``node.k8s.io``."""
-
-    versions = (NodeV1, NodeV1beta1, NodeV1alpha1)
 
     v1: NodeV1
     v1beta1: NodeV1beta1

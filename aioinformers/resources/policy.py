@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -19,29 +19,27 @@ __all__ = [
 ]
 
 
-class PolicyV1(Version):
+class PolicyV1(Version, group="policy", version="v1"):
     """``policy/v1``."""
-
-    group, version = "policy", "v1"
 
     poddisruptionbudgets: Accessor[V1PodDisruptionBudget]
 
 
-class PolicyV1beta1(Version):
+class PolicyV1beta1(
+    Version,
+    group="policy",
+    version="v1beta1",
+    cluster_scoped={"podsecuritypolicies"},
+    untyped={"poddisruptionbudgets": "PodDisruptionBudget", "podsecuritypolicies": "PodSecurityPolicy"},
+):
     """``policy/v1beta1``."""
-
-    group, version = "policy", "v1beta1"
-    cluster_scoped = ("podsecuritypolicies",)
-    untyped: ClassVar = {"poddisruptionbudgets": "PodDisruptionBudget", "podsecuritypolicies": "PodSecurityPolicy"}
 
     poddisruptionbudgets: Accessor[dict[str, Any]]
     podsecuritypolicies: Accessor[dict[str, Any]]
 
 
-class Policy(Group):
+class Policy(Group, versions=(PolicyV1, PolicyV1beta1)):
     """The versions of ``policy``."""
-
-    versions = (PolicyV1, PolicyV1beta1)
 
     v1: PolicyV1
     v1beta1: PolicyV1beta1

@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -20,11 +20,13 @@ __all__ = [
 ]
 
 
-class RbacV1(Version):
+class RbacV1(
+    Version,
+    group="rbac.authorization.k8s.io",
+    version="v1",
+    cluster_scoped={"clusterrolebindings", "clusterroles"},
+):
     """``rbac.authorization.k8s.io/v1``."""
-
-    group, version = "rbac.authorization.k8s.io", "v1"
-    cluster_scoped = ("clusterrolebindings", "clusterroles")
 
     clusterrolebindings: Accessor[V1ClusterRoleBinding]
     clusterroles: Accessor[V1ClusterRole]
@@ -32,46 +34,48 @@ class RbacV1(Version):
     roles: Accessor[V1Role]
 
 
-class RbacV1beta1(Version):
+class RbacV1beta1(
+    Version,
+    group="rbac.authorization.k8s.io",
+    version="v1beta1",
+    cluster_scoped={"clusterrolebindings", "clusterroles"},
+    untyped={
+        "clusterrolebindings": "ClusterRoleBinding",
+        "clusterroles": "ClusterRole",
+        "rolebindings": "RoleBinding",
+        "roles": "Role",
+    },
+):
     """``rbac.authorization.k8s.io/v1beta1``."""
 
-    group, version = "rbac.authorization.k8s.io", "v1beta1"
-    cluster_scoped = ("clusterrolebindings", "clusterroles")
-    untyped: ClassVar = {
-        "clusterrolebindings": "ClusterRoleBinding",
-        "clusterroles": "ClusterRole",
-        "rolebindings": "RoleBinding",
-        "roles": "Role",
-    }
-
     clusterrolebindings: Accessor[dict[str, Any]]
     clusterroles: Accessor[dict[str, Any]]
     rolebindings: Accessor[dict[str, Any]]
     roles: Accessor[dict[str, Any]]
 
 
-class RbacV1alpha1(Version):
+class RbacV1alpha1(
+    Version,
+    group="rbac.authorization.k8s.io",
+    version="v1alpha1",
+    cluster_scoped={"clusterrolebindings", "clusterroles"},
+    untyped={
+        "clusterrolebindings": "ClusterRoleBinding",
+        "clusterroles": "ClusterRole",
+        "rolebindings": "RoleBinding",
+        "roles": "Role",
+    },
+):
     """``rbac.authorization.k8s.io/v1alpha1``."""
 
-    group, version = "rbac.authorization.k8s.io", "v1alpha1"
-    cluster_scoped = ("clusterrolebindings", "clusterroles")
-    untyped: ClassVar = {
-        "clusterrolebindings": "ClusterRoleBinding",
-        "clusterroles": "ClusterRole",
-        "rolebindings": "RoleBinding",
-        "roles": "Role",
-    }
-
     clusterrolebindings: Accessor[dict[str, Any]]
     clusterroles: Accessor[dict[str, Any]]
     rolebindings: Accessor[dict[str, Any]]
     roles: Accessor[dict[str, Any]]
 
 
-class Rbac(Group):
+class Rbac(Group, versions=(RbacV1, RbacV1beta1, RbacV1alpha1)):
     """The versions of ``rbac.authorization.k8s.io``."""
-
-    versions = (RbacV1, RbacV1beta1, RbacV1alpha1)
 
     v1: RbacV1
     v1beta1: RbacV1beta1

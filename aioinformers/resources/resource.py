@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -39,12 +39,14 @@ __all__ = [
 ]
 
 
-class ResourceV1(Version):
+class ResourceV1(
+    Version,
+    group="resource.k8s.io",
+    version="v1",
+    cluster_scoped={"deviceclasses", "devicetaintrules", "resourceslices"},
+    untyped={"devicetaintrules": "DeviceTaintRule"},
+):
     """``resource.k8s.io/v1``."""
-
-    group, version = "resource.k8s.io", "v1"
-    cluster_scoped = ("deviceclasses", "devicetaintrules", "resourceslices")
-    untyped: ClassVar = {"devicetaintrules": "DeviceTaintRule"}
 
     deviceclasses: Accessor[V1DeviceClass]
     devicetaintrules: Accessor[dict[str, Any]]
@@ -53,11 +55,13 @@ class ResourceV1(Version):
     resourceslices: Accessor[V1ResourceSlice]
 
 
-class ResourceV1beta2(Version):
+class ResourceV1beta2(
+    Version,
+    group="resource.k8s.io",
+    version="v1beta2",
+    cluster_scoped={"deviceclasses", "devicetaintrules", "resourceslices"},
+):
     """``resource.k8s.io/v1beta2``."""
-
-    group, version = "resource.k8s.io", "v1beta2"
-    cluster_scoped = ("deviceclasses", "devicetaintrules", "resourceslices")
 
     deviceclasses: Accessor[V1beta2DeviceClass]
     devicetaintrules: Accessor[V1beta2DeviceTaintRule]
@@ -66,11 +70,13 @@ class ResourceV1beta2(Version):
     resourceslices: Accessor[V1beta2ResourceSlice]
 
 
-class ResourceV1beta1(Version):
+class ResourceV1beta1(
+    Version,
+    group="resource.k8s.io",
+    version="v1beta1",
+    cluster_scoped={"deviceclasses", "resourceslices"},
+):
     """``resource.k8s.io/v1beta1``."""
-
-    group, version = "resource.k8s.io", "v1beta1"
-    cluster_scoped = ("deviceclasses", "resourceslices")
 
     deviceclasses: Accessor[V1beta1DeviceClass]
     resourceclaims: Accessor[V1beta1ResourceClaim]
@@ -78,18 +84,20 @@ class ResourceV1beta1(Version):
     resourceslices: Accessor[V1beta1ResourceSlice]
 
 
-class ResourceV1alpha3(Version):
-    """``resource.k8s.io/v1alpha3``."""
-
-    group, version = "resource.k8s.io", "v1alpha3"
-    cluster_scoped = ("deviceclasses", "devicetaintrules", "resourcepoolstatusrequests", "resourceslices")
-    untyped: ClassVar = {
+class ResourceV1alpha3(
+    Version,
+    group="resource.k8s.io",
+    version="v1alpha3",
+    cluster_scoped={"deviceclasses", "devicetaintrules", "resourcepoolstatusrequests", "resourceslices"},
+    untyped={
         "deviceclasses": "DeviceClass",
         "podschedulingcontexts": "PodSchedulingContext",
         "resourceclaims": "ResourceClaim",
         "resourceclaimtemplates": "ResourceClaimTemplate",
         "resourceslices": "ResourceSlice",
-    }
+    },
+):
+    """``resource.k8s.io/v1alpha3``."""
 
     deviceclasses: Accessor[dict[str, Any]]
     devicetaintrules: Accessor[V1alpha3DeviceTaintRule]
@@ -100,12 +108,12 @@ class ResourceV1alpha3(Version):
     resourceslices: Accessor[dict[str, Any]]
 
 
-class ResourceV1alpha2(Version):
-    """``resource.k8s.io/v1alpha2``."""
-
-    group, version = "resource.k8s.io", "v1alpha2"
-    cluster_scoped = ("resourceclasses", "resourceslices")
-    untyped: ClassVar = {
+class ResourceV1alpha2(
+    Version,
+    group="resource.k8s.io",
+    version="v1alpha2",
+    cluster_scoped={"resourceclasses", "resourceslices"},
+    untyped={
         "podschedulingcontexts": "PodSchedulingContext",
         "resourceclaimparameters": "ResourceClaimParameters",
         "resourceclaims": "ResourceClaim",
@@ -113,7 +121,9 @@ class ResourceV1alpha2(Version):
         "resourceclasses": "ResourceClass",
         "resourceclassparameters": "ResourceClassParameters",
         "resourceslices": "ResourceSlice",
-    }
+    },
+):
+    """``resource.k8s.io/v1alpha2``."""
 
     podschedulingcontexts: Accessor[dict[str, Any]]
     resourceclaimparameters: Accessor[dict[str, Any]]
@@ -124,17 +134,19 @@ class ResourceV1alpha2(Version):
     resourceslices: Accessor[dict[str, Any]]
 
 
-class ResourceV1alpha1(Version):
-    """``resource.k8s.io/v1alpha1``."""
-
-    group, version = "resource.k8s.io", "v1alpha1"
-    cluster_scoped = ("resourceclasses",)
-    untyped: ClassVar = {
+class ResourceV1alpha1(
+    Version,
+    group="resource.k8s.io",
+    version="v1alpha1",
+    cluster_scoped={"resourceclasses"},
+    untyped={
         "podschedulings": "PodScheduling",
         "resourceclaims": "ResourceClaim",
         "resourceclaimtemplates": "ResourceClaimTemplate",
         "resourceclasses": "ResourceClass",
-    }
+    },
+):
+    """``resource.k8s.io/v1alpha1``."""
 
     podschedulings: Accessor[dict[str, Any]]
     resourceclaims: Accessor[dict[str, Any]]
@@ -142,10 +154,11 @@ class ResourceV1alpha1(Version):
     resourceclasses: Accessor[dict[str, Any]]
 
 
-class Resource(Group):
+class Resource(
+    Group,
+    versions=(ResourceV1, ResourceV1beta2, ResourceV1beta1, ResourceV1alpha3, ResourceV1alpha2, ResourceV1alpha1),
+):
     """The versions of ``resource.k8s.io``."""
-
-    versions = (ResourceV1, ResourceV1beta2, ResourceV1beta1, ResourceV1alpha3, ResourceV1alpha2, ResourceV1alpha1)
 
     v1: ResourceV1
     v1beta2: ResourceV1beta2

@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -15,18 +15,13 @@ __all__ = [
 ]
 
 
-class SettingsV1alpha1(Version):
+class SettingsV1alpha1(Version, group="settings.k8s.io", version="v1alpha1", untyped={"podpresets": "PodPreset"}):
     """``settings.k8s.io/v1alpha1``."""
-
-    group, version = "settings.k8s.io", "v1alpha1"
-    untyped: ClassVar = {"podpresets": "PodPreset"}
 
     podpresets: Accessor[dict[str, Any]]
 
 
-class Settings(Group):
+class Settings(Group, versions=(SettingsV1alpha1,)):
     """The versions of ``settings.k8s.io``."""
-
-    versions = (SettingsV1alpha1,)
 
     v1alpha1: SettingsV1alpha1

@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -28,11 +28,13 @@ __all__ = [
 ]
 
 
-class StorageV1(Version):
+class StorageV1(
+    Version,
+    group="storage.k8s.io",
+    version="v1",
+    cluster_scoped={"csidrivers", "csinodes", "storageclasses", "volumeattachments", "volumeattributesclasses"},
+):
     """``storage.k8s.io/v1``."""
-
-    group, version = "storage.k8s.io", "v1"
-    cluster_scoped = ("csidrivers", "csinodes", "storageclasses", "volumeattachments", "volumeattributesclasses")
 
     csidrivers: Accessor[V1CSIDriver]
     csinodes: Accessor[V1CSINode]
@@ -42,18 +44,20 @@ class StorageV1(Version):
     volumeattributesclasses: Accessor[V1VolumeAttributesClass]
 
 
-class StorageV1beta1(Version):
-    """``storage.k8s.io/v1beta1``."""
-
-    group, version = "storage.k8s.io", "v1beta1"
-    cluster_scoped = ("csidrivers", "csinodes", "storageclasses", "volumeattachments", "volumeattributesclasses")
-    untyped: ClassVar = {
+class StorageV1beta1(
+    Version,
+    group="storage.k8s.io",
+    version="v1beta1",
+    cluster_scoped={"csidrivers", "csinodes", "storageclasses", "volumeattachments", "volumeattributesclasses"},
+    untyped={
         "csidrivers": "CSIDriver",
         "csinodes": "CSINode",
         "csistoragecapacities": "CSIStorageCapacity",
         "storageclasses": "StorageClass",
         "volumeattachments": "VolumeAttachment",
-    }
+    },
+):
+    """``storage.k8s.io/v1beta1``."""
 
     csidrivers: Accessor[dict[str, Any]]
     csinodes: Accessor[dict[str, Any]]
@@ -63,26 +67,26 @@ class StorageV1beta1(Version):
     volumeattributesclasses: Accessor[V1beta1VolumeAttributesClass]
 
 
-class StorageV1alpha1(Version):
-    """``storage.k8s.io/v1alpha1``."""
-
-    group, version = "storage.k8s.io", "v1alpha1"
-    cluster_scoped = ("volumeattachments", "volumeattributesclasses")
-    untyped: ClassVar = {
+class StorageV1alpha1(
+    Version,
+    group="storage.k8s.io",
+    version="v1alpha1",
+    cluster_scoped={"volumeattachments", "volumeattributesclasses"},
+    untyped={
         "csistoragecapacities": "CSIStorageCapacity",
         "volumeattachments": "VolumeAttachment",
         "volumeattributesclasses": "VolumeAttributesClass",
-    }
+    },
+):
+    """``storage.k8s.io/v1alpha1``."""
 
     csistoragecapacities: Accessor[dict[str, Any]]
     volumeattachments: Accessor[dict[str, Any]]
     volumeattributesclasses: Accessor[dict[str, Any]]
 
 
-class Storage(Group):
+class Storage(Group, versions=(StorageV1, StorageV1beta1, StorageV1alpha1)):
     """The versions of ``storage.k8s.io``."""
-
-    versions = (StorageV1, StorageV1beta1, StorageV1alpha1)
 
     v1: StorageV1
     v1beta1: StorageV1beta1

@@ -5,7 +5,7 @@ Generated from kubernetes_asyncio 36 by ``tools/generate_resources.py``: change 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from aioinformers.resources._accessor import Accessor, Group, Version
 
@@ -20,39 +20,43 @@ __all__ = [
 ]
 
 
-class StoragemigrationV1(Version):
+class StoragemigrationV1(
+    Version,
+    group="storagemigration.k8s.io",
+    version="v1",
+    cluster_scoped={"storageversionmigrations"},
+    untyped={"storageversionmigrations": "StorageVersionMigration"},
+):
     """``storagemigration.k8s.io/v1``."""
-
-    group, version = "storagemigration.k8s.io", "v1"
-    cluster_scoped = ("storageversionmigrations",)
-    untyped: ClassVar = {"storageversionmigrations": "StorageVersionMigration"}
 
     storageversionmigrations: Accessor[dict[str, Any]]
 
 
-class StoragemigrationV1beta1(Version):
+class StoragemigrationV1beta1(
+    Version,
+    group="storagemigration.k8s.io",
+    version="v1beta1",
+    cluster_scoped={"storageversionmigrations"},
+):
     """``storagemigration.k8s.io/v1beta1``."""
-
-    group, version = "storagemigration.k8s.io", "v1beta1"
-    cluster_scoped = ("storageversionmigrations",)
 
     storageversionmigrations: Accessor[V1beta1StorageVersionMigration]
 
 
-class StoragemigrationV1alpha1(Version):
+class StoragemigrationV1alpha1(
+    Version,
+    group="storagemigration.k8s.io",
+    version="v1alpha1",
+    cluster_scoped={"storageversionmigrations"},
+    untyped={"storageversionmigrations": "StorageVersionMigration"},
+):
     """``storagemigration.k8s.io/v1alpha1``."""
-
-    group, version = "storagemigration.k8s.io", "v1alpha1"
-    cluster_scoped = ("storageversionmigrations",)
-    untyped: ClassVar = {"storageversionmigrations": "StorageVersionMigration"}
 
     storageversionmigrations: Accessor[dict[str, Any]]
 
 
-class Storagemigration(Group):
+class Storagemigration(Group, versions=(StoragemigrationV1, StoragemigrationV1beta1, StoragemigrationV1alpha1)):
     """The versions of ``storagemigration.k8s.io``."""
-
-    versions = (StoragemigrationV1, StoragemigrationV1beta1, StoragemigrationV1alpha1)
 
     v1: StoragemigrationV1
     v1beta1: StoragemigrationV1beta1

@@ -50,11 +50,11 @@ class ChaosProxy:
         self._host = parts.hostname
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._rng = rng or random.Random()
-        self.delay = 0.0
+        self.delay: float = 0.0
         self.rate: float | None = None
         self.split: int | None = None
         self.refuse = False
-        self.accepted = 0
+        self.accepted: int = 0
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._server: asyncio.Server | None = None

@@ -74,8 +74,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def _jump(self) -> None:
         """Move the clock to the next timer."""
         when: float = self._scheduled[0].when()  # type: ignore[attr-defined]
-        # Sums of decimal fractions drift in binary: the clock itself keeps to whole nanoseconds.
-        self._now = max(self._now, round(when, _DIGITS))
+        # Sums of decimal fractions drift in binary: the clock itself keeps to whole nanoseconds, but is never
+        # early: a timer that finds its time not come yet would be armed for ever.
+        self._now = max(self._now, when, round(when, _DIGITS))
 
 
 class _PatientSelector(selectors.DefaultSelector):

@@ -86,7 +86,7 @@ class Exchange:
 
     def __init__(self, request: web.BaseRequest, info: RequestInfo, stopping: asyncio.Event) -> None:
         self.info = info
-        self.fault = Fault()
+        self.fault: Fault = Fault()
         self._request = request
         self._stopping = stopping
         self._response: web.StreamResponse | None = None

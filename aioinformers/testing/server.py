@@ -80,7 +80,7 @@ class FakeAPIServer:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         rng: random.Random | None = None,
     ) -> None:
-        self.storage = Storage(resources, log_size=log_size, now=now, rng=rng)
+        self.storage: Storage = Storage(resources, log_size=log_size, now=now, rng=rng)
         self.requests: list[RequestInfo] = []
         """The latest requests, oldest first: 5,000 at least, 10,000 at most."""
         self.faults: list[Interceptor] = []

@@ -69,8 +69,8 @@ class Storage:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         rng: random.Random | None = None,
     ) -> None:
-        self.resources = Resources()
-        self.version = 1
+        self.resources: Resources = Resources()
+        self.version: int = 1
         self._log_size = log_size
         self._now = now
         self._rng = rng or random.Random()  # uids need not be secret

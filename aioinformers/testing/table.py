@@ -75,8 +75,8 @@ class Table:
     def __init__(self, resource: Resource, *, log_size: int, floor: int) -> None:
         self.resource = resource
         self.items: dict[str, Stored] = {}
-        self.floor = floor
-        self.closed = False
+        self.floor: int = floor
+        self.closed: bool = False
         self._log: list[Change] = []
         self._log_size = log_size
         self._dropped = 0  # changes forgotten so far: the log's position 0 is change number _dropped

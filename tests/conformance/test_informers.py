@@ -16,7 +16,7 @@ from aioinformers import Added, Deleted, Event, Settings, SharedInformer, Shared
 from tests.cluster import Recorder, cached, version_of
 from tests.fixtures_servers import APIServer
 
-WIDGETS = {
+WIDGETS: dict[str, Any] = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
     "spec": {
@@ -43,7 +43,8 @@ async def api(api_server: APIServer) -> AsyncIterator[client.ApiClient]:
 async def namespace(api: client.ApiClient) -> str:
     """A namespace of the test's own."""
     name = f"t-{uuid.uuid4().hex[:10]}"
-    await client.CoreV1Api(api).create_namespace({"metadata": {"name": name}})
+    core: Any = client.CoreV1Api(api)
+    await core.create_namespace({"metadata": {"name": name}})
     return name
 
 
@@ -53,7 +54,7 @@ def configmap(name: str, labels: dict[str, str] | None = None, **data: str) -> d
 
 async def contents(api: client.ApiClient, namespace: str, what: str = "config_map") -> dict[str, tuple[str, str]]:
     """Return uid and resourceVersion of what the server has, by key."""
-    core = client.CoreV1Api(api)
+    core: Any = client.CoreV1Api(api)
     found = await getattr(core, f"list_namespaced_{what}")(namespace)
     return {f"{o.metadata.namespace}/{o.metadata.name}": version_of(o) for o in found.items}
 
@@ -67,7 +68,7 @@ async def settle(informer: SharedInformer[Any], api: client.ApiClient, namespace
 
 @pytest.mark.parametrize("watch_list", [True, False])
 async def test_lists_watches_and_indexes(api: client.ApiClient, namespace: str, watch_list: bool) -> None:
-    core = client.CoreV1Api(api)
+    core: Any = client.CoreV1Api(api)
     for i in range(7):
         await core.create_namespaced_config_map(namespace, configmap(f"c{i}", {"tier": "ab"[i % 2]}, v=str(i)))
     settings = Settings(watch_list=watch_list, page_size=3)
@@ -101,7 +102,7 @@ async def test_lists_watches_and_indexes(api: client.ApiClient, namespace: str, 
 
 
 async def test_selector_crossings_come_as_additions_and_deletions(api: client.ApiClient, namespace: str) -> None:
-    core = client.CoreV1Api(api)
+    core: Any = client.CoreV1Api(api)
     await core.create_namespaced_config_map(namespace, configmap("c", {"app": "web"}))
     async with SharedInformerFactory(api, namespace=namespace) as factory:
         configmaps = factory.core.v1.configmaps(label_selector="app=web")
@@ -130,7 +131,8 @@ async def test_custom_resources_are_followed_as_dicts(api: client.ApiClient, nam
         widgets.add_event_handler(recorder)
         await asyncio.sleep(0.3)  # not served yet: the informer waits with its reason
         assert "404" in widgets.health().reason
-        await client.ApiextensionsV1Api(api).create_custom_resource_definition(definition)
+        extensions: Any = client.ApiextensionsV1Api(api)
+        await extensions.create_custom_resource_definition(definition)
         await factory.wait_for_cache_sync(timeout=30)
 
         custom = client.CustomObjectsApi(api)
@@ -155,7 +157,7 @@ async def test_custom_resources_are_followed_as_dicts(api: client.ApiClient, nam
 
 
 async def test_watches_that_end_are_resumed_without_a_list(api: client.ApiClient, namespace: str) -> None:
-    core = client.CoreV1Api(api)
+    core: Any = client.CoreV1Api(api)
     settings = Settings(watch_timeout_min=1, watch_timeout_max=1.5)
     async with SharedInformerFactory(api, namespace=namespace, settings=settings) as factory:
         configmaps = factory.core.v1.configmaps()
@@ -174,7 +176,7 @@ async def test_watches_that_end_are_resumed_without_a_list(api: client.ApiClient
 
 async def test_two_thousand_random_writes_from_four_writers(api: client.ApiClient, namespace: str) -> None:
     """G1, G2, G3, G4: at the end the cache equals the server, and so does the replay of every handler's events."""
-    core = client.CoreV1Api(api)
+    core: Any = client.CoreV1Api(api)
     other = f"{namespace}-b"
     await core.create_namespace({"metadata": {"name": other}})
     for i in range(20):
@@ -228,7 +230,7 @@ async def test_two_thousand_random_writes_from_four_writers(api: client.ApiClien
         assert stale == []
 
 
-async def _write(core: client.CoreV1Api, namespace: str, other: str, seed: int) -> int:
+async def _write(core: Any, namespace: str, other: str, seed: int) -> int:
     """Do 500 random creates, updates and deletes, in competition with the other writers."""
     chance = random.Random(seed)
     done = 0

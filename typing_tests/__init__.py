@@ -1,0 +1,1 @@
+"""What type checkers are to find. Nothing here is run: ``mypy --strict`` and ``pyright`` check it."""
