@@ -76,7 +76,7 @@ async def test_unknown_index_names_those_there_are() -> None:
         await factory.start()
         await factory.wait_for_cache_sync(timeout=5)
         for read in (pods.indexer.by_index, pods.indexer.index_keys):
-            with pytest.raises(UnknownIndexError, match="'nodes'.*'namespace', 'node'"):
+            with pytest.raises(UnknownIndexError, match=r"'nodes'.*'namespace', 'node'"):
                 read("nodes", "n1")
         with pytest.raises(UnknownIndexError):
             pods.indexer.index_values("nodes")
@@ -288,22 +288,26 @@ async def test_namespace_on_a_cluster_scoped_kind_is_refused_if_explicit_and_ign
         with pytest.raises(ValueError, match="cluster-scoped"):
             factory.core.v1.nodes(namespace="a")
         nodes = factory.core.v1.nodes()
-        persistent = factory.for_resource("persistentvolumes.v1.")
+        gadgets = GroupVersionResource("example.com", "v1", "gadgets")
+        server.add_resource(gadgets, "Gadget", namespaced=False)
+        unknown = factory.for_resource(gadgets)
         await factory.start()
         await factory.wait_for_cache_sync(timeout=5)
         assert len(nodes.lister) == 1
-        assert set(persistent.resource_versions) == {""}
+        assert set(unknown.resource_versions) == {""}
 
 
 async def test_explicit_namespace_on_an_unknown_cluster_scoped_kind_ends_that_informer_with_the_reason() -> None:
     async with FakeAPIServer() as server, factory_on(server) as factory:
-        volumes = factory.for_resource("persistentvolumes.v1.", namespace="a")
+        gadgets = GroupVersionResource("example.com", "v1", "gadgets")
+        server.add_resource(gadgets, "Gadget", namespaced=False)
+        followed = factory.for_resource(gadgets, namespace="a")
         pods = factory.core.v1.pods()
         await factory.start()
         with pytest.raises(CacheSyncError, match="cluster-scoped"):
             await factory.wait_for_cache_sync(timeout=5)
         with pytest.raises(InformerClosedError, match="cluster-scoped"):
-            await volumes.stopped()
+            await followed.stopped()
         await pods.wait_synced()
 
 
@@ -312,7 +316,7 @@ async def test_not_found_names_resource_and_key() -> None:
         pods = factory.core.v1.pods()
         await factory.start()
         await factory.wait_for_cache_sync(timeout=5)
-        with pytest.raises(NotFoundError, match="pods.v1 'default/nope'"):
+        with pytest.raises(NotFoundError, match=r"pods\.v1 'default/nope'"):
             pods.lister.get("nope", namespace="default")
         with pytest.raises(KeyError):
             pods.indexer["default/nope"]

@@ -371,19 +371,26 @@ def test_a_deep_copy_shares_nothing(extent: str) -> None:
 
 
 @pytest.mark.parametrize("extent", EXTENTS)
-def test_a_shallow_copy_shares_what_is_below(extent: str) -> None:
-    """As one of the client's models does, on each level."""
-    pod = touch(decode_pod(RAW), extent)
-    for original, attribute, below in ((pod, "kind", "spec"), (pod.spec, "node_name", "containers"),
-                                       (pod.spec.containers[0], "image", "env")):  # fmt: skip
-        copied: Any = copy.copy(original)
-        assert type(copied) is type(original)
-        assert copied is not original
-        assert copied == original
-        assert getattr(copied, below) is getattr(original, below)
-        setattr(copied, attribute, "changed")
-        assert getattr(original, attribute) != "changed"
-    assert getattr(copy.copy(pod), "note", None) == getattr(pod, "note", None)
+@pytest.mark.parametrize(
+    ("find", "plain", "below"),
+    [
+        (lambda pod: pod, "kind", "metadata"),
+        (lambda pod: pod.metadata, "name", "managed_fields"),
+        (lambda pod: pod.spec.containers[0], "image", "env"),
+    ],
+    ids=["whole", "part", "leaf"],
+)
+def test_a_shallow_copy_shares_what_is_below(find: Callable[[Any], Any], plain: str, below: str, extent: str) -> None:
+    """As one of the client's models does, although that has not been read."""
+    original = find(touch(decode_pod(RAW), extent))
+    copied = copy.copy(original)
+    assert copied is not original
+    assert type(copied) is type(original)
+    assert getattr(copied, below) is getattr(original, below)
+    assert copied == original
+    assert getattr(copied, "note", None) == getattr(original, "note", None)
+    setattr(copied, plain, "changed")
+    assert getattr(original, plain) != "changed"
 
 
 # Memory and threads.

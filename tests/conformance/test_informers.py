@@ -195,9 +195,10 @@ async def test_two_thousand_random_writes_from_four_writers(api: client.ApiClien
 
         async def check_store_first(event: Event[Any]) -> None:
             now = informers[0].indexer.get(event.key)
-            if not isinstance(event, Deleted) and now is not None:
-                if int(now.metadata.resource_version) < int(event.object.metadata.resource_version):
-                    stale.append(repr(event))
+            if isinstance(event, Deleted) or now is None:
+                return
+            if int(now.metadata.resource_version) < int(event.object.metadata.resource_version):
+                stale.append(repr(event))
 
         informers[0].add_event_handler(check_store_first, concurrency=8)
         await factory.wait_for_cache_sync(timeout=20)
