@@ -25,6 +25,7 @@ from aioinformers.lister import Indexer, Lister, NamespaceLister
 from aioinformers.metadata import Metadata, ObjectMeta, OwnerReference
 from aioinformers.settings import Settings
 from aioinformers.stream import Stream
+from aioinformers.transforms import drop_fields, keep_fields, strip_managed_fields
 from aioinformers.types import (
     ALL_NAMESPACES,
     Added,
@@ -42,8 +43,7 @@ from aioinformers.types import (
     Updated,
     WatchFailure,
 )
-
-__version__ = "0.1.0"
+from aioinformers.version import __version__
 
 __all__ = [
     "ALL_NAMESPACES",
@@ -81,6 +81,9 @@ __all__ = [
     "Updated",
     "WatchFailure",
     "__version__",
+    "drop_fields",
     "errors",
+    "keep_fields",
     "new_informer",
+    "strip_managed_fields",
 ]

@@ -220,7 +220,7 @@ class Dispatcher(Generic[T]):
         if batch.layout is layout:
             return batch.deltas
         return [
-            (op, key, layout.reindexed(key, entry, batch.layout) if type(entry) is Entry else entry)
+            (op, key, layout.reindexed(key, entry, batch.layout) if type(entry) is Entry and entry.index else entry)
             for op, key, entry in batch.deltas
         ]
 

@@ -173,7 +173,7 @@ class SharedInformerFactory(Groups):
         transforms = _transforms(transform) or self._transforms
         kind = object_type_of(object_type, shared=shared_objects)
         query = tuple(sorted(spec.query.items()))
-        identity = (resource, spec.scopes, query, kind.python_type, type(kind), tuple(map(id, transforms)))
+        identity = (resource, spec.scopes, query, kind.python_type, type(kind), transforms)
         informer = self._informers.get(identity)
         if informer is None:
             resync = self._resync(resource) if resync_period is None else _period(resync_period)

@@ -90,16 +90,35 @@ class Partition:
                 del bucket[key]
                 if not bucket:  # an index must not remember every value there ever was
                     del index[one]
-                    self._values.pop(one, None)
+                    if not any(one in other for other in self.indexes):
+                        del self._values[one]
 
 
 class Store(Generic[T]):
-    """All partitions of one informer, and the layout that their entries follow."""
+    """All partitions of one informer, and the layout that their entries follow.
+
+    Attributes:
+        building: Indexes that must not be read yet.
+    """
 
     def __init__(self, layout: Layout[T], scopes: Iterable[str]) -> None:
-        self.layout: Layout[T] = layout
-        self.partitions: dict[str, Partition] = {scope: Partition(len(layout.names)) for scope in scopes}
+        # One reference: a reader in another thread must never see the partitions of one layout with another.
+        self._current = layout, {scope: Partition(len(layout.names)) for scope in scopes}
         self.building: set[str] = set()
+
+    @property
+    def layout(self) -> Layout[T]:
+        """The layout that the entries follow."""
+        return self._current[0]
+
+    @property
+    def partitions(self) -> dict[str, Partition]:
+        """Partition by scope."""
+        return self._current[1]
+
+    @partitions.setter
+    def partitions(self, partitions: dict[str, Partition]) -> None:
+        self._current = self.layout, partitions
 
     @property
     def is_synced(self) -> bool:
@@ -116,6 +135,11 @@ class Store(Generic[T]):
                 return entry
         return None
 
+    def has_version(self, scope: str, key: str, uid: str, version: str) -> bool:
+        """Tell whether this very version of an object is stored; without a version nobody knows."""
+        entry = self.partitions[scope].objects.get(key)
+        return entry is not None and bool(version) and entry.version == version and entry.uid == uid
+
     def items(self) -> list[tuple[str, Entry]]:
         """Return a snapshot of all keys and entries."""
         return [item for partition in self.partitions.values() for item in list(partition.objects.items())]
@@ -130,8 +154,8 @@ class Store(Generic[T]):
         Raises:
             UnknownIndexError: If there is no such index, or it is being built.
         """
-        position = self._position(name)
-        found = (partition.indexes[position].get(value) for partition in self.partitions.values())
+        position, partitions = self._located(name)
+        found = (partition.indexes[position].get(value) for partition in partitions)
         return [key for bucket in found if bucket for key in list(bucket)]
 
     def by_index(self, name: str, value: str) -> list[tuple[str, Entry]]:
@@ -140,12 +164,12 @@ class Store(Generic[T]):
         Raises:
             UnknownIndexError: If there is no such index, or it is being built.
         """
-        position = self._position(name)
+        position, partitions = self._located(name)
         found: list[tuple[str, Entry]] = []
-        for partition in self.partitions.values():
+        for partition in partitions:
             if bucket := partition.indexes[position].get(value):
                 objects = partition.objects
-                found += [(key, objects[key]) for key in list(bucket) if key in objects]
+                found += [(key, entry) for key in list(bucket) if (entry := objects.get(key)) is not None]
         return found
 
     def index_values(self, name: str) -> list[str]:
@@ -154,17 +178,19 @@ class Store(Generic[T]):
         Raises:
             UnknownIndexError: If there is no such index, or it is being built.
         """
-        position = self._position(name)
-        values = (list(partition.indexes[position]) for partition in self.partitions.values())
+        position, partitions = self._located(name)
+        values = (list(partition.indexes[position]) for partition in partitions)
         return list(dict.fromkeys(value for some in values for value in some))
 
-    def _position(self, name: str) -> int:
+    def _located(self, name: str) -> tuple[int, list[Partition]]:
+        """Return the place of an index, and the partitions in which it has that place."""
+        layout, partitions = self._current
         if name in self.building:
-            raise UnknownIndexError(name, self.layout.names, building=True)
+            raise UnknownIndexError(name, layout.names, building=True)
         try:
-            return self.layout.names.index(name)
+            return layout.names.index(name), list(partitions.values())
         except ValueError:
-            raise UnknownIndexError(name, self.layout.names) from None
+            raise UnknownIndexError(name, layout.names) from None
 
     def rebuilt(self, layout: Layout[T], staged: dict[str, Partition]) -> Iterator[None]:
         """Build all indexes anew for another layout, a step per object, and install them at the end.
@@ -185,6 +211,5 @@ class Store(Generic[T]):
                     new.put(key, layout.reindexed(key, entry, self.layout))
                     yield
             rebuilt.append(fresh)
-        self.partitions = rebuilt[0]
+        self._current = layout, rebuilt[0]
         staged.update(rebuilt[1])
-        self.layout = layout

@@ -2,18 +2,18 @@
 
 ``deserialize`` interprets type names with regular expressions for every field of every object and runs validating
 setters: about a millisecond for a Pod, and an exception for one that lacks what the model calls required. Here
-subclasses of each model are generated once, from its own ``openapi_types`` and ``attribute_map``; msgspec decodes into
-them as fast as into dicts, and only what is read (:mod:`aioinformers.lazy`).
+subclasses of each model are generated once, from its own ``openapi_types`` and ``attribute_map``. They keep the bytes
+and decode what is read (:mod:`aioinformers.lazy`), by msgspec and without Python code per field.
 
 The result equals what ``deserialize`` gives in every attribute, where that does not raise. On purpose it differs in:
 
-- A missing, unknown or null field never raises, and a value that cannot be converted is kept as it came: what msgspec
-  refuses as a whole is converted value by value.
-- Times have ``datetime.timezone`` zones, not dateutil's (equal moments compare equal), and what is finer than a
+- A missing, unknown or null field never raises, and a value that cannot be converted is kept as it came, also a text
+  or an object in the place of a list, which ``deserialize`` takes apart.
+- Times have ``datetime.timezone`` zones, not dateutil's (equal moments compare equal). What is finer than a
   microsecond, which no Kubernetes type is, is rounded and not cut off.
-- ``local_vars_configuration`` is a stand-in for the default ``Configuration``. Setters work with it; no copy or pickle
-  has it, with its credentials, inside.
-- ``vars()`` shows only what has been read or assigned, and the classes of instances cannot be called.
+- ``local_vars_configuration`` is a stand-in for the default ``Configuration``. Setters work with it; no pickle or deep
+  copy has it, with its credentials, inside.
+- The classes of instances are made to be filled, not called, and ``vars()`` shows what has been read or assigned.
 
 The client is never imported here: a model class that somebody hands in has brought it along.
 """
@@ -46,7 +46,7 @@ def model_decoder(model_class: type[T], *, kind: str = "", api_version: str = ""
     """Return the function that makes instances of a generated model from JSON bytes.
 
     They are instances of a subclass of the model, keep the bytes, and decode what is read of them. Bytes that are no
-    JSON raise ``msgspec.DecodeError`` at the first read.
+    JSON raise at the first read.
 
     Args:
         model_class: A model such as ``V1Pod``, or a subclass of one.
@@ -262,7 +262,7 @@ def _hint(models: Any, type_name: str, class_of: Callable[[type], Any]) -> Any:
     return Any if model is None else class_of(model)
 
 
-# What follows converts value by value what msgspec has refused as a whole.
+# What follows converts value by value what msgspec has refused as a whole: a value of another type than declared.
 
 
 @functools.cache

@@ -46,6 +46,7 @@ class ObjectType(Generic[T]):
         keeps_bytes: The store keeps JSON bytes; every reader gets an object of its own (G13).
         is_plain: The store keeps the bytes as they came: nothing is to be done on arrival.
         shows_labels: A label selector can be judged on what the store keeps.
+        transforms_objects: A user's transform gets an object of the type; a JSON document otherwise.
         list_accept: The representations that a LIST asks for.
         watch_accept: The representations that a WATCH asks for.
         kind: Filled in where a server leaves it out (items of a LIST do), once it is known.
@@ -53,6 +54,7 @@ class ObjectType(Generic[T]):
 
     keeps_bytes = True
     shows_labels = True
+    transforms_objects = False
     is_plain = True
     list_accept: str = "application/json"
     watch_accept: str = "application/json"
@@ -122,6 +124,7 @@ class StructType(ObjectType[T]):
     """A msgspec Struct or dataclass of the user's: validated on arrival, decoded for each reader."""
 
     is_plain = False
+    transforms_objects = True
 
     def __init__(self, python_type: type[T], decode: Callable[[bytes], T] | None = None) -> None:
         super().__init__(python_type, decode or msgspec.json.Decoder(python_type, strict=False).decode)
@@ -151,6 +154,7 @@ class _Whole(msgspec.Struct, rename="camel", gc=False):
 class MetadataType(StructType[Metadata]):
     """Metadata alone, as the server sends it or cut out of whole objects."""
 
+    transforms_objects = False
     list_accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
     watch_accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 

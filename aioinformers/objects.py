@@ -13,8 +13,9 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import msgspec
 
 from aioinformers.errors import IndexConflictError
-from aioinformers.object_types import ObjectType, StructType
+from aioinformers.object_types import ObjectType
 from aioinformers.paths import IndexValue, PathReader, parse_path
+from aioinformers.transforms import TransformChain
 
 __all__ = ["NAMESPACE_INDEX", "Entry", "Indexer", "Layout", "RejectedError"]
 
@@ -84,6 +85,8 @@ class Layout(Generic[T]):
         self._functions = {n: i for n, i in self.indexers.items() if not isinstance(i, str)}
         self.names: tuple[str, ...] = (NAMESPACE_INDEX, *self._paths, *self._functions)
         self.reader: PathReader = PathReader([parse_path(path) for path in self._paths.values()])
+        self._chain = TransformChain(self.transforms)
+        self._keeps_index = self._chain.preserves(self.reader.paths)
         self.is_plain: bool = object_type.is_plain and not (self.transforms or self._functions)
 
     def with_indexers(self, added: Mapping[str, Indexer]) -> Layout[T]:
@@ -139,13 +142,14 @@ class Layout(Generic[T]):
         raw = self.object_type.reduce(raw)
         if self.transforms:
             raw = self._transform(raw)
-            index = self._read_transformed(raw, key, index[0])
+            if not self._keeps_index:
+                index = self._read_transformed(raw, key, index[0])
         body = self.object_type.body(raw)
         return body, (*index, *self._call_functions(self._functions, body, key)) if self._functions else index
 
     def _read_transformed(self, raw: bytes, key: str, namespace: IndexValue) -> tuple[IndexValue, ...]:
         document = _decode_document(raw)
-        if isinstance(self.object_type.inner, StructType):
+        if self.object_type.inner.transforms_objects:
             # The user's class need not declare what identifies an object.
             identity = {"namespace": namespace, "name": key.rpartition("/")[2]}
             document["metadata"] = identity | (document.get("metadata") or {})
@@ -157,12 +161,11 @@ class Layout(Generic[T]):
     def _transform(self, raw: bytes) -> bytes:
         """Transform a JSON document, or an object of the user's own class, and return it as bytes again."""
         kind = self.object_type.inner
-        obj: Any = kind.decode(raw) if isinstance(kind, StructType) else kind.document(raw)
-        for transform in self.transforms:
-            obj = transform(obj)
-            if obj is None:
-                raise RejectedError("the transform returned None")
-        return kind.encode(obj)
+        decode = kind.decode if kind.transforms_objects else kind.document
+        made = self._chain.apply(raw, decode, kind.encode)
+        if made is None:
+            raise RejectedError("the transform returned None")
+        return made
 
     def _call_functions(self, functions: Mapping[str, IndexFunction], body: Any, key: str) -> list[IndexValue]:
         values: list[IndexValue] = []

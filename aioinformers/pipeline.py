@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import enum
+import functools
 import itertools
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -220,7 +221,8 @@ class Pipeline(Generic[T]):
             await self._check_scope(source)
         for scope in self.store.partitions:
             target = Target(self.spec.resource, scope, self.spec.query)
-            reflector = Reflector(target, source, self._queue, lambda: self.store.layout, self._on_failure)
+            is_stored = functools.partial(self.store.has_version, scope)
+            reflector = Reflector(target, source, self._queue, lambda: self.store.layout, self._on_failure, is_stored)
             self.reflectors.append(reflector)
             where = f" {scope}" if scope else ""
             self._start_stage(reflector.run(), f"reflector{where}")

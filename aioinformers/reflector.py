@@ -61,6 +61,7 @@ class Reflector:
         queue: Takes the batches; a full queue holds the socket up.
         layout: Gives the layout that objects are decoded for.
         on_failure: Told about each failed attempt, before its delay.
+        is_stored: Tells whether the store has a version of an object, by its key, uid and resourceVersion.
 
     Attributes:
         state: What it is doing.
@@ -76,6 +77,7 @@ class Reflector:
         queue: asyncio.Queue[QueueItem],
         layout: Callable[[], Layout[Any]],
         on_failure: Callable[[WatchFailure], None],
+        is_stored: Callable[[str, str, str], bool],
     ) -> None:
         self.target = target
         self.state: State = State.WAITING
@@ -87,6 +89,7 @@ class Reflector:
         self._queue = queue
         self._layout = layout
         self._on_failure = on_failure
+        self._is_stored = is_stored
         # Progress of the attempt under way, so that an error in its middle can still tell what was reached.
         self._has_list = False
         self._is_paged = False
@@ -200,6 +203,7 @@ class Reflector:
             query |= {"limit": str(limit)} if limit else {}
             query |= {"resourceVersion": version} if version else {}
         decoder = ListDecoder(self._layout(), self._settings.max_object_bytes)
+        decoder.is_stored = self._is_stored
         settings = self._settings
         async with (
             self._source.open(
@@ -247,6 +251,7 @@ class Reflector:
         try:
             async with self._open_watch(query) as (body, decoder, timeout):
                 await self._queue.put(ReplaceBegin(scope))
+                decoder.is_stored = self._is_stored
                 try:
                     await self._read_initial(body, decoder)
                 except InformerError:
@@ -272,6 +277,7 @@ class Reflector:
                     # Once objects have come, only the mark may be missing: older servers send it late.
                     limits["silence"] = settings.watch_list_timeout
                     if batch.ends_initial:
+                        decoder.is_stored = None  # from here on a version that is known is still an event's
                         await self._commit(batch.version)
                         break
                 if self._has_list:

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from aioinformers.errors import ApiStatusError, ConnectionFailedError, ResponseError
 from aioinformers.settings import Settings
+from aioinformers.version import __version__
 from aioinformers.wire import status_error
 
 if TYPE_CHECKING:
@@ -77,8 +78,6 @@ class ClientAdapter:
             )
         self.api_client = api_client
         self._is_aio = hasattr(api_client, "param_serialize")
-        from aioinformers import __version__
-
         self._user_agent = f"aioinformers/{__version__}"
 
     @property
@@ -185,7 +184,7 @@ class Source:
         response = await self._request(path, query, headers, header_timeout)
         try:
             if response.status == 401:
-                response.close()
+                _close(response)
                 response = await self._request(path, query, headers, header_timeout)
             if response.status >= 400:
                 raise await self._failure(response)
@@ -194,7 +193,7 @@ class Source:
             _keep_alive(response)
             yield Body(response)
         finally:
-            response.close()
+            _close(response)
 
     async def read_json(
         self, path: str, query: Mapping[str, str] | None = None, *, accept: str = "application/json"
@@ -257,6 +256,17 @@ class Source:
             body = b""
         retry_after = response.headers.get("Retry-After", "")
         return status_error(body, response.status, float(retry_after) if retry_after.isdecimal() else None)
+
+
+def _close(response: aiohttp.ClientResponse) -> None:
+    """Close a response; a connection whose body has been read to its end is back in the client's pool already.
+
+    Any other one is aborted: the orderly end of TLS would need more turns of a loop that may end first (G10).
+    """
+    transport = response.connection.transport if response.connection else None
+    response.close()
+    if transport is not None:
+        transport.abort()
 
 
 def _keep_alive(response: aiohttp.ClientResponse) -> None:

@@ -148,10 +148,17 @@ def _cut_depths(data: bytes) -> bytes:
 
 
 class _ObjectDecoder:
-    """What both decoders share: one object's bytes to one delta, the slow and tolerant way."""
+    """What both decoders share: one object's bytes to one delta, the slow and tolerant way.
+
+    Attributes:
+        layout: How objects become entries.
+        is_stored: Tells whether a version of an object is in the store already; then it is neither transformed nor
+            decoded again, and its entry has no body. None where nothing can be.
+    """
 
     def __init__(self, layout: Layout[Any]) -> None:
         self.layout = layout
+        self.is_stored: Callable[[str, str, str], bool] | None = None
 
     def _tolerant_delta(self, operation: int, raw: bytes) -> tuple[Delta, str] | None:
         """Return the delta and resourceVersion of an object that the typed pass refused; None if unreadable."""
@@ -164,6 +171,8 @@ class _ObjectDecoder:
 
     def _delta(self, operation: int, raw: bytes, read: tuple[Any, ...]) -> Delta:
         key = join_key(read[0], read[1])
+        if self.is_stored is not None and operation == UPSERT and self.is_stored(key, read[2], read[3]):
+            return UPSERT, key, Entry(None, read[2], read[3], ())
         try:
             return operation, key, self.layout.entry(raw, key, read)
         except RejectedError as error:

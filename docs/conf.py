@@ -6,11 +6,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import aioinformers
+
 _project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 project = _project["name"]
 author = _project["authors"][0]["name"]
-version = release = _project["version"]
+version = release = aioinformers.__version__
 copyright = author  # noqa: A001  Sphinx wants it so
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]

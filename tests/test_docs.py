@@ -309,7 +309,7 @@ def test_supported_versions_are_those_of_the_package() -> None:
     versions = [c.rpartition(" ")[2] for c in PYPROJECT["project"]["classifiers"] if re.search(r":: 3\.\d+$", c)]
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"{versions[0]}–{versions[-1]}" in text
-    assert f"## [{PYPROJECT['project']['version']}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{aioinformers.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 # -- the pages are built --------------------------------------------------------------------------------------

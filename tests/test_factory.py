@@ -161,6 +161,33 @@ async def test_transform_of_an_informer_replaces_the_factorys() -> None:
         assert both.indexer.index_values("m") == []
 
 
+@pytest.mark.parametrize("watch_list", [True, False])
+async def test_transform_runs_once_per_stored_version(watch_list: bool) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def count(obj: dict[str, Any]) -> dict[str, Any]:
+        seen.append((obj["metadata"]["name"], obj["metadata"]["resourceVersion"]))
+        return obj
+
+    async with FakeAPIServer(watch_list=watch_list) as server, factory_on(server, transform=count) as factory:
+        for i in range(5):
+            server.create("configmaps", configmap(f"c{i}"))
+        configmaps = factory.for_resource("configmaps.v1.")
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        await configmaps.add_indexers({"v": "data.v"})
+        for _ in range(2):
+            server.close_watches()
+            server.patch("configmaps", "c1", {"data": {"v": server.resource_version}}, namespace="default")
+            server.expire()
+            await asyncio.sleep(60)
+
+        assert configmaps.statistics().lists == 3
+        assert len(seen) == len(set(seen)) == 7
+        assert cached(configmaps) == stored(server, "configmaps")
+        assert len(configmaps.indexer.index_values("v")) == 1
+
+
 async def test_updates_reach_handlers_although_the_transform_drops_their_version() -> None:
     def anonymous(obj: dict[str, Any]) -> dict[str, Any]:
         del obj["metadata"]["resourceVersion"]

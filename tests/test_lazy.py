@@ -412,7 +412,6 @@ def test_no_cycle_keeps_an_object(extent: str) -> None:
     alive = [weakref.ref(model) for model in (pod, pod.spec, pod.spec.containers[0], pod.metadata.owner_references[0])]
     del pod
     assert [reference() for reference in alive] == [None] * 4
-    assert gc.collect() == 0
 
 
 @pytest.mark.usefixtures("no_collector")

@@ -488,7 +488,7 @@ class Histories(RuleBasedStateMachine):
 def test_g8_any_history_at_any_pace_gives_the_stores_state(reader_type: type[SerialReader | KeyedReader]) -> None:
     """What a consumer is given is true, in order per key, and in the end everything there is to know."""
     machine = type(f"{reader_type.__name__}Histories", (Histories,), {"reader_type": reader_type})
-    run_state_machine_as_test(machine, settings=settings(max_examples=150, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(machine, settings=settings(max_examples=200, stateful_step_count=50, deadline=None))
 
 
 # -- single facts -------------------------------------------------------------------------------------------------
@@ -571,6 +571,16 @@ def test_a_list_is_taken_whole_while_there_is_room() -> None:
     assert (mailbox.pending, mailbox.initial_pending, mailbox.coalesced) == (109, 100, 0)
     mailbox.put([updated("k0"), updated("k0", O2, D)])
     assert (mailbox.pending, mailbox.coalesced) == (110, 1)
+
+
+def test_a_list_does_not_overtake_the_overflow() -> None:
+    """Room alone is not enough for a list either."""
+    mailbox = Mailbox(2)
+    mailbox.put([added("a"), added("b"), added("c")])
+    for record in mailbox.take() or ():
+        mailbox.settle(record)
+    mailbox.put_list([[updated("c", O1, O2)], [added("d")]], 0)
+    assert drain(mailbox) == [added("c", O2), added("d")]
 
 
 def test_a_list_without_room_is_merged() -> None:

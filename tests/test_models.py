@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import pickle
 import subprocess
 import sys
 import threading
@@ -371,6 +372,9 @@ def test_a_subclass_of_a_model_keeps_its_class() -> None:
     assert type(pod).__qualname__ == "OwnPod"
     assert pod.title == "pod web"
     assert isinstance(pod.metadata, client.V1ObjectMeta)
+    loaded = pickle.loads(pickle.dumps(pod))
+    assert isinstance(loaded, OwnPod)
+    assert loaded.title == "pod web"
 
 
 def test_only_generated_models_are_compiled() -> None:
