@@ -285,7 +285,8 @@ class Registration(Consumer[T]):
                 future.set_result(None)
         elif len(self._workers) < self.options.concurrency:
             work = self._run_keyed() if self.options.concurrency > 1 else self._run_serial()
-            task = self._host.spawn(work, f"handler {self.name}", self._context)
+            # A copy each: an eager task cannot enter the context that the task which wakes it is in.
+            task = self._host.spawn(work, f"handler {self.name}", self._context.copy())
             self._workers.add(task)
             task.add_done_callback(self._workers.discard)
         self.mailbox.is_idle = bool(self._idle) or len(self._workers) < self.options.concurrency

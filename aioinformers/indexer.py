@@ -17,6 +17,8 @@ __all__ = ["Partition", "Store"]
 
 T = TypeVar("T")
 
+Index: TypeAlias = tuple[IndexValue, ...]
+
 Bucket: TypeAlias = dict[str, None]
 """Keys of one index value; a dict keeps their order and costs less than a set."""
 
@@ -47,31 +49,31 @@ class Partition:
         objects[key] = entry
         if old is None:
             entry.index = self._shared(entry.index)
-            self._link(key, entry)
+            self._link(key, entry.index)
         elif old.index == entry.index:
             entry.index = old.index  # the common case: one shared tuple, no bucket touched
         else:
-            self._unlink(key, old)
             entry.index = self._shared(entry.index)
-            self._link(key, entry)
+            self._link(key, entry.index)
+            self._unlink(key, old.index, entry.index)  # last: readers in other threads never miss the object
         return old
 
     def remove(self, key: str) -> Entry | None:
         """Remove and return an entry; None if there is none."""
         old = self.objects.pop(key, None)
         if old is not None:
-            self._unlink(key, old)
+            self._unlink(key, old.index, (None,) * len(old.index))
         return old
 
-    def _shared(self, index: tuple[IndexValue, ...]) -> tuple[IndexValue, ...]:
+    def _shared(self, index: Index) -> Index:
         """Return index values that share one string object per distinct value."""
         one = self._values.setdefault
         return tuple(
             one(v, v) if type(v) is str else v if v is None else tuple(one(text, text) for text in v) for v in index
         )
 
-    def _link(self, key: str, entry: Entry) -> None:
-        for index, value in zip(self.indexes, entry.index, strict=True):
+    def _link(self, key: str, values: Index) -> None:
+        for index, value in zip(self.indexes, values, strict=True):
             if value is None:
                 continue
             for one in (value,) if type(value) is str else value:
@@ -81,11 +83,14 @@ class Partition:
                 else:
                     bucket[key] = None
 
-    def _unlink(self, key: str, entry: Entry) -> None:
-        for index, value in zip(self.indexes, entry.index, strict=True):
-            if value is None:
+    def _unlink(self, key: str, values: Index, kept: Index) -> None:
+        for index, value, now in zip(self.indexes, values, kept, strict=True):
+            if value is None or value == now:
                 continue
+            kept_texts = (now,) if type(now) is str else now or ()
             for one in (value,) if type(value) is str else value:
+                if one in kept_texts:
+                    continue
                 bucket = index[one]
                 del bucket[key]
                 if not bucket:  # an index must not remember every value there ever was

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -440,10 +441,16 @@ async def test_resolve_and_discover_ask_the_server() -> None:
         assert {"pods.v1", "deployments.v1.apps"} <= {str(resource.resource) for resource in found}
 
 
-async def test_eager_tasks_change_nothing() -> None:
-    if not hasattr(asyncio, "eager_task_factory"):
-        return  # Python 3.11 has none
-    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+@pytest.fixture
+async def eager_tasks() -> AsyncIterator[None]:
+    """Let every task of the loop start inside ``create_task``, where Python has that."""
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(getattr(asyncio, "eager_task_factory", None))
+    yield
+    loop.set_task_factory(None)
+
+
+async def test_eager_tasks_change_nothing(eager_tasks: None) -> None:
     async with FakeAPIServer() as server, factory_on(server, settings=Settings()) as factory:
         for i in range(5):
             server.create("pods", pod(f"p{i}"))
