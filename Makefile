@@ -31,6 +31,7 @@ check: $(STAMP) types  ## lint, format, types, layers
 types: $(STAMP)
 	$(BIN)/mypy
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright typing_tests
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright --ignoreexternal --verifytypes aioinformers > /dev/null
 
 matrix: $(STAMP)  ## unit and embedded-server tests on every supported Python that is installed
 	$(BIN)/python tools/matrix.py

@@ -8,6 +8,7 @@ objects) → ``reflector`` (lists, watches, recovers) → ``dispatcher`` (applie
 from __future__ import annotations
 
 from aioinformers import errors
+from aioinformers.building import new_informer
 from aioinformers.consumer import Registration
 from aioinformers.discovery import ApiResource
 from aioinformers.errors import (
@@ -19,7 +20,7 @@ from aioinformers.errors import (
     InformerError,
     NotFoundError,
 )
-from aioinformers.factory import SharedInformerFactory, new_informer
+from aioinformers.factory import SharedInformerFactory
 from aioinformers.informer import SharedInformer
 from aioinformers.lister import Indexer, Lister, NamespaceLister
 from aioinformers.metadata import Metadata, ObjectMeta, OwnerReference

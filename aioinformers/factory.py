@@ -4,46 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Self, TypeAlias, TypeVar, overload
 
 from aioinformers import discovery
+from aioinformers.building import (
+    Namespaces,
+    Transforms,
+    Tweak,
+    build_informer,
+    period_of,
+    resource_of,
+    scopes_of,
+    spec_of,
+    transforms_of,
+)
 from aioinformers.consumer import Registration
 from aioinformers.discovery import ApiResource
 from aioinformers.errors import CacheSyncError, InformerClosedError
 from aioinformers.informer import SharedInformer
 from aioinformers.object_types import object_type_of
-from aioinformers.objects import Indexer, Layout
-from aioinformers.pipeline import InformerSpec, Pipeline
+from aioinformers.objects import Indexer
 from aioinformers.resources import Groups, Kind, kind_of_model, kind_of_resource
-from aioinformers.selectors import parse_field_selector, parse_label_selector
 from aioinformers.settings import Settings
 from aioinformers.source import Source, load_model
 from aioinformers.types import (
-    ALL_NAMESPACES,
-    AllNamespaces,
     FactoryHealth,
     GroupVersionResource,
-    ListOptions,
     WatchFailure,
 )
 
-__all__ = ["SharedInformerFactory", "new_informer"]
+__all__ = ["SharedInformerFactory"]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 
-Namespaces: TypeAlias = str | Sequence[str] | AllNamespaces | None
-Transforms: TypeAlias = Callable[[Any], Any] | Sequence[Callable[[Any], Any]] | None
-Tweak: TypeAlias = Callable[[ListOptions], None]
 What: TypeAlias = "SharedInformer[Any] | GroupVersionResource | str | type[Any]"
 
 logger: logging.Logger = logging.getLogger("aioinformers.factory")
 
 MANY_INFORMERS = 8
 PROGRESS_PERIOD = 10.0
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class SharedInformerFactory(Groups):
@@ -86,11 +87,11 @@ class SharedInformerFactory(Groups):
         self.name: str = name or "factory"
         self._settings = settings or Settings()
         self._source = Source(api_client, self._settings)
-        self._scopes = _scopes(namespace)
-        self._default_resync = _period(default_resync)
-        self._custom_resync = {_resource_of(what): _period(p) for what, p in (custom_resync or {}).items()}
+        self._scopes = scopes_of(namespace)
+        self._default_resync = period_of(default_resync)
+        self._custom_resync = {resource_of(what): period_of(p) for what, p in (custom_resync or {}).items()}
         self._tweak = tweak_list_options
-        self._transforms = _transforms(transform)
+        self._transforms = transforms_of(transform)
         self._on_watch_error = on_watch_error
         self._informers: dict[Any, SharedInformer[Any]] = {}
         self._tasks: dict[SharedInformer[Any], asyncio.Task[None]] = {}
@@ -169,16 +170,16 @@ class SharedInformerFactory(Groups):
         optional: bool = False,
     ) -> SharedInformer[Any]:
         self._require_open()
-        spec = _spec(resource, is_namespaced, namespace, self._scopes, label_selector, field_selector, self._tweak)
-        transforms = _transforms(transform) or self._transforms
+        spec = spec_of(resource, is_namespaced, namespace, self._scopes, label_selector, field_selector, self._tweak)
+        transforms = transforms_of(transform) or self._transforms
         kind = object_type_of(object_type, shared=shared_objects)
         query = tuple(sorted(spec.query.items()))
         identity = (resource, spec.scopes, query, kind.python_type, type(kind), transforms)
         informer = self._informers.get(identity)
         if informer is None:
-            resync = self._resync(resource) if resync_period is None else _period(resync_period)
-            informer = _build(
-                spec, kind, transforms, self._source, self._on_watch_error, resync, optional, is_owned=True
+            resync = self._resync(resource) if resync_period is None else period_of(resync_period)
+            informer = build_informer(
+                spec, kind, transforms, self._source, self._on_watch_error, resync, is_optional=optional, is_owned=True
             )
             _ = informer.add_indexers(indexers or {})
             self._informers[identity] = informer
@@ -193,6 +194,8 @@ class SharedInformerFactory(Groups):
             )
         if indexers:
             _ = informer.add_indexers(indexers)
+        if not optional:
+            informer.is_optional = False  # somebody counts on it
         return informer
 
     def _resync(self, resource: GroupVersionResource) -> float:
@@ -412,200 +415,3 @@ class SharedInformerFactory(Groups):
             running = None
         if running is not self._loop:
             raise RuntimeError(f"{self.name} is bound to the event loop that started it: use it there")
-
-
-@overload
-def new_informer(
-    api_client: Any,
-    what: type[T],
-    *,
-    namespace: Namespaces = None,
-    label_selector: str | None = None,
-    field_selector: str | None = None,
-    object_type: None = None,
-    resync_period: float = 0.0,
-    indexers: Mapping[str, Indexer] | None = None,
-    tweak_list_options: Tweak | None = None,
-    transform: Transforms = None,
-    shared_objects: bool = False,
-    settings: Settings | None = None,
-    on_watch_error: Callable[[WatchFailure], None] | None = None,
-) -> SharedInformer[T]: ...
-@overload
-def new_informer(
-    api_client: Any,
-    what: GroupVersionResource | str,
-    *,
-    namespace: Namespaces = None,
-    label_selector: str | None = None,
-    field_selector: str | None = None,
-    object_type: None = None,
-    resync_period: float = 0.0,
-    indexers: Mapping[str, Indexer] | None = None,
-    tweak_list_options: Tweak | None = None,
-    transform: Transforms = None,
-    shared_objects: bool = False,
-    settings: Settings | None = None,
-    on_watch_error: Callable[[WatchFailure], None] | None = None,
-) -> SharedInformer[dict[str, Any]]: ...
-@overload
-def new_informer(
-    api_client: Any,
-    what: type[Any] | GroupVersionResource | str,
-    *,
-    namespace: Namespaces = None,
-    label_selector: str | None = None,
-    field_selector: str | None = None,
-    object_type: type[dict[Any, Any]],
-    resync_period: float = 0.0,
-    indexers: Mapping[str, Indexer] | None = None,
-    tweak_list_options: Tweak | None = None,
-    transform: Transforms = None,
-    shared_objects: bool = False,
-    settings: Settings | None = None,
-    on_watch_error: Callable[[WatchFailure], None] | None = None,
-) -> SharedInformer[dict[str, Any]]: ...
-@overload
-def new_informer(
-    api_client: Any,
-    what: type[Any] | GroupVersionResource | str,
-    *,
-    namespace: Namespaces = None,
-    label_selector: str | None = None,
-    field_selector: str | None = None,
-    object_type: type[T],
-    resync_period: float = 0.0,
-    indexers: Mapping[str, Indexer] | None = None,
-    tweak_list_options: Tweak | None = None,
-    transform: Transforms = None,
-    shared_objects: bool = False,
-    settings: Settings | None = None,
-    on_watch_error: Callable[[WatchFailure], None] | None = None,
-) -> SharedInformer[T]: ...
-def new_informer(
-    api_client: Any,
-    what: type[Any] | GroupVersionResource | str,
-    *,
-    namespace: Namespaces = None,
-    label_selector: str | None = None,
-    field_selector: str | None = None,
-    object_type: Any = None,
-    resync_period: float = 0.0,
-    indexers: Mapping[str, Indexer] | None = None,
-    tweak_list_options: Tweak | None = None,
-    transform: Transforms = None,
-    shared_objects: bool = False,
-    settings: Settings | None = None,
-    on_watch_error: Callable[[WatchFailure], None] | None = None,
-) -> SharedInformer[Any]:
-    """Make an informer that needs no factory: ``async with informer:``, ``await informer.run()`` or ``factory.add``.
-
-    Args:
-        api_client: A ``kubernetes_asyncio.client.ApiClient``; it stays the caller's to close.
-        what: A model class, a :class:`GroupVersionResource` or its text.
-        namespace: One namespace or several; None for all.
-        label_selector: Only objects whose labels match; judged by the server.
-        field_selector: Only objects whose fields match; judged by the server.
-        object_type: What users see; the model class given, or dict.
-        resync_period: Seconds; the default of its handlers; 0 for never.
-        indexers: Its indexes.
-        tweak_list_options: Called once with its :class:`ListOptions`.
-        transform: Changes each object on arrival.
-        shared_objects: Give everybody the same decoded object, read-only by contract.
-        settings: Deadlines, sizes and delays.
-        on_watch_error: Observes each failed attempt to list or watch.
-
-    Raises:
-        TypeError: If ``api_client`` is no API client.
-        ValueError: If ``what`` names no resource, or an option cannot be.
-    """
-    resource = _resource_of(what)
-    known = kind_of_resource(resource)
-    is_namespaced = None if known is None else known.is_namespaced
-    spec = _spec(resource, is_namespaced, namespace, ("",), label_selector, field_selector, tweak_list_options)
-    python_type = object_type or (what if isinstance(what, type) else dict)
-    kind = object_type_of(python_type, shared=shared_objects)
-    source = Source(api_client, settings or Settings())
-    informer = _build(
-        spec, kind, _transforms(transform), source, on_watch_error, _period(resync_period), False, is_owned=False
-    )
-    _ = informer.add_indexers(indexers or {})
-    return informer
-
-
-def _build(
-    spec: InformerSpec,
-    kind: Any,
-    transforms: tuple[Callable[[Any], Any], ...],
-    source: Source,
-    on_watch_error: Callable[[WatchFailure], None] | None,
-    resync_period: float,
-    is_optional: bool,
-    *,
-    is_owned: bool,
-) -> SharedInformer[Any]:
-    def on_index_error(name: str, key: str, error: Exception) -> None:
-        logger.error("%s: index %s raised for %s; filed under nothing", spec.name, name, key, exc_info=error)
-
-    layout: Layout[Any] = Layout(kind, transforms, None, on_index_error)
-    pipeline = Pipeline(spec, layout, source.settings, on_watch_error)
-    return SharedInformer(pipeline, source, resync_period=resync_period, is_optional=is_optional, is_owned=is_owned)
-
-
-def _spec(
-    resource: GroupVersionResource,
-    is_namespaced: bool | None,
-    namespace: Namespaces,
-    inherited: tuple[str, ...],
-    label_selector: str | None,
-    field_selector: str | None,
-    tweak: Tweak | None,
-) -> InformerSpec:
-    scopes = inherited if namespace is None else _scopes(namespace)
-    if is_namespaced is False and scopes != ("",):
-        if namespace is not None:
-            raise ValueError(f"{resource} is cluster-scoped: it cannot be limited to namespaces")
-        scopes = ("",)
-    options = ListOptions(
-        label_selector=str(parse_label_selector(label_selector)) if label_selector else None,
-        field_selector=str(parse_field_selector(field_selector)) if field_selector else None,
-    )
-    if tweak is not None:
-        tweak(options)
-    query = options.query()
-    limits = [*(scope for scope in scopes if scope), *(f"{k}={v}" for k, v in query.items())]
-    name = f"{resource} [{', '.join(limits)}]" if limits else str(resource)
-    return InformerSpec(name, resource, scopes, query, is_namespaced is None, namespace is None)
-
-
-def _scopes(namespace: Namespaces) -> tuple[str, ...]:
-    """Return one scope per namespace, sorted; ``("",)`` for all namespaces."""
-    if namespace is None or namespace is ALL_NAMESPACES:
-        return ("",)
-    names = (namespace,) if isinstance(namespace, str) else tuple(namespace)
-    if not names:
-        raise ValueError("namespace=[] selects nothing: give names, or ALL_NAMESPACES")
-    for name in names:
-        if not _NAMESPACE.fullmatch(name):
-            raise ValueError(f"{name!r} cannot be a namespace: for all of them leave it out or use ALL_NAMESPACES")
-    return tuple(sorted(set(names)))
-
-
-def _transforms(transform: Transforms) -> tuple[Callable[[Any], Any], ...]:
-    found = () if transform is None else (transform,) if callable(transform) else tuple(transform)
-    for one in found:
-        if not callable(one):
-            raise TypeError(f"a transform must be callable, not {one!r}")
-    return found
-
-
-def _period(seconds: float) -> float:
-    if seconds < 0:
-        raise ValueError(f"a resync period must not be negative, not {seconds!r}")
-    return max(seconds, 1.0) if seconds else 0.0
-
-
-def _resource_of(what: type[Any] | GroupVersionResource | str) -> GroupVersionResource:
-    if isinstance(what, GroupVersionResource):
-        return what
-    return GroupVersionResource.parse(what) if isinstance(what, str) else kind_of_model(what).resource

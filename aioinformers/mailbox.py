@@ -214,8 +214,11 @@ class Mailbox:
         dropped = sum(map(len, self._exact)) + sum(map(len, self._overflow.values()))
         self._exact.clear()
         self._overflow.clear()
-        self.pending -= dropped
+        self._drop(dropped)
         return dropped
+
+    def _drop(self, count: int) -> None:
+        self.pending -= count
 
 
 class KeyedMailbox(Mailbox):
@@ -280,7 +283,7 @@ class KeyedMailbox(Mailbox):
         for lane in self._lanes.values():
             lane.clear()
         self._parked = 0
-        self.pending -= dropped
+        self._drop(dropped)
         return dropped + super().clear()
 
 

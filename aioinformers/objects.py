@@ -17,7 +17,7 @@ from aioinformers.object_types import ObjectType
 from aioinformers.paths import IndexValue, PathReader, parse_path
 from aioinformers.transforms import TransformChain
 
-__all__ = ["NAMESPACE_INDEX", "Entry", "Indexer", "Layout", "RejectedError"]
+__all__ = ["NAMESPACE_INDEX", "Entry", "Indexer", "Layout", "RejectedError", "describe", "join_key"]
 
 T = TypeVar("T")
 

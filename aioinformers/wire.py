@@ -17,7 +17,9 @@ import msgspec
 from aioinformers.errors import ApiStatusError, ResponseError
 from aioinformers.objects import Entry, Layout, RejectedError, describe, join_key
 
-__all__ = ["DELETE", "REJECT", "UPSERT", "Batch", "Delta", "ListDecoder", "WatchDecoder"]
+__all__ = [
+    "DELETE", "REJECT", "UPSERT", "Batch", "Delta", "ListDecoder", "ListHead", "WatchDecoder", "status_error",
+]  # fmt: skip
 
 T = TypeVar("T")
 

@@ -16,6 +16,7 @@ from aioinformers import (
     CacheSyncError,
     Event,
     GroupVersionResource,
+    InformerClosedError,
     InformerCrashedError,
     ListOptions,
     Settings,
@@ -465,3 +466,41 @@ async def test_eager_tasks_change_nothing(eager_tasks: None) -> None:
         server.delete("pods", "p1", namespace="default")
         await asyncio.sleep(1)
         assert early.state == late.state == stored(server, "pods")
+
+
+async def test_optional_informer_becomes_required_once_somebody_counts_on_it() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        widgets = factory.for_resource("widgets.v1.example.com", optional=True)
+        assert widgets.is_optional
+        assert factory.for_resource("widgets.v1.example.com") is widgets
+        assert not widgets.is_optional
+
+
+async def test_what_was_never_started_ends_with_the_factory() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        pods = factory.core.v1.pods()
+        registration = pods.add_event_handler(Recorder())
+        await factory.shutdown()
+        await pods.stopped()
+        for wait in (pods.wait_synced(), registration.wait_synced()):
+            with pytest.raises(InformerClosedError):
+                await wait
+        with pytest.raises(InformerClosedError):
+            pods.lister.list()
+        with pytest.raises(InformerClosedError):
+            pods.add_event_handler(Recorder())
+
+
+async def test_a_watch_that_works_again_forgets_its_last_error() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        pods = factory.core.v1.pods()
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        await asyncio.sleep(2)
+        server.reset_connections()
+        await asyncio.sleep(0.5)
+        assert "connection broke" in str(pods.last_error)
+        await asyncio.sleep(3)
+        assert pods.is_watching
+        assert pods.last_error is None
+        assert pods.health().reason == ""

@@ -1,0 +1,145 @@
+"""What can be imported, and what an import costs."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import aioinformers
+from aioinformers import errors
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(aioinformers.__path__, "aioinformers.")
+    if not module.name.endswith("__main__")
+)
+PROMISED = """
+    SharedInformerFactory SharedInformer new_informer Registration Stream Settings
+    Lister NamespaceLister Indexer
+    Added Updated Deleted Event Cause ObjectKey
+    GroupVersionResource ALL_NAMESPACES ListOptions Metadata WatchFailure
+    ConsumerStatistics BusyKey InformerStatistics InformerHealth FactoryHealth
+    InformerError CacheSyncError CacheNotSyncedError InformerClosedError InformerCrashedError NotFoundError
+    ApiStatusError errors strip_managed_fields drop_fields keep_fields __version__
+""".split()
+"""Names of the documentation that users import from the package itself."""
+
+
+def imported(name: str) -> ModuleType:
+    return importlib.import_module(name)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_exports_what_it_has(name: str) -> None:
+    """Every name of its ``__all__``, each once; and every module says what it exports."""
+    module = imported(name)
+    exported = module.__all__
+    assert len(set(exported)) == len(exported)
+    assert [export for export in exported if not hasattr(module, export)] == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_says_what_it_is_for(name: str) -> None:
+    assert imported(name).__doc__
+
+
+def test_a_module_exports_what_other_modules_take_from_it() -> None:
+    """What is not exported is nobody else's business."""
+    taken = {
+        (node.module, alias.name)
+        for name in MODULES
+        for node in ast.walk(ast.parse(inspect.getsource(imported(name))))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("aioinformers.")
+        for alias in node.names
+    }
+    own = {"aioinformers.wire", "aioinformers.objects", "aioinformers.mailbox", "aioinformers.indexer",
+           "aioinformers.recovery", "aioinformers.events", "aioinformers.types", "aioinformers.errors",
+           "aioinformers.settings"}  # fmt: skip
+    assert (
+        sorted((name, export) for name, export in taken if name in own and export not in imported(name).__all__) == []
+    )
+
+
+def test_the_package_exports_what_is_promised() -> None:
+    """In order, so that a name is found."""
+    assert sorted(aioinformers.__all__) == aioinformers.__all__
+    assert set(PROMISED) <= set(aioinformers.__all__)
+    assert all(hasattr(aioinformers, name) for name in aioinformers.__all__)
+
+
+def test_the_package_exports_nothing_by_accident() -> None:
+    """Every public name of it is a submodule or is exported."""
+    submodules = {name.split(".")[1] for name in MODULES}
+    public = {name for name in vars(aioinformers) if not name.startswith("_")} - submodules - {"annotations"}
+    assert public <= set(aioinformers.__all__)
+
+
+def test_an_exported_class_is_documented() -> None:
+    """And so is what can be called on it."""
+    undocumented = [
+        f"{name}.{member}"
+        for name in aioinformers.__all__
+        for member, value in vars(getattr(aioinformers, name, None)).items()
+        if inspect.isclass(getattr(aioinformers, name))
+        and not member.startswith("_")
+        and (inspect.isfunction(value) or isinstance(value, property))
+        and not inspect.getdoc(getattr(getattr(aioinformers, name), member))
+    ]
+    assert undocumented == []
+
+
+def test_errors_are_one_import_away() -> None:
+    """Those that a program catches most are exported at the top; all are in ``errors``."""
+    top: dict[str, Any] = {name: getattr(aioinformers, name) for name in aioinformers.__all__}
+    assert {name for name, value in top.items() if inspect.isclass(value) and issubclass(value, Exception)} <= set(
+        errors.__all__
+    )
+
+
+def test_typed_packages_say_so() -> None:
+    assert Path(aioinformers.__file__).with_name("py.typed").is_file()
+
+
+# -- what an import costs -----------------------------------------------------------------------------------------
+
+
+def python(code: str) -> str:
+    """Run code in an interpreter of its own."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.strip()
+
+
+def test_importing_the_package_imports_no_client() -> None:
+    """The client's own import takes seconds; models are found when they are first used."""
+    loaded = python(
+        "import aioinformers, sys\n"
+        "print(*(name for name in sys.modules if name.split('.')[0] in "
+        "('kubernetes_asyncio', 'kubernetes', 'aiohttp', 'pydantic', 'typer', 'rich', 'yaml')))"
+    )
+    assert loaded == ""
+
+
+def test_a_factory_may_be_named_in_annotations_without_a_client() -> None:
+    """Typed accessors name models in annotations only."""
+    assert python("from aioinformers import SharedInformerFactory as f, sys" if False else
+                  "import sys, aioinformers.resources; print('kubernetes_asyncio' in sys.modules)") == "False"  # fmt: skip
+
+
+def cpu_seconds_of_import(module: str) -> float:
+    """Return the processor time of an import: what else the machine does matters little."""
+    code = f"import time\nbegin = time.process_time()\nimport {module}\nprint(time.process_time() - begin)"
+    return min(float(python(code)) for _ in range(5))
+
+
+def test_importing_the_package_takes_hardly_longer_than_aiohttp() -> None:
+    """At most 100 ms more: every user has paid for aiohttp already."""
+    assert cpu_seconds_of_import("aioinformers") <= cpu_seconds_of_import("aiohttp") + 0.1
