@@ -10,7 +10,10 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 from aioinformers.mailbox import ADDED, DELETED, UPDATED
 from aioinformers.types import Event
 
-__all__ = ["EventHandler", "Handler", "HandlerSet", "handler_name", "handler_set"]
+__all__ = [
+    "AddHandler", "DeleteHandler", "EventHandler", "Handler", "HandlerSet", "UpdateHandler", "handler_name",
+    "handler_set", "require_coroutine_function",
+]  # fmt: skip
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -23,21 +26,24 @@ EventHandler: TypeAlias = Callable[[Event[T]], Awaitable[Any]]
 class AddHandler(Protocol[T_contra]):
     """An object that wants additions."""
 
-    async def on_add(self, obj: T_contra, /) -> None: ...
+    async def on_add(self, obj: T_contra, /) -> None:
+        """Take note of an object that is there."""
 
 
 @runtime_checkable
 class UpdateHandler(Protocol[T_contra]):
     """An object that wants updates."""
 
-    async def on_update(self, old: T_contra, new: T_contra, /) -> None: ...
+    async def on_update(self, old: T_contra, new: T_contra, /) -> None:
+        """Take note of a change; ``old`` is what was given last."""
 
 
 @runtime_checkable
 class DeleteHandler(Protocol[T_contra]):
     """An object that wants deletions."""
 
-    async def on_delete(self, obj: T_contra, /) -> None: ...
+    async def on_delete(self, obj: T_contra, /) -> None:
+        """Take note that an object is gone; this is its last known state."""
 
 
 Handler: TypeAlias = EventHandler[T] | AddHandler[T] | UpdateHandler[T] | DeleteHandler[T]

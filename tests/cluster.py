@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -67,6 +68,11 @@ class Recorder:
     def causes(self) -> list[Cause]:
         """Return the causes of the events."""
         return [event.cause for event in self.events]
+
+
+def heed_interrupts() -> None:
+    """Run in a child before it starts: a shell that runs the tests in the background has SIGINT ignored for all."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def version_of(obj: Any) -> tuple[str, str]:

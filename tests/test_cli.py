@@ -25,7 +25,7 @@ from aioinformers.cli.board import changes
 from aioinformers.cli.columns import age_of, duration, format_table, status_of
 from aioinformers.cli.demo import run_demo
 from aioinformers.testing import FakeAPIServer, RequestInfo, run_virtual
-from tests.cluster import configmap, pod
+from tests.cluster import configmap, heed_interrupts, pod
 from tests.realserver import ADMIN_TOKEN, LIMITED_TOKEN, RealAPIServer
 
 FORBIDDEN = {
@@ -113,7 +113,9 @@ async def shell(
 async def process(*argv: str, stdout: int = asyncio.subprocess.PIPE) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run the command line as a process of its own."""
     command = [sys.executable, "-W", "error", "-m", "aioinformers", *argv]
-    child = await asyncio.create_subprocess_exec(*command, stdout=stdout, stderr=asyncio.subprocess.PIPE)
+    child = await asyncio.create_subprocess_exec(
+        *command, stdout=stdout, stderr=asyncio.subprocess.PIPE, preexec_fn=heed_interrupts
+    )
     try:
         yield child
     finally:

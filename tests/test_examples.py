@@ -24,7 +24,7 @@ from aioinformers import Settings, SharedInformerFactory
 from aioinformers.testing import FakeAPIServer, StatusError
 from examples.fastapi_app import create_app
 from examples.operator import TEAM, TeamOperator
-from tests.cluster import Document, configmap, pod
+from tests.cluster import Document, configmap, heed_interrupts, pod
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -73,7 +73,16 @@ async def example(name: str, kubeconfig: Path) -> AsyncIterator[asyncio.subproce
     environment.pop("KUBERNETES_SERVICE_HOST", None)
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-W", "error", "-m", f"examples.{name}", cwd=ROOT, env=environment, stdout=pipe, stderr=pipe
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        f"examples.{name}",
+        cwd=ROOT,
+        env=environment,
+        stdout=pipe,
+        stderr=pipe,
+        preexec_fn=heed_interrupts,
     )
     try:
         yield child

@@ -835,6 +835,41 @@ class TestListDecoder:
         assert [layout.object_type.decode(entry.body)["kind"] for _, _, entry in deltas] == ["Pod", "Pod"]
 
 
+@pytest.mark.parametrize("python_type", [dict, Pod])
+def test_what_the_store_has_is_not_made_again(python_type: Any) -> None:
+    """Neither transformed nor decoded; a change and a deletion are, and so is everything once nothing can be stored."""
+    transformed: list[str] = []
+
+    def transform(obj: Any) -> Any:
+        transformed.append(obj["metadata"]["name"] if isinstance(obj, dict) else obj.spec.nodeName)
+        return obj
+
+    def is_stored(key: str, uid: str, version: str) -> bool:
+        return (key, uid, version) == ("prod/a", "uid-a", "7")
+
+    layout = Layout(object_type_of(python_type), [transform], PATHS)
+    decoder = ListDecoder(layout, LIMIT)
+    decoder.is_stored = is_stored
+    items = [dump(pod(name, node=name)) for name in ("a", "b")]
+    deltas = [delta for batch in decoder.feed(pod_list(items)) for delta in batch.deltas] + decoder.finish()[1].deltas
+    assert deltas[0] == (UPSERT, "prod/a", Entry(None, "uid-a", "7", ()))
+    assert (deltas[1][1], deltas[1][2].index[:2]) == ("prod/b", ("prod", "b"))
+    assert transformed == ["b"]
+
+    watched = WatchDecoder(layout, LIMIT)
+    watched.is_stored = is_stored
+    lines = (
+        line_of("ADDED", pod("a"))
+        + line_of("MODIFIED", pod("a", "8", node="a"))
+        + line_of("DELETED", pod("a", node="a"))
+    )
+    deltas = [delta for batch in watched.feed(lines) for delta in batch.deltas]
+    assert [delta[2].body is None for delta in deltas] == [True, False, False]
+    watched.is_stored = None
+    assert next(watched.feed(line_of("ADDED", pod("a", node="a")))).deltas[0][2].body is not None
+    assert transformed == ["b", "a", "a", "a"]
+
+
 # -- failures -----------------------------------------------------------------------------------------------------
 
 
