@@ -445,7 +445,8 @@ class Registration(Consumer[T]):
         A handler that refuses is named at ERROR and left behind: it is the user's code.
         """
         self.request_stop()
-        tasks = [task for task in self._workers if task is not asyncio.current_task()]
+        tasks = list(self._workers) if self._resync is None else [*self._workers, self._resync]
+        tasks = [task for task in tasks if task is not asyncio.current_task() and not task.done()]
         for task in tasks:
             task.cancel(f"{self.name} is being closed")
         if not tasks:

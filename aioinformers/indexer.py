@@ -68,9 +68,9 @@ class Partition:
     def _shared(self, index: Index) -> Index:
         """Return index values that share one string object per distinct value."""
         one = self._values.setdefault
-        return tuple(
-            one(v, v) if type(v) is str else v if v is None else tuple(one(text, text) for text in v) for v in index
-        )
+        return tuple([
+            one(v, v) if type(v) is str else v if v is None else tuple([one(text, text) for text in v]) for v in index
+        ])  # fmt: skip
 
     def _link(self, key: str, values: Index) -> None:
         for index, value in zip(self.indexes, values, strict=True):

@@ -7,7 +7,6 @@ next :class:`Plan`. Everything that decides about listing, watching, falling bac
 from __future__ import annotations
 
 import enum
-import math
 from dataclasses import dataclass, replace
 
 from aioinformers.errors import (
@@ -16,6 +15,7 @@ from aioinformers.errors import (
     ForbiddenError,
     GoneError,
     ResourceNotFoundError,
+    ResponseError,
     ServerBusyError,
     UnauthorizedError,
 )
@@ -33,6 +33,8 @@ class State(enum.Enum):
     """A watch brings the initial objects (``sendInitialEvents``); it goes on as WATCHING."""
     WATCHING = "watching"
     """The cache follows the server's change stream."""
+    CHECKING = "checking"
+    """Asks whether the server still reaches the last version, as a watch from it has shown nothing at all."""
     WAITING = "waiting"
     """The next attempt waits for its delay."""
     STOPPED = "stopped"
@@ -44,8 +46,9 @@ class Plan:
     """The next attempt.
 
     Attributes:
-        state: LISTING, STREAMING or WATCHING.
-        version: The last resourceVersion seen: where to watch from, or what a list must not be older than.
+        state: LISTING, STREAMING, WATCHING or CHECKING.
+        version: The last resourceVersion seen: where to watch from, or what a list must not be older than. Empty
+            before the first list, and for good where lists have none: then no watch can be resumed.
         delay: Seconds to wait first.
         failures: Consecutive failures; reset only by health.
         unwatched: Completed lists since a watch was last healthy: health of the one is none of the other, and where
@@ -107,7 +110,9 @@ def advance(plan: Plan, outcome: Outcome, settings: Settings, now: float, random
         now: The loop's time.
         random: A number in [0, 1), for the jitter.
     """
-    plan = replace(plan, version=outcome.version or plan.version, delay=0.0)
+    has_moved = outcome.has_list or outcome.version not in ("", plan.version)
+    version = outcome.version if outcome.has_list else outcome.version or plan.version
+    plan = replace(plan, version=version, delay=0.0)
     if outcome.has_list:
         plan = replace(
             plan,
@@ -118,26 +123,44 @@ def advance(plan: Plan, outcome: Outcome, settings: Settings, now: float, random
         )
         if plan.state is State.LISTING and outcome.error is None:
             return replace(plan, state=State.WATCHING)
-        return _after_watch(plan, outcome, settings, now, random)
-    if plan.state is State.WATCHING:
-        return _after_watch(plan, outcome, settings, now, random)
+    if outcome.has_list or plan.state is State.WATCHING:
+        return _after_watch(plan, outcome, has_moved, settings, now, random)
+    if plan.state is State.CHECKING:
+        return _after_check(plan, outcome, settings, now, random)
     return _after_failed_list(plan, outcome, settings, now, random)
 
 
-def _after_watch(plan: Plan, outcome: Outcome, settings: Settings, now: float, random: float) -> Plan:
-    if outcome.delivered or outcome.lived >= settings.watch_healthy_after:
+def _after_watch(
+    plan: Plan, outcome: Outcome, has_moved: bool, settings: Settings, now: float, random: float
+) -> Plan:
+    error, lived = outcome.error, outcome.lived
+    # Delivering is no health where it repeats what is known, where something was lost, or where a list must follow.
+    is_useful = outcome.delivered > 0 and has_moved and bool(plan.version) and not isinstance(error, ResponseError)
+    is_healthy = is_useful or lived >= settings.watch_healthy_after
+    if is_healthy:
         plan = replace(plan, failures=0, unwatched=0)
-        if outcome.error is None:
-            return replace(plan, state=State.WATCHING)  # the server's timeout: go on at once
-    resume = replace(plan, state=State.WATCHING)
+    # A server that closes at once without a word may be refusing the version without saying so.
+    is_silent_refusal = error is None and lived < 1.0 and not outcome.delivered
+    if not plan.version or is_silent_refusal or _is_version_refused(error) or not _is_resumable(error):
+        following = _list_again(plan, settings, now)
+    elif lived and not outcome.delivered:
+        # To a version from its future (etcd was restored) a server says nothing at all, for as long as it is asked.
+        following = replace(plan, state=State.CHECKING)
+    else:
+        following = replace(plan, state=State.WATCHING)
+    if error is None and is_healthy:
+        return following  # the server's timeout: go on at once
+    return _backed_off(following, error, settings, random)
+
+
+def _after_check(plan: Plan, outcome: Outcome, settings: Settings, now: float, random: float) -> Plan:
     error = outcome.error
     if error is None:
-        # A server that closes at once without a word may be refusing the version without saying so.
-        if outcome.lived < 1.0:
-            resume = _list_again(plan, settings, now)
-    elif _is_version_refused(error) or not isinstance(error, ConnectionFailedError | ServerBusyError):
-        resume = _list_again(plan, settings, now)
-    return _backed_off(resume, error, settings, random)
+        return replace(plan, state=State.WATCHING)
+    if _is_version_refused(error):
+        return replace(_list_again(plan, settings, now), is_consistent=True)
+    again = plan if _is_resumable(error) else _list_again(plan, settings, now)
+    return _backed_off(again, error, settings, random)
 
 
 def _after_failed_list(plan: Plan, outcome: Outcome, settings: Settings, now: float, random: float) -> Plan:
@@ -158,8 +181,11 @@ def _list_again(plan: Plan, settings: Settings, now: float) -> Plan:
 
 
 def _backed_off(plan: Plan, error: Exception | None, settings: Settings, random: float) -> Plan:
-    growth = math.exp(min(plan.failures * math.log(settings.backoff_factor), 700.0))  # exp(710) overflows
-    base = min(settings.backoff_initial * growth, settings.backoff_max)
+    try:
+        grown = settings.backoff_initial * float(settings.backoff_factor) ** plan.failures
+    except OverflowError:
+        grown = settings.backoff_max
+    base = min(grown, settings.backoff_max)
     delay = base * (1.0 + settings.backoff_jitter * random)
     if isinstance(error, ApiStatusError) and error.retry_after:
         delay = max(delay, min(error.retry_after, settings.retry_after_max))
@@ -170,6 +196,11 @@ def _is_version_refused(error: Exception | None) -> bool:
     if isinstance(error, GoneError):
         return True
     return isinstance(error, ApiStatusError) and "ResourceVersionTooLarge" in error.causes
+
+
+def _is_resumable(error: Exception | None) -> bool:
+    """Tell whether the end of a watch says nothing against going on where it was."""
+    return error is None or isinstance(error, ConnectionFailedError | ServerBusyError)
 
 
 def _is_passing(error: Exception | None) -> bool:

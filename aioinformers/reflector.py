@@ -20,7 +20,7 @@ from aioinformers.objects import Layout
 from aioinformers.recovery import Outcome, Plan, State, advance, first_plan
 from aioinformers.source import Body, Source
 from aioinformers.types import GroupVersionResource, WatchFailure
-from aioinformers.wire import ListDecoder, ListHead, WatchDecoder
+from aioinformers.wire import Batch, ListDecoder, ListHead, WatchDecoder
 
 __all__ = ["Reflector", "Target"]
 
@@ -95,6 +95,7 @@ class Reflector:
         self._is_paged = False
         self._delivered = 0
         self._opened: float | None = None
+        self._is_versioned = True
         self._bookmarks = 0
         self._is_reading = False
         self._failed = 0
@@ -119,7 +120,7 @@ class Reflector:
     async def _attempt(self, plan: Plan) -> Outcome:
         """Carry out one plan; every failure that a server or a network can cause becomes an outcome."""
         self._has_list = self._is_paged = False
-        self._delivered, self._opened = 0, None
+        self._delivered, self._opened, self._is_versioned = 0, None, True
         error: InformerError | None = None
         try:
             match plan.state:
@@ -129,6 +130,8 @@ class Reflector:
                     await self._stream(plan)
                 case State.WATCHING:
                     await self._watch(plan.version)
+                case State.CHECKING:
+                    await self._check(plan.version)
                 case _:
                     raise AssertionError(f"{plan.state} is not something to attempt")
         except InformerError as failure:
@@ -139,21 +142,24 @@ class Reflector:
         return 0.0 if self._opened is None else asyncio.get_running_loop().time() - self._opened
 
     def _report(self, plan: Plan, outcome: Outcome) -> None:
-        if outcome.error is None or outcome.has_list or outcome.delivered:
+        if not plan.failures or (outcome.has_list and plan.unwatched <= 1) or outcome.delivered:
             self._failed = 0
-        if outcome.error is None:
+        error = outcome.error
+        if error is None and plan.delay:  # no error, but no good either
+            error = ConnectionFailedError(f"the server closed the watch after {outcome.lived:.1f} s without an event")
+        if error is None:
             if not plan.failures:
                 self.last_error = None
             return
-        self.last_error = outcome.error
+        self.last_error = error
         self._failed += 1
-        failure = WatchFailure(self.target.resource, self.target.scope, outcome.error, self._failed, plan.delay)
+        failure = WatchFailure(self.target.resource, self.target.scope, error, self._failed, plan.delay)
         # The first failures and then each doubling: a long outage must not fill the log.
         level = logging.WARNING if self._failed & (self._failed - 1) == 0 else logging.DEBUG
         where = f" in {self.target.scope}" if self.target.scope else ""
         logger.log(
             level, "%s%s: %s; next try in %.1f s (failure %d)",
-            self.target.resource, where, outcome.error, plan.delay, self._failed,
+            self.target.resource, where, error, plan.delay, self._failed,
         )  # fmt: skip
         self._on_failure(failure)
 
@@ -190,6 +196,8 @@ class Reflector:
                 token, limit = "", 0
                 continue
             pages += 1
+            if token and token == head.metadata.next:
+                raise ResponseError("the list goes round in circles: a page gave its own token for the next one")
             token = head.metadata.next
             if not token:
                 self._is_paged = pages > 1 and (version == "0" or plan.is_paged)
@@ -236,24 +244,40 @@ class Reflector:
     # -- WATCH ------------------------------------------------------------------------------------------------
 
     async def _watch(self, version: str) -> None:
+        # Without a version all objects come first, in no order of their versions: none of them is one to resume from.
+        self._is_versioned = bool(version)
         query = self._watch_query() | {"resourceVersion": version}
-        async with self._open_watch(query) as (body, decoder, timeout):
+        async with self._open_watch(query, self._settings.header_timeout) as (body, decoder, timeout):
             await self._follow(body, decoder, timeout)
+
+    async def _check(self, version: str) -> None:
+        """Ask for one object, not older than a version: a server that does not reach it refuses."""
+        query = {"limit": "1", "resourceVersion": version, "resourceVersionMatch": "NotOlderThan"}
+        accept = self._layout().object_type.list_accept
+        await self._source.read_json(self.target.path, {**self.target.query, **query}, accept=accept)
+        self._touch()
 
     async def _stream(self, plan: Plan) -> None:
         """Watch with initial objects; once their end is marked, go on as an ordinary watch."""
         query = self._watch_query() | {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
         if plan.version and not plan.is_consistent:
             query["resourceVersion"] = plan.version
-        scope = self.target.scope
+        scope, settings = self.target.scope, self._settings
+        header_timeout = min(settings.header_timeout, settings.watch_list_silence_timeout)
         await self._source.lists.acquire()
         is_holding = True
         try:
-            async with self._open_watch(query) as (body, decoder, timeout):
+            async with self._open_watch(query, header_timeout) as (body, decoder, timeout):
                 await self._queue.put(ReplaceBegin(scope))
                 decoder.is_stored = self._is_stored
                 try:
-                    await self._read_initial(body, decoder)
+                    async with asyncio.timeout(settings.list_timeout):
+                        await self._read_initial(body, decoder)
+                except TimeoutError as error:
+                    await self._queue.put(ReplaceAbort(scope))
+                    raise ConnectionFailedError(
+                        f"the end of the initial objects was not marked within {settings.list_timeout:g} s"
+                    ) from error
                 except InformerError:
                     await self._queue.put(ReplaceAbort(scope))
                     raise
@@ -273,6 +297,7 @@ class Reflector:
             while data := await self._read(body):
                 batches = decoder.feed(data)
                 for batch in batches:
+                    self._refuse_lost(batch)
                     await self._queue.put(ReplaceChunk(scope, batch))
                     # Once objects have come, only the mark may be missing: older servers send it late.
                     limits["silence"] = settings.watch_list_timeout
@@ -286,13 +311,15 @@ class Reflector:
         raise ResponseError("the stream of initial objects closed before its end was marked")
 
     @contextlib.asynccontextmanager
-    async def _open_watch(self, query: dict[str, str]) -> AsyncIterator[tuple[Body, WatchDecoder, float]]:
+    async def _open_watch(
+        self, query: dict[str, str], header_timeout: float
+    ) -> AsyncIterator[tuple[Body, WatchDecoder, float]]:
         timeout = float(query["timeoutSeconds"])
         decoder = WatchDecoder(self._layout(), self._settings.max_object_bytes)
         async with self._source.open(
             self.target.path,
             query,
-            header_timeout=self._settings.header_timeout,
+            header_timeout=header_timeout,
             accept=decoder.layout.object_type.watch_accept,
         ) as body:
             self._opened = asyncio.get_running_loop().time()
@@ -326,9 +353,16 @@ class Reflector:
     async def _put_events(self, batches: Iterable[Any]) -> None:
         for batch in batches:
             await self._queue.put(WatchBatch(self.target.scope, batch))
-            self.version = batch.version or self.version
+            if self._is_versioned:
+                self.version = batch.version or self.version
             self._delivered += len(batch.deltas) + batch.bookmarks
             self._bookmarks += batch.bookmarks
+            self._refuse_lost(batch)
+
+    @staticmethod
+    def _refuse_lost(batch: Batch) -> None:
+        if batch.lost:
+            raise ResponseError("an event could not be read: only a list can tell what it was about")
 
     def _current(self, decoder: WatchDecoder) -> WatchDecoder:
         """Return a decoder for the current layout, which may have got other indexes since."""

@@ -116,20 +116,22 @@ class ClientAdapter:
             await self.api_client.update_params_for_auth(merged, pairs, ["BearerToken"], *request)
         except Exception as error:
             kind = type(error).__name__
-            raise ConnectionFailedError(f"the client's credentials could not be refreshed ({kind})") from error
+            problem = f"the client's credentials could not be refreshed ({kind})"
+            raise ConnectionFailedError(problem, is_refused=True) from error
         url = f"{self.api_client.configuration.host}{path}"
         return Prepared(f"{url}?{urlencode(pairs)}" if pairs else url, merged)
 
-    def why_silent(self, seconds: float) -> str:
-        """Say why no answer came in time."""
+    def silence(self, seconds: float) -> ConnectionFailedError:
+        """Return the error that says why no answer came in time."""
         connector = self.session.connector
         held = len(getattr(connector, "_acquired", ()))
         if connector is not None and 0 < connector.limit <= held:
-            return (
+            return ConnectionFailedError(
                 f"all {connector.limit} connections of the API client are in use and every informer holds one: "
-                f"raise configuration.connection_pool_maxsize"
+                f"raise configuration.connection_pool_maxsize",
+                is_refused=True,
             )
-        return f"no answer within {seconds:g} s"
+        return ConnectionFailedError(f"no answer within {seconds:g} s")
 
 
 class Source:
@@ -238,21 +240,27 @@ class Source:
                 )  # fmt: skip
         except aiohttp.ClientConnectorError as error:
             raise ConnectionFailedError(f"cannot connect: {_words(error)}", is_refused=True) from error
+        except aiohttp.ConnectionTimeoutError as error:
+            seconds = f"{self.settings.connect_timeout:g} s"
+            raise ConnectionFailedError(f"cannot connect within {seconds}", is_refused=True) from error
         except TimeoutError as error:
-            raise ConnectionFailedError(client.why_silent(header_timeout), is_refused=True) from error
+            raise client.silence(header_timeout) from error
         except (aiohttp.ClientError, ConnectionError) as error:
             raise ConnectionFailedError(f"the request failed: {_words(error)}") from error
         except RuntimeError as error:
             if not client.session.closed:
                 raise
-            raise ConnectionFailedError("the API client has been closed: keep it open while informers run") from error
+            problem = "the API client has been closed: keep it open while informers run"
+            raise ConnectionFailedError(problem, is_refused=True) from error
 
     @staticmethod
     async def _failure(response: aiohttp.ClientResponse) -> ApiStatusError:
+        import aiohttp
+
         try:
             async with asyncio.timeout(5):
                 body = await response.content.read(64 * 1024)
-        except (TimeoutError, OSError, ValueError):
+        except (aiohttp.ClientError, OSError, ValueError):  # the status says enough
             body = b""
         retry_after = response.headers.get("Retry-After", "")
         return status_error(body, response.status, float(retry_after) if retry_after.isdecimal() else None)

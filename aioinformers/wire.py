@@ -47,6 +47,7 @@ class Batch(msgspec.Struct, gc=False):
         layout: The layout that the entries follow.
         ends_initial: Whether the mark that ends a stream's initial objects came; it closes the batch.
         unreadable: Lines or items that not even a key could be read from.
+        lost: Those among them that may have been events of the cache's objects: only a list can tell.
         bookmarks: Bookmarks among the lines.
     """
 
@@ -56,6 +57,7 @@ class Batch(msgspec.Struct, gc=False):
     ends_initial: bool = False
     unreadable: int = 0
     bookmarks: int = 0
+    lost: int = 0
 
 
 class _Meta(msgspec.Struct, gc=False):
@@ -87,7 +89,7 @@ class _Status(msgspec.Struct, gc=False):
 
 class _LooseEvent(msgspec.Struct, gc=False):
     type: str
-    object: msgspec.Raw
+    object: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _decode_loose = msgspec.json.Decoder(_LooseEvent).decode
@@ -288,6 +290,7 @@ class WatchDecoder(_ObjectDecoder):
             found = self._tolerant_delta(_OPERATIONS.get(event.type, UPSERT), bytes(event.object))
         except UNREADABLE:
             batch.unreadable += 1
+            batch.lost += 1
             return
         if found is not None:
             batch.version = found[1] or batch.version
@@ -295,6 +298,7 @@ class WatchDecoder(_ObjectDecoder):
             batch.deltas.append(found[0])
         else:
             batch.unreadable += 1  # of a type of event that does not exist yet only the version is believed
+            batch.lost += event.type in _OPERATIONS
 
     @staticmethod
     def _bookmark(batch: Batch, raw: msgspec.Raw) -> None:

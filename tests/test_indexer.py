@@ -244,6 +244,28 @@ def test_an_index_is_not_read_while_it_is_being_built() -> None:
     assert store.keys_by_index("namespace", "dev") == ["dev/c", "dev/d"]
 
 
+def test_a_store_knows_the_very_versions_that_it_has() -> None:
+    """In one scope; without a version nobody can tell one state of an object from another."""
+    store = two_scopes(layout_of())
+    store.partitions["prod"].put("prod/none", entry("prod", version=""))
+    assert store.has_version("prod", "prod/a", "u", "1")
+    assert not any([
+        store.has_version("dev", "prod/a", "u", "1"),
+        store.has_version("prod", "prod/x", "u", "1"),
+        store.has_version("prod", "prod/a", "v", "1"),
+        store.has_version("prod", "prod/a", "u", "2"),
+        store.has_version("prod", "prod/none", "u", ""),
+    ])  # fmt: skip
+
+
+def test_scopes_may_be_replaced_before_there_is_anything() -> None:
+    """As when a kind turns out to be cluster-scoped."""
+    store: Store[Any] = Store(layout_of(node="spec.node"), ["prod", "dev"])
+    store.partitions = {"": Partition(len(store.layout.names))}
+    fill(store, "", {"node-1": document("node-1", node="n1")})
+    assert store.keys_by_index("node", "n1") == ["node-1"]
+
+
 def test_a_store_has_synced_when_every_scope_has() -> None:
     """Not before."""
     store = two_scopes(layout_of())

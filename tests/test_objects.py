@@ -16,6 +16,7 @@ from kubernetes_asyncio import client
 from aioinformers.errors import IndexConflictError, InvalidPathError
 from aioinformers.object_types import ArrivalType, is_deeply_immutable, object_type_of
 from aioinformers.objects import Entry, Layout, RejectedError, describe, join_key
+from aioinformers.transforms import drop_fields, strip_managed_fields
 
 RAW = (
     b'{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web","namespace":"prod","uid":"u-1","resourceVersion":"42",'
@@ -289,6 +290,18 @@ def test_transforms_of_a_type_that_does_not_declare_its_identity() -> None:
 
     entry = arrive(transforming(transform, python_type=Frozen))
     assert entry == Entry(Frozen(FrozenSpec("n1!", ("a", "b", "a"))), "u-1", "42", ("prod", "n1!", ("a", "b")))
+
+
+@pytest.mark.parametrize("python_type", [dict, client.V1Pod, Frozen])
+def test_transforms_on_bytes_and_functions_compose(python_type: Any) -> None:
+    """An index that they leave alone keeps what was read of the object as it came."""
+    for transforms, index in (
+        ([strip_managed_fields], ("prod", "n1", ("a", "b"))),
+        ([drop_fields("spec.tags")], ("prod", "n1", None)),
+        ([same, drop_fields("spec.tags"), same], ("prod", "n1", None)),
+    ):
+        assert arrive(transforming(*transforms, python_type=python_type)).index == index
+    assert arrive(transforming(strip_managed_fields)).body == RAW
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ def asked(server: FakeAPIServer, *names: str) -> list[tuple[str, ...]]:
     for request in server.requests:
         if request.path.endswith("configmaps") and request.method == "GET":
             verb = "watch" if request.query.get("watch") == "true" else "list"
+            verb = "check" if request.query.get("limit") == "1" else verb
             found.append((verb, *(request.query.get(name, "-") for name in names)))
     return found
 
@@ -73,7 +74,7 @@ async def test_server_that_pages_lists_of_any_state_is_asked_for_pages_again() -
         server.create("configmaps", configmap("late"))
         server.expire()
         await asyncio.sleep(30)
-        lists = [request.query for request in server.requests if "watch" not in request.query]
+        lists = [r.query for r in server.requests if "watch" not in r.query and r.query.get("limit") != "1"]
         assert lists[2].get("limit") == "4"
         assert "resourceVersion" in lists[2]
 
@@ -98,6 +99,8 @@ async def test_list_whose_version_is_refused_is_repeated_at_once_for_the_most_re
     async with FakeAPIServer() as server, factory_on(server, settings=LISTS) as factory:
         server.create("configmaps", configmap("c"))
         await started(factory)
+        server.create("configmaps", configmap("d"))  # or the watch would be checked before it is resumed
+        await asyncio.sleep(1)
         version = server.resource_version
         server.fail("watch configmaps", 410, body=_status(410, "Expired"))
         server.fail("list configmaps", 410, body=_status(410, "Expired"))
@@ -124,6 +127,8 @@ async def test_too_large_version_is_answered_at_once_in_each_of_its_forms(body: 
         await started(factory)
         status = {"kind": "Status", "status": "Failure", **body}
         server.fail("watch configmaps", 403, body=_status(403, "Forbidden"))
+        server.create("configmaps", configmap("d"))
+        await asyncio.sleep(1)
         server.fail("list configmaps", 504, body=status, headers={"Retry-After": "30"})
         server.close_watches()
         await asyncio.sleep(5)
@@ -216,7 +221,7 @@ async def test_refused_watch_is_relisted() -> None:
         server.fail("watch configmaps", 500, body=_status(500, "InternalError"))
         server.close_watches()
         await asyncio.sleep(30)
-        assert [verb for (verb,) in asked(server)] == ["list", "watch", "watch", "list", "watch"]
+        assert [verb for (verb,) in asked(server)] == ["list", "watch", "check", "watch", "list", "watch"]
 
 
 async def test_retry_after_is_honoured_and_capped() -> None:

@@ -12,7 +12,7 @@ import itertools
 import logging
 import random
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
@@ -22,13 +22,26 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import (
-    Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, precondition, rule,
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    rule,
     run_state_machine_as_test,
 )  # fmt: skip
 from kubernetes_asyncio import client
 
 from aioinformers import (
-    Added, CacheNotSyncedError, Cause, Deleted, Event, Metadata, Settings, SharedInformer, SharedInformerFactory,
+    Added,
+    CacheNotSyncedError,
+    Cause,
+    Deleted,
+    Event,
+    Metadata,
+    Settings,
+    SharedInformer,
+    SharedInformerFactory,
     Updated,
 )  # fmt: skip
 from aioinformers.consumer import Registration
@@ -213,7 +226,7 @@ class Follower:
         self._look_into_store(key, now, event)
 
     def _look_into_store(self, key: str, now: Facts, event: Event[Any]) -> None:
-        if not self.informer.is_running:
+        if not self.informer.has_synced:  # of several namespaces one may still be on its way
             return
         obj = self.informer.indexer.get(event.key)
         stored = None if obj is None else facts(obj)
@@ -291,6 +304,7 @@ class World:
         """End everything; nothing may be left (G10)."""
         before = self.loop.time()
         await self.factory.shutdown(grace=grace)
+        self.informers.clear()
         if self.loop.time() > before + grace + 1.1:
             self.problems.append(f"shutdown(grace={grace:g}) took {self.loop.time() - before:.1f} s (G10)")
         for follower in (*self.followers, *self.left):
@@ -343,10 +357,8 @@ class World:
         async def reading() -> None:
             async with follower.informer.stream(limit=limit, filter=judge) as events:
                 async for event in events:
-                    try:
+                    with suppress(ValueError, TimeoutError, asyncio.CancelledError):  # as it behaves
                         await asyncio.wait_for(follower(event), 2)
-                    except (ValueError, TimeoutError, asyncio.CancelledError):
-                        pass  # as it behaves
                     if follower.has_left:
                         return
 
@@ -700,13 +712,12 @@ class ClusterMachine(RuleBasedStateMachine):
         self.world.check_always()
 
     def teardown(self) -> None:
-        try:
-            if not self.world.problems:
-                self.run(self.world.settle())
-                self.world.check_always()
-        finally:
-            self.run(self.world.close(self.grace))
-            self.runner.close()
+        with self.runner:
+            try:
+                if not self.world.problems:
+                    self.run(self.world.settle())
+            finally:
+                self.run(self.world.close(self.grace))
         self.world.check_always()
 
 
@@ -725,7 +736,12 @@ def quiet() -> Iterator[None]:
 def profile(examples: int, **options: Any) -> settings:
     """Return the settings of a run of so many scripts."""
     return settings(
-        max_examples=examples, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck), **options
+        max_examples=examples,
+        stateful_step_count=50,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=set(Phase) - {Phase.explain},
+        **options,
     )
 
 

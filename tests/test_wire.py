@@ -100,6 +100,7 @@ class Seen:
     deltas: list[tuple[int, str, Any]] = field(default_factory=list)
     version: str = ""
     unreadable: int = 0
+    lost: int = 0
     bookmarks: int = 0
     ends: list[tuple[int, str]] = field(default_factory=list)
 
@@ -113,6 +114,7 @@ class Seen:
             self.deltas += map(content, batch.deltas)
             self.version = batch.version or self.version
             self.unreadable += batch.unreadable
+            self.lost += batch.lost
             self.bookmarks += batch.bookmarks
             if batch.ends_initial:
                 self.ends.append((len(self.deltas), batch.version))
@@ -181,6 +183,7 @@ def expected_of(lines: Sequence[Line], layout: Layout[Any]) -> Seen:
         document: Any = json.loads(line.raw) if line.raw else None
         if not line.raw:
             seen.unreadable += bool(line.data.strip())
+            seen.lost += bool(line.data.strip())
         elif line.kind == "BOOKMARK":
             seen.bookmarks += 1
             seen.version = document["metadata"]["resourceVersion"] or seen.version
@@ -194,6 +197,7 @@ def expected_of(lines: Sequence[Line], layout: Layout[Any]) -> Seen:
                 seen.deltas.append(delta)
             else:
                 seen.unreadable += 1
+                seen.lost += line.kind in OPERATIONS
     return seen
 
 
@@ -270,7 +274,7 @@ def bookmark_lines(draw: st.DrawFn) -> Line:
 GARBAGE = [b"", b" ", b"\r", b"null", b"{", b"}", b"<html>", b'{"type":"ADDED"}', b'{"object":{}}', b"\xff\xfe",
            b'{"type":"ADDED","object":{"metadata":{"name":"cut"', b'{"type":5,"object":{}}', b"[]", b'"x"',
            b'{"type":"ADDED","object":{"metadata":{"name":"a"}}}}', b'{"type":"BOOKMARK","object":{}}',
-           b'{"type":"BOOKMARK","object":{"metadata":null}}']  # fmt: skip
+           b'{"type":"BOOKMARK","object":{"metadata":null}}', b'{"type":"BOOKMARK"}']  # fmt: skip
 garbage_lines = st.sampled_from([Line(data + b"\n") for data in GARBAGE])
 streams = st.lists(event_lines() | event_lines() | bookmark_lines() | garbage_lines, max_size=12)
 splits = st.lists(st.integers(0, 1 << 16), max_size=8)
@@ -400,20 +404,20 @@ class TestWatchDecoder:
         """Its neighbours go on; with no name there is no version to believe either."""
         seen = watch(line_of("ADDED", pod("a", "3")) + line_of(event, document) + line_of("ADDED", pod("b", "4")))
         assert [key for _, key, _ in seen.deltas] == ["prod/a", "prod/b"]
-        assert (seen.unreadable, seen.version) == (1, "4")
+        assert (seen.unreadable, seen.lost, seen.version) == (1, 1, "4")
 
     @pytest.mark.parametrize("garbage", [line for line in GARBAGE if line.strip()])
     def test_g11_a_garbage_line_is_counted_and_passed(self, garbage: bytes) -> None:
         """One that is no JSON, no event, or not the JSON that its kind promises."""
         seen = watch(line_of("ADDED", pod("a")) + garbage + b"\n" + line_of("ADDED", pod("b")))
         assert [key for _, key, _ in seen.deltas] == ["prod/a", "prod/b"]
-        assert seen.unreadable == 1
+        assert (seen.unreadable, seen.lost) == (1, 1)  # what it was, only a list can tell
 
     def test_an_unknown_type_is_counted_and_moves_the_version(self) -> None:
         """A type that does not exist yet: only its resourceVersion is understood."""
         seen = watch(line_of("ADDED", pod("a", "3")) + line_of("PAUSED", pod("a", "9")))
         assert [key for _, key, _ in seen.deltas] == ["prod/a"]
-        assert (seen.unreadable, seen.version) == (1, "9")
+        assert (seen.unreadable, seen.lost, seen.version) == (1, 0, "9")
 
     @pytest.mark.parametrize("event", ["ADDED", "MODIFIED"])
     @pytest.mark.parametrize(

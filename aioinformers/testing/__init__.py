@@ -7,7 +7,7 @@
 
 from aioinformers.testing.chaos import ChaosProxy
 from aioinformers.testing.clock import VirtualTimeLoop, run_virtual
-from aioinformers.testing.exchange import Ending, Fault
+from aioinformers.testing.exchange import Ending, Fault, drop_bookmarks
 from aioinformers.testing.resources import DEFAULT_RESOURCES, Resource
 from aioinformers.testing.routing import RequestInfo
 from aioinformers.testing.server import FakeAPIServer, Interceptor
@@ -24,5 +24,6 @@ __all__ = [
     "Resource",
     "StatusError",
     "VirtualTimeLoop",
+    "drop_bookmarks",
     "run_virtual",
 ]

@@ -7,7 +7,7 @@ import contextlib
 import enum
 import socket
 import struct
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -17,7 +17,7 @@ from aioinformers.testing.documents import encode
 from aioinformers.testing.routing import RequestInfo
 from aioinformers.testing.status import StatusError
 
-__all__ = ["Ending", "Exchange", "Fault", "reset"]
+__all__ = ["Ending", "Exchange", "Fault", "drop_bookmarks", "reset"]
 
 
 class Ending(enum.Enum):
@@ -35,13 +35,15 @@ class Ending(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What goes wrong with one answer: late, then another status, or an early ending.
+    """What goes wrong with one answer: late, then another status, other bytes, or an early ending.
 
     Attributes:
         delay: Seconds before anything is answered.
         status: Answer this instead of the truth.
         body: Body of that answer; by default a ``Status``.
         headers: Headers of that answer.
+        rewrite: Gives what is sent instead of each piece of a body: some whole lines of a watch, or a list of up
+            to 128 KiB. Nothing of it may be compressed.
         ending: End the answer early.
         after: Bytes of the body that still pass before ``ending``; ``None`` holds back even the headers.
     """
@@ -50,6 +52,7 @@ class Fault:
     status: int | None = None
     body: bytes | str | Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    rewrite: Callable[[bytes], bytes] | None = None
     ending: Ending | None = None
     after: int | None = 0
 
@@ -69,6 +72,11 @@ class Fault:
                 return self.body.encode()
             case _:
                 return encode(self.body) + b"\n"
+
+
+def drop_bookmarks(lines: bytes) -> bytes:
+    """Leave bookmarks out of the lines of a watch, also the one that ends the initial objects: a ``Fault.rewrite``."""
+    return b"".join(line for line in lines.splitlines(keepends=True) if not line.startswith(b'{"type":"BOOKMARK"'))
 
 
 class _EndedEarlyError(Exception):
@@ -105,9 +113,10 @@ class Exchange:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """Send a whole answer."""
+        body = self._rewritten(body)
         length = {"Content-Length": str(len(body))}
         await self.begin(status, {"Content-Type": content_type, **(headers or {}), **length})
-        await self.write(body)
+        await self._send(body)
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Send the headers of a streamed answer; without a Content-Length it is chunked."""
@@ -126,6 +135,12 @@ class Exchange:
         Raises:
             ConnectionError: If the client has gone.
         """
+        await self._send(self._rewritten(data))
+
+    def _rewritten(self, data: bytes) -> bytes:
+        return data if self.fault.rewrite is None else self.fault.rewrite(data)
+
+    async def _send(self, data: bytes) -> None:
         assert self._response is not None, "begin() comes before write()"
         ending, after = self.fault.ending, self.fault.after or 0
         if ending and self._written + len(data) >= after:

@@ -268,7 +268,9 @@ class _WatchStream:
             # kube-apiserver holds back a bookmark without news, but its own leases are news enough.
             if self._loop.time() >= self._bookmark_at:
                 self._bookmark_at = self._next_bookmark()
-                return self._watch.bookmark(self._storage.version)
+                if self._watch.after <= self._storage.version:  # nothing at all is said to who comes from the future
+                    return self._watch.bookmark(self._storage.version)
+                continue
             self._woken.clear()
             try:
                 async with asyncio.timeout_at(min(self._deadline, self._bookmark_at)):

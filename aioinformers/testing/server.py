@@ -20,7 +20,7 @@ from aioinformers.testing.handlers import ApiHandler, ServerOptions
 from aioinformers.testing.resources import DEFAULT_RESOURCES, Resource
 from aioinformers.testing.routing import RequestInfo, parse_target
 from aioinformers.testing.selection import Selection
-from aioinformers.testing.storage import Storage
+from aioinformers.testing.storage import Backup, Storage
 from aioinformers.types import GroupVersionResource
 
 if TYPE_CHECKING:
@@ -263,6 +263,24 @@ class FakeAPIServer:
         """
         resource = None if what is None else self.storage.resources.resolve(what)
         self.storage.expire(None if version is None else int(version), resource=resource)
+
+    def backup(self) -> Backup:
+        """Return a copy of all objects and of the resourceVersion, for :meth:`restore`."""
+        return self.storage.backup()
+
+    def restore(self, backup: Backup) -> None:
+        """Go back to an earlier state as etcd restored from a backup does: resourceVersions fall.
+
+        Watches end, and the past is forgotten. A later watch from a version that only the lost history
+        had is told nothing, no event, no error and no bookmark, until the version has been reached again.
+        """
+        self.storage.restore(backup)
+        self._handler.close_watches()
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open."""
+        return 0 if self._server is None else len(self._server.connections)
 
     # -- faults ------------------------------------------------------------------------------------
 

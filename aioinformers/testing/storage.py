@@ -11,6 +11,7 @@ import random
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ from aioinformers.testing.status import StatusError
 from aioinformers.testing.table import ADDED, DELETED, MODIFIED, Change, Stored, Table
 from aioinformers.types import GroupVersionResource
 
-__all__ = ["Part", "Storage"]
+__all__ = ["Backup", "Part", "Storage"]
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _NAME_RULE = (
@@ -49,6 +50,19 @@ class Part(enum.Enum):
     """All but the status: what a plain HTTP write does."""
     STATUS = "status"
     """The status alone: what a write to ``/status`` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """All objects at one moment.
+
+    Attributes:
+        version: The resourceVersion of that moment.
+        items: The objects of each resource, by key.
+    """
+
+    version: int
+    items: Mapping[GroupVersionResource, Mapping[str, Stored]]
 
 
 class Storage:
@@ -119,6 +133,16 @@ class Storage:
         tables = self._tables.values() if resource is None else (self.table(resource),)
         for table in tables:
             table.expire(limit)
+
+    def backup(self) -> Backup:
+        """Return a copy of all objects."""
+        return Backup(self.version, {gvr: dict(table.items) for gvr, table in self._tables.items()})
+
+    def restore(self, backup: Backup) -> None:
+        """Go back to a backup; resources that it does not know are empty. The log is forgotten."""
+        self.version = backup.version
+        for gvr, table in self._tables.items():
+            table.reset(backup.items.get(gvr, {}), backup.version)
 
     def get(self, resource: Resource, namespace: str, name: str) -> Stored:
         """Return an object.

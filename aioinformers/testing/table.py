@@ -148,6 +148,14 @@ class Table:
             self._forget(bisect.bisect_right(self._log, version, key=_version_of))
             self.floor = version
 
+    def reset(self, items: Mapping[str, Stored], version: int) -> None:
+        """Hold other objects, as of a version, and no history before it."""
+        self.items = dict(items)
+        self.floor = version
+        self._dropped += len(self._log)
+        self._log.clear()
+        self._order = None
+
     def close(self) -> None:
         """End every watch: the resource is no longer served."""
         self.closed = True

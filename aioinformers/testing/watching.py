@@ -93,7 +93,11 @@ def error_line(error: StatusError) -> bytes:
 
 
 class Watch:
-    """The place of one watch in the log of its resource."""
+    """The place of one watch in the log of its resource.
+
+    Attributes:
+        after: The version that it follows.
+    """
 
     def __init__(
         self,
@@ -107,7 +111,7 @@ class Watch:
         self._table = table
         self._selection = selection
         self._position = position
-        self._after = after
+        self.after: int = after
         self._initial = self._initial_lines(initial, after, options)
 
     @property
@@ -147,7 +151,7 @@ class Watch:
 
     def _lines(self, changes: Sequence[Change]) -> Iterator[bytes]:
         for change in changes:
-            if change.version > self._after and (line := self._line_of(change)):
+            if change.version > self.after and (line := self._line_of(change)):
                 yield line
 
     def _line_of(self, change: Change) -> bytes:
