@@ -12,7 +12,7 @@ import pytest
 from kubernetes_asyncio import client
 from kubernetes_asyncio.client.exceptions import ApiException
 
-from aioinformers import Added, Deleted, Event, Settings, SharedInformer, SharedInformerFactory
+from aioinformers import Added, Deleted, Event, Metadata, Settings, SharedInformer, SharedInformerFactory
 from tests.cluster import Recorder, cached, version_of
 from tests.fixtures_servers import APIServer
 
@@ -154,6 +154,32 @@ async def test_custom_resources_are_followed_as_dicts(api: client.ApiClient, nam
 
         assert recorder.kinds() == ["Added w", "Deleted w"]
         assert str(await factory.resolve(f"widgets.{group}")) == f"widgets.v1.{group}"
+
+
+@pytest.mark.parametrize("watch_list", [True, False])
+async def test_metadata_alone_is_followed(api: client.ApiClient, namespace: str, watch_list: bool) -> None:
+    core: Any = client.CoreV1Api(api)
+    await core.create_namespaced_config_map(namespace, configmap("c", {"app": "web"}, v="x" * 2000))
+    settings = Settings(watch_list=watch_list)
+    async with SharedInformerFactory(api, namespace=namespace, settings=settings) as factory:
+        configmaps = factory.core.v1.configmaps(object_type=Metadata)
+        recorder = Recorder()
+        configmaps.add_event_handler(recorder)
+        await factory.wait_for_cache_sync(timeout=20)
+        found = configmaps.lister.get("c", namespace=namespace)
+        assert found.metadata.labels == {"app": "web"}
+        # The embedded server cannot do it, and sends whole objects; the real one must not.
+        assert found.kind == ("PartialObjectMetadata" if api.configuration.ssl_ca_cert else "ConfigMap")
+        await core.patch_namespaced_config_map("c", namespace, {"metadata": {"labels": {"app": "db"}}})
+        await configmaps.wait_for(
+            (namespace, "c"), lambda obj: obj is not None and obj.metadata.labels["app"] == "db", timeout=10
+        )
+        await core.delete_namespaced_config_map("c", namespace)
+        await configmaps.wait_for((namespace, "c"), lambda obj: obj is None, timeout=10)
+        await asyncio.sleep(0.1)
+        mine = [kind for kind in recorder.kinds() if kind.endswith(" c")]
+        assert mine == ["Added c", "Updated c", "Deleted c"]
+        assert recorder.problems == []
 
 
 async def test_watches_that_end_are_resumed_without_a_list(api: client.ApiClient, namespace: str) -> None:
