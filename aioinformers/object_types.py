@@ -172,6 +172,12 @@ class MetadataType(StructType[Metadata]):
     def body(self, raw: bytes) -> Any:
         return raw  # reduce() has decoded what there is; the rest is the server's own
 
+    def decode(self, body: Any) -> Metadata:
+        found = self._decode(body)
+        if self.kind and not found.kind:
+            found.kind, found.api_version = self.kind, self.api_version
+        return found
+
 
 class ArrivalType(ObjectType[T]):
     """Decoded once on arrival, one object per stored version for all readers, the bytes dropped.
