@@ -28,6 +28,7 @@ from aioinformers.objects import Indexer
 from aioinformers.resources import Groups, Kind, kind_of_model, kind_of_resource
 from aioinformers.settings import Settings
 from aioinformers.source import Source, load_model
+from aioinformers.transforms import BytesTransform
 from aioinformers.types import (
     FactoryHealth,
     GroupVersionResource,
@@ -174,7 +175,9 @@ class SharedInformerFactory(Groups):
         transforms = transforms_of(transform) or self._transforms
         kind = object_type_of(object_type, shared=shared_objects)
         query = tuple(sorted(spec.query.items()))
-        identity = (resource, spec.scopes, query, kind.python_type, type(kind), transforms)
+        # Built-in transforms are the same if they do the same, a user's only if they are one object.
+        which = tuple(one if isinstance(one, BytesTransform) else id(one) for one in transforms)
+        identity = (resource, spec.scopes, query, kind.python_type, type(kind), which)
         informer = self._informers.get(identity)
         if informer is None:
             resync = self._resync(resource) if resync_period is None else period_of(resync_period)

@@ -22,7 +22,9 @@ from aioinformers import (
     Settings,
     SharedInformerFactory,
     WatchFailure,
+    drop_fields,
     new_informer,
+    strip_managed_fields,
 )
 from aioinformers.testing import FakeAPIServer
 from tests.cluster import QUICK, Recorder, cached, configmap, factory_on, pod, stored
@@ -67,6 +69,8 @@ async def test_same_arguments_give_the_same_informer() -> None:
             factory.core.v1.pods(shared_objects=True),
             selected,
         ]
+        slim = factory.core.v1.pods(transform=[strip_managed_fields, drop_fields("status")])
+        assert factory.core.v1.pods(transform=[strip_managed_fields, drop_fields("status")]) is slim
         assert len({id(informer) for informer in [pods, *others]}) == 8
         assert set(factory) >= {pods, *others}
 
