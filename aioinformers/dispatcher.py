@@ -38,9 +38,15 @@ class WatchBatch(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReplaceBegin(msgspec.Struct, frozen=True, gc=False):
-    """A list of a scope begins."""
+    """A list of a scope begins.
+
+    Attributes:
+        scope: The scope.
+        begun: Resolved when it has its turn: everything before it has been applied.
+    """
 
     scope: str
+    begun: asyncio.Future[None]
 
 
 class ReplaceChunk(msgspec.Struct, frozen=True, gc=False):
@@ -159,9 +165,11 @@ class Dispatcher(Generic[T]):
 
     async def _handle(self, item: QueueItem) -> None:
         match item:
-            case ReplaceBegin(scope=scope):
+            case ReplaceBegin(scope=scope, begun=begun):
                 layout = self.store.layout
                 self._staging[scope] = _Staging(Partition(len(layout.names)), layout)
+                if not begun.done():
+                    begun.set_result(None)
             case ReplaceChunk(scope=scope, batch=batch):
                 self._stage(scope, batch)
             case ReplaceEnd():

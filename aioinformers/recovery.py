@@ -130,9 +130,7 @@ def advance(plan: Plan, outcome: Outcome, settings: Settings, now: float, random
     return _after_failed_list(plan, outcome, settings, now, random)
 
 
-def _after_watch(
-    plan: Plan, outcome: Outcome, has_moved: bool, settings: Settings, now: float, random: float
-) -> Plan:
+def _after_watch(plan: Plan, outcome: Outcome, has_moved: bool, settings: Settings, now: float, random: float) -> Plan:
     error, lived = outcome.error, outcome.lived
     # Delivering is no health where it repeats what is known, where something was lost, or where a list must follow.
     is_useful = outcome.delivered > 0 and has_moved and bool(plan.version) and not isinstance(error, ResponseError)

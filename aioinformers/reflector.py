@@ -169,7 +169,7 @@ class Reflector:
         timeout = self._settings.list_timeout
         scope = self.target.scope
         async with self._source.lists:
-            await self._queue.put(ReplaceBegin(scope))
+            await self._begin()
             try:
                 async with asyncio.timeout(timeout):
                     head = await self._list_pages(plan)
@@ -192,7 +192,7 @@ class Reflector:
             except InformerError as error:
                 if not token or getattr(error, "status", 0) != 410:
                     raise
-                await self._queue.put(ReplaceBegin(self.target.scope))
+                await self._begin()
                 token, limit = "", 0
                 continue
             pages += 1
@@ -228,6 +228,12 @@ class Reflector:
         head, batch = decoder.finish()
         await self._put_chunks([batch])
         return head
+
+    async def _begin(self) -> None:
+        """Begin a list, once what was queued before has been applied: ``is_stored`` must not judge by an older store."""
+        begun = asyncio.get_running_loop().create_future()
+        await self._queue.put(ReplaceBegin(self.target.scope, begun))
+        await begun
 
     async def _put_chunks(self, batches: Iterable[Any]) -> None:
         for batch in batches:
@@ -268,7 +274,7 @@ class Reflector:
         is_holding = True
         try:
             async with self._open_watch(query, header_timeout) as (body, decoder, timeout):
-                await self._queue.put(ReplaceBegin(scope))
+                await self._begin()
                 decoder.is_stored = self._is_stored
                 try:
                     async with asyncio.timeout(settings.list_timeout):
@@ -292,6 +298,7 @@ class Reflector:
     async def _read_initial(self, body: Body, decoder: WatchDecoder) -> None:
         settings, scope = self._settings, self.target.scope
         limits = {"silence": settings.watch_list_silence_timeout}
+        last_object = asyncio.get_running_loop().time()
 
         async with self._silence(lambda: limits["silence"], "the stream of initial objects"):
             while data := await self._read(body):
@@ -301,10 +308,14 @@ class Reflector:
                     await self._queue.put(ReplaceChunk(scope, batch))
                     # Once objects have come, only the mark may be missing: older servers send it late.
                     limits["silence"] = settings.watch_list_timeout
+                    if batch.deltas:
+                        last_object = asyncio.get_running_loop().time()
                     if batch.ends_initial:
                         decoder.is_stored = None  # from here on a version that is known is still an event's
                         await self._commit(batch.version)
                         break
+                    if asyncio.get_running_loop().time() - last_object >= settings.watch_list_timeout:
+                        raise ResponseError("bookmarks come, but none marks the end of the initial objects")
                 if self._has_list:
                     await self._put_events(batches)  # the chunk may hold what came after the mark
                     return
@@ -399,7 +410,8 @@ class Reflector:
 
         def check() -> None:
             # Waiting for room in the queue is our own silence, not the server's.
-            since = self.last_activity if self._is_reading and self.last_activity else loop.time()
+            last = self.last_activity
+            since = last if self._is_reading and last is not None else loop.time()
             deadline = since + limit()
             if loop.time() >= deadline or self._source.is_closed:
                 scope.reschedule(loop.time())

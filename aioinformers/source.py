@@ -213,7 +213,7 @@ class Source:
         """
         timeout = self.settings.header_timeout
         try:
-            async with asyncio.timeout(timeout), self._open_small(path, query or {}, accept) as body:
+            async with self._open_small(path, query or {}, accept) as body, asyncio.timeout(timeout):
                 chunks = []
                 while chunk := await body.read():
                     chunks.append(chunk)
@@ -234,6 +234,11 @@ class Source:
         try:
             async with asyncio.timeout(header_timeout):
                 prepared = await client.prepare(path, query, headers)
+        except TimeoutError as error:
+            problem = f"the client's credentials were not refreshed within {header_timeout:g} s"
+            raise ConnectionFailedError(problem, is_refused=True) from error
+        try:
+            async with asyncio.timeout(header_timeout):
                 return await client.session.get(
                     prepared.url, headers=prepared.headers, timeout=timeout, read_bufsize=READ_BUFFER,
                     allow_redirects=False, **client.options,

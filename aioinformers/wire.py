@@ -365,8 +365,8 @@ class ListDecoder(_ObjectDecoder):
                 self._marker = b""
                 return
         yield from self._items()
-        if self._is_split and len(self._data) > self._max_item:
-            raise ResponseError(f"one item of the list is larger than max_object_bytes={self._max_item}")
+        if self._is_split:
+            self._refuse_large(len(self._data))
 
     def _find_head(self) -> bool:
         at = self._data.find(_ITEMS)
@@ -408,6 +408,7 @@ class ListDecoder(_ObjectDecoder):
                 for raw in found:
                     self._add(batch, raw)
             else:
+                self._refuse_large(at + 1 - start)
                 raw, read = data[start : at + 1], layout.reader.read(item)
                 batch.deltas.append(self._delta(UPSERT, raw, read))
             start = look = at + 2
@@ -420,7 +421,12 @@ class ListDecoder(_ObjectDecoder):
         if batch.deltas or batch.unreadable:
             yield batch
 
+    def _refuse_large(self, length: int) -> None:
+        if length > self._max_item:
+            raise ResponseError(f"one item of the list is larger than max_object_bytes={self._max_item}")
+
     def _add(self, batch: Batch, raw: bytes) -> None:
+        self._refuse_large(len(raw))
         try:
             read = self.layout.reader.read(self._decode_item(raw))
         except UNREADABLE:

@@ -790,12 +790,24 @@ class TestListDecoder:
         assert [key for _, key, _ in seen.deltas] == [f"prod/{name}" for name in names]
         assert tokens == ["t0", "t1", ""]
 
-    def test_an_item_beyond_the_limit_is_refused(self) -> None:
-        """Once the body has been seen to come in items, none of them may eat the memory."""
-        items = [dump(pod("a")), dump(pod("b")), dump(pod("big", data="x" * 5000))]
+    @pytest.mark.parametrize("write", [pod_list, widget_list, pretty_list])
+    @pytest.mark.parametrize("step", [100, 10_000])
+    @pytest.mark.parametrize("position", [0, 1, 2])
+    def test_an_item_beyond_the_limit_is_refused(self, write: Any, step: int, position: int) -> None:
+        """In any layout and any split, wherever it stands; a page may be as large as it likes."""
+        items = [dump(pod(name, data="x" * 700)) for name in "abc"]
+        items.insert(position, dump(pod("big", data="x" * 5000)))
+        data = write(items)
         decoder = ListDecoder(layout_of(), 1000)
         with pytest.raises(ResponseError, match="one item of the list is larger than max_object_bytes=1000"):
-            Seen().feed(decoder, cut(pod_list(items), at=range(0, 10_000, 500)))
+            Seen().feed(decoder, cut(data, at=range(0, len(data), step))).take([decoder.finish()[1]])
+
+    def test_g8_an_item_that_never_ends_is_refused_before_it_is_all_kept(self) -> None:
+        """Once the body has been seen to come in items."""
+        decoder = ListDecoder(layout_of(), 1000)
+        start = pod_list([dump(pod("a")), dump(pod("b"))])[:-40]
+        with pytest.raises(ResponseError, match="max_object_bytes=1000"):
+            Seen().feed(decoder, [start, *[b"x" * 100] * 20])
 
     def test_an_object_kept_keeps_no_page_alive(self) -> None:
         """One entry of a page of megabytes costs its own size."""

@@ -49,12 +49,12 @@ class ApiHandler:
 
     Args:
         storage: What is served.
-        options: How it is served.
+        options: How it is served; may be exchanged at any time.
     """
 
     def __init__(self, storage: Storage, options: ServerOptions) -> None:
         self._storage = storage
-        self._options = options
+        self.options: ServerOptions = options
         self._open_watches: dict[Callable[[], None], None] = {}
 
     def close_watches(self) -> int:
@@ -103,7 +103,7 @@ class ApiHandler:
     def _aggregates(self, exchange: Exchange) -> bool:
         """Whether the aggregated document is to be answered; servers before 1.26 ignore that it is asked for."""
         accept = exchange.info.headers.get("accept", "")
-        return self._options.aggregated_discovery and discovery.wants_aggregated(accept)
+        return self.options.aggregated_discovery and discovery.wants_aggregated(accept)
 
     async def _resource(self, exchange: Exchange, target: Target) -> None:
         resource = self._storage.resources.get(target.gvr)
@@ -189,7 +189,7 @@ class ApiHandler:
     async def _list(self, exchange: Exchange, resource: Resource, target: Target) -> None:
         query = exchange.info.query
         selection = Selection.parse(resource, target.namespace, query)
-        listing = list_objects(self._storage, resource, selection, query, watch_cache=self._options.watch_cache)
+        listing = list_objects(self._storage, resource, selection, query, watch_cache=self.options.watch_cache)
         size = sum(len(item.body) for item in listing.items)
         if size <= _GZIP_FROM:
             await exchange.answer(200, b"".join(listing.chunks()))
@@ -208,10 +208,10 @@ class ApiHandler:
     async def _watch(self, exchange: Exchange, resource: Resource, target: Target) -> None:
         query = exchange.info.query
         selection = Selection.parse(resource, target.namespace, query)
-        options = WatchOptions.parse(query, watch_list=self._options.watch_list)
+        options = WatchOptions.parse(query, watch_list=self.options.watch_list)
         # From 1.37 on, streams that mark the end of the initial objects are compressed, one gzip member
         # per flush.
-        compress = self._options.compress_watch_list and options.marked and _accepts_gzip(exchange)
+        compress = self.options.compress_watch_list and options.marked and _accepts_gzip(exchange)
         await exchange.begin(200, {**_JSON, **({"Content-Encoding": "gzip"} if compress else {})})
 
         async def send(lines: bytes) -> None:
@@ -222,7 +222,7 @@ class ApiHandler:
         except StatusError as error:
             await send(error_line(error))
             return
-        stream = _WatchStream(watch, self._storage, options, self._options)
+        stream = _WatchStream(watch, self._storage, options, self.options)
         stop_listening = watch.listen(stream.wake)
         self._open_watches[stream.close] = None
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -153,6 +154,15 @@ class FakeAPIServer:
         from kubernetes_asyncio import client
 
         return client.ApiClient(self.configuration())
+
+    def upgrade(self, **options: Any) -> None:
+        """Serve otherwise from the next request on, as after an upgrade or downgrade; watches end.
+
+        Args:
+            **options: Arguments of the constructor that say how is served, such as ``watch_list=True``.
+        """
+        self._handler.options = dataclasses.replace(self._handler.options, **options)
+        self._handler.close_watches()
 
     # -- objects -----------------------------------------------------------------------------------
 

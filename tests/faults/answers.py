@@ -1,4 +1,4 @@
-"""Faults of answers: every status, of a list, of a watch and of a stream of initial objects; and bodies that are none."""
+"""Faults of answers: every status, of a list, a watch, a stream of initial objects; and bodies that are none."""
 
 from __future__ import annotations
 

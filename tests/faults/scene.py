@@ -11,11 +11,13 @@ from typing import Any
 
 from aioinformers import Settings, SharedInformer, SharedInformerFactory, WatchFailure
 from aioinformers.testing import ChaosProxy, FakeAPIServer, Fault, RequestInfo, StatusError
-from tests.cluster import QUICK, Recorder, cached, configmap, stored
+from tests.cluster import QUICK, Recorder, cached, stored
 
-__all__ = ["Case", "Scene", "kind_of", "staged"]
+__all__ = ["Case", "Scene", "do", "kind_of", "made", "staged"]
 
 Step = Callable[["Scene"], Awaitable[None] | None]
+
+Decision = Callable[[RequestInfo], Fault | None] | Callable[[RequestInfo], None]
 
 LISTS = {"watch_list": False}
 """Options of a server that cannot stream initial objects, so that they are listed."""
@@ -35,6 +37,7 @@ class Case:
             user, who is told why.
         says: What the informer says of it meanwhile.
         is_silent: Whether nothing shows it before a deadline, so that nothing need be said meanwhile.
+        is_quiet: Whether nothing changes while it lasts.
         server: Options of the server.
         settings: Settings of the informers.
         is_proxied: Whether a :class:`ChaosProxy` stands before the server.
@@ -51,6 +54,7 @@ class Case:
     within: float | None = 31.0
     says: str = ""
     is_silent: bool = False
+    is_quiet: bool = False
     server: Mapping[str, Any] = field(default_factory=dict)
     settings: Settings = QUICK
     is_proxied: bool = False
@@ -66,6 +70,11 @@ class Case:
             return says
         recovers = f"recovers within {self.within:g} s"
         return f"{says}; {recovers}" if says else recovers
+
+
+def made(name: str, namespace: str = "default", **data: str) -> dict[str, Any]:
+    """Return an object to create, of any kind that has data."""
+    return {"metadata": {"name": name, "namespace": namespace}, "data": data}
 
 
 def kind_of(request: RequestInfo) -> str:
@@ -84,12 +93,14 @@ class Scene:
         self._proxy = proxy
         self.plural = case.resource.partition(".")[0]
         self.hits = 0
+        self.is_armed = False
         self.informers: list[SharedInformer[Any]] = []
         self.recorders: list[Recorder] = []
         self.failures: list[WatchFailure] = []
         self.api: Any = None
         self.notes: dict[str, Any] = {}
         self._written = 0
+        self._is_undone = False
 
     @property
     def proxy(self) -> ChaosProxy:
@@ -97,9 +108,10 @@ class Scene:
         assert self._proxy is not None
         return self._proxy
 
-    def on(self, kinds: str, fault: Fault | Callable[[RequestInfo], Fault | None], times: int | None = None) -> None:
+    def on(self, kinds: str, fault: Fault | Decision, times: int | None = None) -> None:
         """Have requests of some kinds (``"list watch"``) fail, so many times or until healed."""
         left = [times]
+        self.is_armed = True
 
         def interceptor(request: RequestInfo) -> Fault | None:
             if kind_of(request) not in kinds.split() or left[0] == 0:
@@ -117,25 +129,26 @@ class Scene:
         if self._proxy is not None:
             self._proxy.thaw()
             self._proxy.refuse, self._proxy.delay, self._proxy.rate, self._proxy.split = False, 0.0, None, None
-        if self.case.undo is not None:
+        if self.case.undo is not None and not self._is_undone:
+            self._is_undone = True
             await do(self.case.undo, self)
 
     def write(self) -> None:
         """Change the cluster a little: one more, one other, one less, one of the same name again."""
         number = self._written = self._written + 1
         try:
-            self.server.create(self.plural, configmap(f"new-{number}", "other", n=str(number)))
+            self.server.create(self.plural, made(f"new-{number}", "other", n=str(number)))
             self.server.patch(self.plural, "kept", {"data": {"n": str(number)}}, namespace="default")
             self.server.delete(self.plural, f"victim-{number}", namespace="default")
             self.server.delete(self.plural, "phoenix", namespace="default")
-            self.server.create(self.plural, configmap("phoenix"))
+            self.server.create(self.plural, made("phoenix"))
         except (StatusError, LookupError):
             pass  # the fault has taken the resource, or the object, away
 
     def populate(self) -> None:
         """Create the first objects."""
         for name in ("kept", "phoenix", *(f"victim-{number}" for number in range(1, 9))):
-            self.server.create(self.plural, configmap(name, **{"of": "first"}))
+            self.server.create(self.plural, made(name, of="first"))
         if self.case.is_crowded:
             for namespace in ("default", "other", "third"):
                 self.server.create("secrets", {"metadata": {"name": "s", "namespace": namespace}})

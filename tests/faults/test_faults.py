@@ -47,13 +47,14 @@ async def play(case: Case, scene: Scene, factory: SharedInformerFactory) -> None
     begin = loop.time()
     said = scene.said()
     for second in range(int(case.lasts)):
-        if second in (1, int(case.lasts) // 2):
+        if second in (1, int(case.lasts) // 2) and not case.is_quiet:
             scene.write()
         await asyncio.sleep(1)
         said |= scene.said()
     if not (scene.is_right() or case.is_silent):
         assert any(informer.health().reason for informer in scene.informers), "wrong, and says nothing of it"
     assert case.says in " | ".join(sorted(said)), f"never said {case.says!r}, but {sorted(said)}"
+    assert scene.hits or not scene.is_armed, "no request has met the fault"
     check_rate(scene, begin + BACKED_OFF, begin + case.lasts)
     check_handlers(scene, is_right=False)
     if case.within is None:

@@ -1,0 +1,184 @@
+"""Faults on the client's side: credentials, sessions, pools, and handlers that misbehave while the server does too."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import Any
+
+from aioinformers.testing import Ending, Fault, RequestInfo
+from tests.cluster import QUICK, Recorder
+from tests.faults.answers import status_of
+from tests.faults.scene import LISTS, Case, Scene
+
+__all__ = ["CASES"]
+
+
+def hook(scene: Scene, function: Any) -> None:
+    scene.api.configuration.api_key = {"BearerToken": "old"}
+    scene.api.configuration.refresh_api_key_hook = function
+    scene.server.close_watches()
+
+
+def hook_fails(scene: Scene) -> None:
+    async def refuse(configuration: Any) -> None:
+        raise OSError("the token file has gone")
+
+    hook(scene, refuse)
+
+
+def hook_hangs(scene: Scene) -> None:
+    async def hang(configuration: Any) -> None:
+        await asyncio.sleep(10_000)
+
+    hook(scene, hang)
+
+
+def hook_is_well(scene: Scene) -> None:
+    async def give(configuration: Any) -> None:
+        configuration.api_key = {"BearerToken": "fresh"}
+        configuration.api_key_prefix = {"BearerToken": "Bearer"}
+
+    scene.api.configuration.api_key = {"BearerToken": "old"}
+    scene.api.configuration.refresh_api_key_hook = give
+
+
+def token_expires(scene: Scene) -> None:
+    """The token in use is refused; the hook has the next one."""
+    hook_is_well(scene)
+
+    def unauthorized(request: RequestInfo) -> Fault | None:
+        if request.headers.get("authorization") == "Bearer fresh":
+            return None
+        return Fault(status=401, body=status_of(401, reason="Unauthorized"))
+
+    scene.on("list watch stream", unauthorized)
+    scene.server.close_watches()
+
+
+async def session_closed(scene: Scene) -> None:
+    await scene.api.close()
+
+
+def pool_is_full(scene: Scene) -> None:
+    """Another part of the program has taken all connections of the client."""
+    connector = scene.api.rest_client.pool_manager.connector
+    scene.notes["limit"] = connector._limit
+    connector._limit = 1
+    scene.server.reset_connections()
+
+
+def pool_has_room(scene: Scene) -> None:
+    connector = scene.api.rest_client.pool_manager.connector
+    connector._limit = scene.notes["limit"]
+    scene.server.reset_connections()
+
+
+class Slow(Recorder):
+    """Takes seconds for each event."""
+
+    async def __call__(self, event: Any) -> None:
+        await asyncio.sleep(3)
+        await super().__call__(event)
+
+
+async def raising(event: Any) -> None:
+    raise ValueError("a bug of the user's")
+
+
+async def cancelling(event: Any) -> None:
+    raise asyncio.CancelledError
+
+
+async def hanging(event: Any) -> None:
+    await asyncio.sleep(100_000)
+
+
+def trouble(scene: Scene) -> None:
+    """Watches break and lists fail for a while."""
+    scene.on("watch", Fault(ending=Ending.RESET, after=60))
+    scene.on("list stream", Fault(status=503), times=3)
+    scene.server.reset_connections()
+
+
+def with_slow_handlers(scene: Scene) -> None:
+    for _ in range(3):
+        scene.informers[0].add_event_handler(Slow(), limit=4)
+    trouble(scene)
+
+
+def with_bad_handlers(scene: Scene) -> None:
+    for handler in (raising, cancelling, hanging):
+        scene.informers[0].add_event_handler(handler)
+    trouble(scene)
+
+
+def with_leaving_handlers(scene: Scene) -> None:
+    loop = asyncio.get_running_loop()
+    informer = scene.informers[0]
+    for second in range(40):
+        registration = informer.add_event_handler(Slow())
+        loop.call_later(second, informer.remove_event_handler, registration)
+    trouble(scene)
+
+
+CASES = [
+    Case(
+        title="the client's credentials cannot be refreshed for a while",
+        inject=hook_fails,
+        undo=hook_is_well,
+        is_crowded=True,
+        says="credentials could not be refreshed (OSError)",
+        concerns_stock=False,
+    ),
+    Case(
+        title="the hook that refreshes credentials hangs",
+        inject=hook_hangs,
+        undo=hook_is_well,
+        says="credentials were not refreshed within 30 s",
+        within=61,
+        concerns_stock=False,
+    ),
+    Case(
+        title="the token expires and the hook has a new one",
+        inject=token_expires,
+        concerns_stock=False,
+    ),
+    Case(
+        title="somebody closes the API client",
+        inject=session_closed,
+        within=None,
+        says="the API client has been closed",
+        concerns_stock=False,
+    ),
+    Case(
+        title="all connections of the client's pool are taken",
+        inject=pool_is_full,
+        undo=pool_has_room,
+        is_crowded=True,
+        says="connections of the API client are in use",
+        within=61,
+        concerns_stock=False,
+    ),
+    Case(
+        title="the connection breaks while handlers are slow",
+        inject=with_slow_handlers,
+        server=LISTS,
+        settings=dataclasses.replace(QUICK, queue_size=1),
+        says="connection broke",
+        concerns_stock=False,
+    ),
+    Case(
+        title="the connection breaks while handlers raise, hang and cancel themselves",
+        inject=with_bad_handlers,
+        says="connection broke",
+        concerns_stock=False,
+    ),
+    Case(
+        title="the connection breaks while handlers come and go",
+        inject=with_leaving_handlers,
+        server=LISTS,
+        says="connection broke",
+        concerns_stock=False,
+    ),
+]
