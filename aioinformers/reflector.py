@@ -230,7 +230,7 @@ class Reflector:
         return head
 
     async def _begin(self) -> None:
-        """Begin a list, once what was queued before has been applied: ``is_stored`` must not judge by an older store."""
+        """Begin a list once what was queued before has been applied: ``is_stored`` must not judge by an old store."""
         begun = asyncio.get_running_loop().create_future()
         await self._queue.put(ReplaceBegin(self.target.scope, begun))
         await begun

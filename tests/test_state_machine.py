@@ -357,7 +357,8 @@ class World:
             async with follower.informer.stream(limit=limit, filter=judge) as events:
                 async for event in events:
                     with suppress(ValueError, TimeoutError, asyncio.CancelledError):  # as it behaves
-                        await asyncio.wait_for(follower(event), 2)
+                        async with asyncio.timeout(2):
+                            await follower(event)
                     if follower.has_left:
                         return
 

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aioinformers.testing.chaos import ChaosProxy
     from aioinformers.testing.clock import VirtualTimeLoop, run_virtual
-    from aioinformers.testing.exchange import Ending, Fault
+    from aioinformers.testing.exchange import Ending, Fault, drop_bookmarks
     from aioinformers.testing.resources import DEFAULT_RESOURCES, Resource
     from aioinformers.testing.routing import RequestInfo
     from aioinformers.testing.server import FakeAPIServer, Interceptor
     from aioinformers.testing.status import StatusError
+    from aioinformers.testing.storage import Backup
 
 __all__ = [
     "DEFAULT_RESOURCES",
+    "Backup",
     "ChaosProxy",
     "Ending",
     "FakeAPIServer",
@@ -33,11 +35,13 @@ __all__ = [
     "Resource",
     "StatusError",
     "VirtualTimeLoop",
+    "drop_bookmarks",
     "run_virtual",
 ]
 
 _MODULES = {
     "DEFAULT_RESOURCES": "resources",
+    "Backup": "storage",
     "ChaosProxy": "chaos",
     "Ending": "exchange",
     "FakeAPIServer": "server",
@@ -47,6 +51,7 @@ _MODULES = {
     "Resource": "resources",
     "StatusError": "status",
     "VirtualTimeLoop": "clock",
+    "drop_bookmarks": "exchange",
     "run_virtual": "clock",
 }
 

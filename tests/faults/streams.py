@@ -251,7 +251,7 @@ UNMARKED = [
         inject=rewritten(replaced(b'initial-events-end":"true"', b'initial-events-end":"false"'), "stream"),
         at_start=True,
         is_quiet=True,
-        says="the end of the initial objects",
+        says="stream of initial objects was silent for 60 s",
     ),
     Case(
         title="bookmarks come, but none marks the end of the initial objects",

@@ -1,0 +1,96 @@
+"""Write ``docs/faults.md``: the table of faults of the tests, and what a stock client does under each of them.
+
+``python tools/render_faults.py`` runs the stock client under every fault, in virtual time, and writes the page;
+``--check`` only compares titles and expectations with the page.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from aioinformers.testing import run_virtual  # noqa: E402
+from tests.faults.scene import Case  # noqa: E402
+from tests.faults.stock import observe  # noqa: E402
+from tests.faults.table import CASES, SECTIONS  # noqa: E402
+
+PAGE = ROOT / "docs" / "faults.md"
+
+INTRODUCTION = """# What happens when something goes wrong
+
+Each line is a test (`tests/faults/`): the fault is injected into an API server that runs in the test's own event loop,
+in virtual time, and afterwards the cache must equal the server, what each handler was told must lead to that state
+without an impossible event, fewer than ten requests a minute may have been made once backed off, and no task or
+socket may be left.
+
+*Recovers within* counts from the end of the fault and without jitter, which may double the delay that is running
+then (30 s at most). *Says* is part of the informer's `health().reason`, of `last_error` and of what
+`on_watch_error` is given. Where there is only the latter, nothing but the user can help.
+
+The last column is what `watch.Watch` of kubernetes_asyncio does under the same fault: not an opinion, but an
+observation by `tools/render_faults.py`, with a loop over the events of `list_config_map_for_all_namespaces`. *Deaf*
+means that it raises nothing and delivers nothing any more. A dash stands where it makes no request of that kind, or
+where the fault is one of informers. The official `kubernetes.informer.SharedInformer` runs in threads and in real time;
+it has not been compared.
+
+Three bounds are worth knowing:
+
+- A watch that has shown nothing at all, not even a bookmark, is checked by one small request when it ends: from a
+  version that a server restored from a backup does not know yet, a watch is told nothing. Such a restore is noticed
+  after `watch_timeout_max` + `watch_timeout_slack` seconds (630) at the latest.
+- Where lists have no `resourceVersion`, as with some aggregated APIs, a watch cannot be resumed: each is followed by a
+  list. What was deleted between a list and the begin of its watch stays in the cache until then: `watch_timeout_max`
+  seconds (600) at most. Where such an API cannot be watched at all, it is listed every 30 to 60 seconds.
+- A line of a watch that cannot be read may have been about any object: what came before and after it in the same
+  chunk is delivered, then the objects are listed again.
+"""
+
+
+def rows(cases: list[Case], seen: Callable[[Case], str]) -> Iterator[str]:
+    """Yield the lines of a table."""
+    yield "| What goes wrong | aioinformers | `Watch` |"
+    yield "|---|---|---|"
+    for case in cases:
+        yield f"| {case.title} | {case.expectation} | {seen(case)} |"
+
+
+def render(seen: Callable[[Case], str]) -> str:
+    """Return the page."""
+    parts = [INTRODUCTION]
+    for title, cases in SECTIONS.items():
+        parts.append("\n".join([f"## {title}", "", *rows(cases, seen)]) + "\n")
+    return "\n".join(parts)
+
+
+def recorded() -> dict[str, str]:
+    """Return what the page says of the stock client, by title."""
+    cells = [line.strip("| ").split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines() if "|" in line]
+    return {cell[0]: cell[2] for cell in cells if len(cell) == 3}
+
+
+def is_current() -> bool:
+    """Tell whether the page has the titles and expectations of the table."""
+    known = recorded()
+    return PAGE.read_text(encoding="utf-8") == render(lambda case: known.get(case.title, "?"))
+
+
+def main() -> int:
+    """Write the page, or check it."""
+    if "--check" in sys.argv:
+        return 0 if is_current() else 1
+    logging.disable(logging.CRITICAL)
+    seen = {}
+    for number, case in enumerate(CASES, 1):
+        seen[case.title] = run_virtual(observe(case))
+        print(f"{number}/{len(CASES)} {case.title}: {seen[case.title]}", flush=True)
+    PAGE.write_text(render(lambda case: seen[case.title]), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
