@@ -36,6 +36,9 @@ types: $(STAMP)
 matrix: $(STAMP)  ## unit and embedded-server tests on every supported Python that is installed
 	$(BIN)/python tools/matrix.py
 
+soak: $(STAMP)  ## random histories, faults and consumers for as long as asked: make soak SECONDS=3600
+	$(BIN)/python -m tools.soak --seconds $(SECONDS)
+
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 

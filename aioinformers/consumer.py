@@ -366,6 +366,8 @@ class Registration(Consumer[T]):
                     now = time()
                     if now > until:
                         await asyncio.sleep(0)
+                        if self._is_closed:
+                            return
                         now = time()
                         until = pace.until(now)
                     await self._deliver(record, now)

@@ -26,11 +26,12 @@ from tests.realserver import BinariesMissingError, RealAPIServer, find_binaries
 pytestmark = [pytest.mark.realserver, pytest.mark.timeout(300)]
 
 SETTINGS = Settings(
+    backoff_jitter=0.0,
     connect_timeout=3, header_timeout=5, list_silence_timeout=5, watch_list_silence_timeout=5,
     watch_timeout_min=8, watch_timeout_max=10, watch_timeout_slack=3, page_size=20,
 )  # fmt: skip
-"""As by default, but a silent peer is noticed within seconds."""
-OUTAGE = 60.0
+"""As by default, but a silent peer is noticed within seconds, and an outage always lasts as long."""
+OUTAGE = 45.0
 KINDS = ("config_map", "secret")
 
 
@@ -193,7 +194,7 @@ async def scene_on(server: RealAPIServer, settings: Settings = SETTINGS) -> Asyn
 
 
 async def test_crashes_of_apiserver_and_etcd_and_a_compaction_while_four_writers_go_on() -> None:
-    """G1, G5, G9: kill -9 of both servers, half-open connections, a minute without a server, history lost."""
+    """G1, G5, G9: kill -9 of both servers, half-open connections, an outage, history lost."""
     async with real_server() as server, scene_on(server) as scene:
         await asyncio.sleep(3)
 
@@ -221,9 +222,10 @@ async def test_crashes_of_apiserver_and_etcd_and_a_compaction_while_four_writers
         await asyncio.sleep(OUTAGE / 2)
         attempts = Counter((str(failure.resource), failure.scope) for failure in scene.failures)
         assert len(attempts) == 3
-        assert max(attempts.values()) < 10, attempts
+        allowed = 10 * OUTAGE / 60  # below ten requests a minute
+        assert max(attempts.values()) < allowed, attempts
         # A connection that ends without an answer is tried once more by aiohttp itself.
-        assert scene.proxy.accepted - accepted < 10 * 2 * len(attempts)
+        assert scene.proxy.accepted - accepted < allowed * 2 * len(attempts)
 
         server.start_apiserver()
         await scene.ready()

@@ -24,7 +24,14 @@ STATUSES = {
 
 def status_of(code: int, **more: Any) -> dict[str, Any]:
     """Return a ``Status`` body."""
-    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code, **more}
+    status = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": "injected by the test",
+    }
+    return {**status, "reason": STATUSES.get(code, ""), "code": code, **more}
 
 
 def answered(kinds: str, fault: Fault | Callable[[RequestInfo], Fault | None]) -> Callable[[Scene], None]:

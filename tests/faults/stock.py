@@ -44,7 +44,7 @@ class Follower:
         key = f"{meta.namespace}/{meta.name}"
         if event["type"] == "DELETED":
             self.cache.pop(key, None)
-        else:
+        elif event["type"] in ("ADDED", "MODIFIED"):
             self.cache[key] = (meta.uid, meta.resource_version)
 
 
@@ -81,6 +81,7 @@ async def observe(case: Case) -> str:
             await do(case.inject, scene)
         await last(case, scene, task)
         during = follower.events
+        was_wrong = not task.done() and follower.cache != stored(scene.server, scene.plural)
         await scene.heal()
         scene.server.faults.insert(0, alarm)
         scene.write()
@@ -88,7 +89,10 @@ async def observe(case: Case) -> str:
         scene.write()
         await asyncio.wait([task], timeout=2)
         try:
-            return verdict(scene, follower, task, alarm, is_deaf=follower.events == during)
+            said = verdict(scene, follower, task, alarm, is_deaf=follower.events == during)
+            return (
+                f"wrong meanwhile and says nothing; then {said}" if was_wrong and said[:4] in ("ends", "reco") else said
+            )
         finally:
             task.cancel()
             await asyncio.wait([task])

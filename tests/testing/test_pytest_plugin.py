@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PLUGIN = "aioinformers.testing.pytest_plugin"
 TESTS = """
 import asyncio
 import pytest
@@ -37,7 +36,7 @@ def run_pytest(folder: Path, text: str, *arguments: str) -> subprocess.Completed
     (folder / "test_user.py").write_text(text)
     (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     scope = [] if "no:asyncio" in arguments else ["-o", "asyncio_default_fixture_loop_scope=function"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", PLUGIN, *scope, *arguments]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *scope, *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     return subprocess.run(
         [*command, str(folder)],
