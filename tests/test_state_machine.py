@@ -105,6 +105,11 @@ class Kind(NamedTuple):
     namespaces: tuple[str | None, ...] = (None,)
     selector: str | None = None
 
+    @property
+    def keys(self) -> int:
+        """How many objects there may be."""
+        return len(NAMES) * (1 if self.resource == "nodes" else len(NAMESPACES) if None in self.namespaces else 2)
+
     def truth(self, server: FakeAPIServer) -> dict[str, Facts]:
         """Return what the server has of it."""
         found = [
@@ -149,6 +154,25 @@ INDEXES: dict[str, tuple[Any, Callable[[Facts], list[str]]]] = {
     "fragile": (fragile, lambda f: [] if f.digit == "3" else [f.app]),
 }
 """Per name: its definition, and the values that it should file an object under."""
+
+
+FAULTS: dict[str, Fault] = {
+    **{f"status {status}": Fault(status=status) for status in (401, 403, 404, 410, 500, 503, 504)},
+    "status 429 with Retry-After": Fault(status=429, headers={"Retry-After": "20"}),
+    **{
+        f"error event {code}": Fault(
+            status=200, body={"type": "ERROR", "object": StatusError(code, "", "injected").body()}
+        )
+        for code in (410, 500, 504)
+    },
+    **{
+        f"{ending.value} after {after} bytes": Fault(ending=ending, after=after)
+        for ending in Ending
+        for after in (0, 1, 150, 1000)
+    },
+    **{f"{delay:g} s late": Fault(delay=delay) for delay in (0.5, 20, 40)},
+}
+"""What may happen to a request."""
 
 
 # -- what consumes it -----------------------------------------------------------------------------------------
@@ -240,7 +264,7 @@ class Follower:
     async def _behave(self, digit: str, event: Event[Any]) -> None:
         match self.behaviour:
             case "slow":
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.5)
             case "uneven":
                 await asyncio.sleep(int(digit) * 0.3)
             case "raising" if digit in "135":
@@ -469,8 +493,7 @@ class World:
     def _check_backlog(self, follower: Follower, registration: Registration[Any]) -> None:
         """A backlog is bounded by its limit, one list, and two records per object that are merged (G8)."""
         numbers, options = registration.statistics(), registration.options
-        keys = len(NAMES) * len(NAMESPACES)
-        bound = options.limit + 4 * keys + options.concurrency
+        bound = options.limit + 4 * KINDS[follower.kind].keys + 2 * options.concurrency
         if numbers.high_water > bound or len(numbers.busy_keys) > options.concurrency:
             self.problems.append(f"{follower.kind}: backlog beyond {bound}: {numbers}")
 
@@ -515,9 +538,18 @@ names = st.sampled_from(NAMES)
 namespaces = st.sampled_from(NAMESPACES)
 apps = st.sampled_from(("x", "y"))
 digits = st.sampled_from(DIGITS)
-kinds = st.sampled_from(sorted(KINDS))
-few = st.integers(1, 3)
-verbs = st.sampled_from(("list", "watch", "*"))
+kinds = st.sampled_from((*sorted(KINDS), "dicts everywhere", "models in two namespaces"))
+
+seeds = st.integers(0, 99)
+
+
+def changes(seed: int, count: int) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield random changes, as many of one object as of all others."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        what = chance.choice(("upsert", "upsert", "delete", "recreate"))
+        where, name = chance.choice((("a", "p"), (chance.choice((*NAMESPACES, "")), chance.choice(NAMES))))
+        yield what, where, name, chance.choice("xy"), chance.choice(DIGITS)
 
 
 class ClusterMachine(RuleBasedStateMachine):
@@ -589,19 +621,27 @@ class ClusterMachine(RuleBasedStateMachine):
     def recreate(self, namespace: str, name: str, digit: str) -> None:
         self.run(self._write("recreate", namespace, name, "x", digit))
 
-    @rule(seed=st.integers(0, 99), count=st.sampled_from((10, 40)), turns=st.integers(0, 3))
-    def burst(self, seed: int, count: int, turns: int) -> None:
-        """Many writes, with a few turns of the loop between them."""
+    @rule(seed=seeds, count=st.sampled_from((10, 40, 100)), pause=st.sampled_from((0.0, 0.0, 0.05)))
+    def burst(self, seed: int, count: int, pause: float) -> None:
+        """Many changes, with a turn of the loop or a moment between them."""
 
         async def burst() -> None:
-            chance = random.Random(seed)
-            for _ in range(count):
-                what = chance.choice(("upsert", "upsert", "delete", "recreate"))
-                self.write(what, chance.choice("aab"), chance.choice(NAMES), chance.choice("xy"), chance.choice(DIGITS))
-                for _ in range(turns):
-                    await asyncio.sleep(0)
+            for change in changes(seed, count):
+                self.write(*change)
+                await asyncio.sleep(pause)
 
         self.run(burst())
+
+    @rule(seed=seeds, seconds=st.sampled_from((2, 20)))
+    def busy_time(self, seed: int, seconds: float) -> None:
+        """Changes all the while, faster than slow handlers are."""
+
+        async def busy() -> None:
+            for change in changes(seed, 40):
+                self.write(*change)
+                await asyncio.sleep(seconds / 40)
+
+        self.run(busy())
 
     async def _write(self, *change: str) -> None:
         self.write(*change)
@@ -668,23 +708,21 @@ class ClusterMachine(RuleBasedStateMachine):
     def expire(self) -> None:
         self.run(self._call(self.world.server.expire))
 
-    @rule(status=st.sampled_from((401, 403, 404, 410, 429, 500, 503, 504)), verb=verbs, times=few)
-    def fail(self, status: int, verb: str, times: int) -> None:
-        headers = {"Retry-After": "20"} if status == 429 else {}
-        self.world.sabotage(Fault(status=status, headers=headers), verb, times)
+    @rule(fault=st.sampled_from(sorted(FAULTS)), verb=st.sampled_from(("list", "watch", "*")), times=st.integers(1, 3))
+    def sabotage(self, fault: str, verb: str, times: int) -> None:
+        self.world.sabotage(FAULTS[fault], verb, times)
 
-    @rule(code=st.sampled_from((410, 500, 504)), times=few)
-    def error_event(self, code: int, times: int) -> None:
-        body = {"type": "ERROR", "object": StatusError(code, "", "injected").body()}
-        self.world.sabotage(Fault(status=200, body=body), "watch", times)
+    @rule(seed=seeds, count=st.sampled_from((3, 20)))
+    def lose_history(self, seed: int, count: int) -> None:
+        """Changes that no watch can tell: connections end, things happen, the history is forgotten."""
 
-    @rule(ending=st.sampled_from(Ending), after=st.sampled_from((0, 1, 150, 1000)), verb=verbs, times=few)
-    def end_early(self, ending: Ending, after: int, verb: str, times: int) -> None:
-        self.world.sabotage(Fault(ending=ending, after=after), verb, times)
+        async def lose() -> None:
+            self.world.server.reset_connections()
+            for change in changes(seed, count):
+                self.write(*change)
+            self.world.server.expire()
 
-    @rule(delay=st.sampled_from((0.5, 20, 40)), verb=verbs, times=few)
-    def answer_late(self, delay: float, verb: str, times: int) -> None:
-        self.world.sabotage(Fault(delay=delay), verb, times)
+        self.run(lose())
 
     @rule(what=st.sampled_from(("freeze", "thaw", "refuse", "accept", "split", "slow")))
     def harm_connections(self, what: str) -> None:
@@ -707,7 +745,7 @@ class ClusterMachine(RuleBasedStateMachine):
 
     # -- time -------------------------------------------------------------------------------------------------
 
-    @rule(seconds=st.sampled_from((0.001, 0.001, 0.3, 2, 20, 100)))
+    @rule(seconds=st.sampled_from((0.001, 0.3, 2, 20, 100)))
     def pass_time(self, seconds: float) -> None:
         self.run(asyncio.sleep(seconds))
 

@@ -42,8 +42,8 @@ class Fault:
         status: Answer this instead of the truth.
         body: Body of that answer; by default a ``Status``.
         headers: Headers of that answer.
-        rewrite: Gives what is sent instead of each piece of a body: some whole lines of a watch, or a list of up
-            to 128 KiB. Nothing of it may be compressed.
+        rewrite: Gives what is sent instead of each piece of a body: some whole lines of a watch, a list of up to
+            128 KiB, a part of a larger one. Such an answer is never compressed.
         ending: End the answer early.
         after: Bytes of the body that still pass before ``ending``; ``None`` holds back even the headers.
     """

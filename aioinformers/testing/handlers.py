@@ -330,4 +330,4 @@ def _check_patch_type(resource: Resource, content_type: str) -> None:
 
 
 def _accepts_gzip(exchange: Exchange) -> bool:
-    return "gzip" in exchange.info.headers.get("accept-encoding", "")
+    return exchange.fault.rewrite is None and "gzip" in exchange.info.headers.get("accept-encoding", "")

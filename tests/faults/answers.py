@@ -8,7 +8,7 @@ from typing import Any
 
 from aioinformers.testing import Ending, Fault, RequestInfo
 from tests.cluster import QUICK
-from tests.faults.scene import LISTS, Case, Scene
+from tests.faults.scene import LISTS, Case, Scene, made
 
 __all__ = ["CASES", "JSON", "answered", "status_of"]
 
@@ -197,4 +197,41 @@ PROXIES = [
     ),
 ]
 
-CASES = [*LISTED, *WATCHED, *STREAMED, *PATIENCE, *PROXIES]
+NOT_GZIP = Fault(status=200, body=b"\x1f\x8bno gzip at all", headers={**JSON, "Content-Encoding": "gzip"})
+UNKNOWN = Fault(status=200, body=b"{}", headers={**JSON, "Content-Encoding": "br"})
+LONG_HEADER = Fault(status=200, body=b"{}", headers={**JSON, "X-Trace": "x" * 40_000})
+
+
+def large(scene: Scene) -> None:
+    """Lists so large that the server compresses them, and each breaks off."""
+    for number in range(6):
+        scene.server.create("configmaps", made(f"large-{number}", data="x" * 40_000))
+    scene.on("list", Fault(ending=Ending.RESET, after=200))
+
+
+FRAMES = [
+    Case(
+        title=f"{what} {claim}",
+        inject=answered(kinds, fault),
+        at_start=kinds == "list",
+        server=LISTS if kinds == "list" else {},
+        says=says,
+    )
+    for what, kinds in (("lists", "list"), ("watches", "watch stream"))
+    for claim, fault, says in (
+        ("claim to be gzip and are not", NOT_GZIP, ""),
+        ("come in an encoding that was not asked for", UNKNOWN, ""),
+        ("come with headers of 40 kB", LONG_HEADER, "request failed"),
+    )
+] + [
+    Case(
+        title="a compressed list breaks off in its middle",
+        inject=large,
+        at_start=True,
+        server=LISTS,
+        settings=dataclasses.replace(QUICK, compression=True),
+        says="connection broke",
+    ),
+]
+
+CASES = [*LISTED, *WATCHED, *STREAMED, *PATIENCE, *PROXIES, *FRAMES]

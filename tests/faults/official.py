@@ -1,4 +1,4 @@
-"""What ``kubernetes.informer.SharedInformer`` does under the same faults: in threads, so in real time and for seconds."""
+"""What ``kubernetes.informer.SharedInformer`` does under the same faults: with threads, so in real time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class Follower:
         configuration = kubernetes.client.Configuration()
         configuration.host = url
         api = kubernetes.client.CoreV1Api(kubernetes.client.ApiClient(configuration))
-        self.informer = SharedInformer(api.list_config_map_for_all_namespaces)
+        make: Any = SharedInformer  # it is not typed
+        self.informer = make(api.list_config_map_for_all_namespaces)
         for kind in ("ADDED", "MODIFIED", "DELETED"):
             self.informer.add_event_handler(kind, self._note)
         self.events = 0
@@ -45,7 +46,9 @@ class Follower:
         """Tell whether its cache is what the server has."""
         found = {}
         for obj in self.informer.cache.list():
-            meta = obj.metadata
+            meta = getattr(obj, "metadata", None)  # it keeps whatever it is given
+            if meta is None:
+                return False
             found[f"{meta.namespace}/{meta.name}"] = (meta.uid, meta.resource_version)
         return found == stored(scene.server, scene.plural)
 

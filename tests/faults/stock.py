@@ -90,9 +90,8 @@ async def observe(case: Case) -> str:
         await asyncio.wait([task], timeout=2)
         try:
             said = verdict(scene, follower, task, alarm, is_deaf=follower.events == during)
-            return (
-                f"wrong meanwhile and says nothing; then {said}" if was_wrong and said[:4] in ("ends", "reco") else said
-            )
+            is_silent = was_wrong and said.startswith(("ends", "recovers"))
+            return f"wrong meanwhile and says nothing; then {said}" if is_silent else said
         finally:
             task.cancel()
             await asyncio.wait([task])
