@@ -35,12 +35,17 @@ class Follower:
         self.informer = make(api.list_config_map_for_all_namespaces)
         for kind in ("ADDED", "MODIFIED", "DELETED"):
             self.informer.add_event_handler(kind, self._note)
+        self.informer.add_event_handler("ERROR", self._note_error)
         self.events = 0
+        self.errors = 0
         self.has_stormed = False
         self._times: list[float] = []
 
     def _note(self, obj: Any) -> None:
         self.events += 1
+
+    def _note_error(self, error: Any) -> None:
+        self.errors += 1
 
     def is_right(self, scene: Scene) -> bool:
         """Tell whether its cache is what the server has."""
@@ -85,7 +90,7 @@ async def watched(case: Case, scene: Scene, follower: Follower) -> str:
         if second in (1, LASTS // 2) and not case.is_quiet:
             scene.write()
         await asyncio.sleep(1)
-    during = follower.events
+    during, was_silent = follower.events, not (follower.is_right(scene) or follower.errors)
     if follower.has_stormed:
         return f"asks without pause: {STORM} requests in less than two seconds"
     await scene.heal()
@@ -101,7 +106,7 @@ async def watched(case: Case, scene: Scene, follower: Follower) -> str:
     scene.write()
     await asyncio.sleep(2)
     if follower.is_right(scene):
-        return "recovers"
+        return "wrong meanwhile and says nothing; then recovers" if was_silent else "recovers"
     return "deaf" if follower.events == during else "goes on with a wrong cache"
 
 

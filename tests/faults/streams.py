@@ -31,17 +31,21 @@ def rewritten(rewrite: Callable[[bytes], bytes], kinds: str = "watch stream") ->
     return answered(kinds, Fault(rewrite=rewrite))
 
 
-def once(rewrite: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    """Change the first piece that can be changed, and no other one."""
-    done: list[bytes] = []
+def rewritten_once(rewrite: Callable[[bytes], bytes]) -> Callable[[Scene], None]:
+    """Change the first piece of a watch that can be changed, and no other one."""
 
-    def change(data: bytes) -> bytes:
-        if done or (changed := rewrite(data)) == data:
-            return data
-        done.append(data)
-        return changed
+    def inject(scene: Scene) -> None:
+        done: list[bytes] = []
 
-    return change
+        def change(data: bytes) -> bytes:
+            if done or (changed := rewrite(data)) == data:
+                return data
+            done.append(data)
+            return changed
+
+        rewritten(change, "watch")(scene)
+
+    return inject
 
 
 def replaced(pattern: bytes, by: bytes) -> Callable[[bytes], bytes]:
@@ -95,7 +99,7 @@ STREAM_ERRORS = [
 LATE_ERRORS = [
     Case(
         title=f"a watch delivers events and then {what}",
-        inject=rewritten(once(followed_by(said)), "watch"),
+        inject=rewritten_once(followed_by(said)),
         says=says,
     )
     for what, said, says in (
@@ -108,12 +112,12 @@ LATE_ERRORS = [
 LINES = [
     Case(
         title="an event is cut by whatever stands between, and the stream goes on",
-        inject=rewritten(once(replaced(rb'("name":"kept".*)', rb'"nam')), "watch"),
+        inject=rewritten_once(replaced(rb'("name":"kept".*)', rb'"nam')),
         says="could not be read",
     ),
     Case(
         title="a deletion arrives as garbage",
-        inject=rewritten(once(replaced(rb'\{"type":"DELETED".*', b"\x00\x01\x02")), "watch"),
+        inject=rewritten_once(replaced(rb'\{"type":"DELETED".*', b"\x00\x01\x02")),
         says="could not be read",
     ),
     Case(
@@ -123,7 +127,7 @@ LINES = [
     ),
     Case(
         title="an event holds bytes that are no UTF-8 outside of any object",
-        inject=rewritten(once(replaced(rb'\{"type":"MODIFIED"', b'{"type":"\xff\xfe"')), "watch"),
+        inject=rewritten_once(replaced(rb'\{"type":"MODIFIED"', b'{"type":"\xff\xfe"')),
         says="could not be read",
     ),
     Case(title="blank lines stand between the events", inject=rewritten(replaced(rb"\n", b"\n\n \n"))),
