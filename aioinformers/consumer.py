@@ -438,6 +438,8 @@ class Registration(Consumer[T]):
     async def drain(self) -> None:
         """Wait until everything queued has been handled. Cancellation leaves the rest queued."""
         self._is_draining = True
+        if self._resync is not None:
+            self._resync.cancel()  # it would tell of changes since, which this consumer was not given
         if self.mailbox.pending and self._workers:
             await self._drained.wait()
 

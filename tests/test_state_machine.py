@@ -27,7 +27,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )  # fmt: skip
 
-from aioinformers.testing import StatusError
+from aioinformers import Event
+from aioinformers.testing import FakeAPIServer, StatusError
+from tests.cluster import Recorder, configmap, factory_on
 from tests.machine.follower import BEHAVIOURS, FILTERS, Follower
 from tests.machine.kinds import DIGITS, FAULTS, INDEXES, KINDS, NAMES, NAMESPACES
 from tests.machine.world import RECOVERY, TickingLoop, World
@@ -161,7 +163,7 @@ class ClusterMachine(RuleBasedStateMachine):
 
     @rule(
         target=consumers, kind=kinds, behaviour=st.sampled_from(BEHAVIOURS), accepts=st.sampled_from(sorted(FILTERS)),
-        concurrency=st.integers(1, 4), limit=st.sampled_from((1, 2, 5, 1024)), resync=st.sampled_from((0, 0, 7)),
+        concurrency=st.integers(1, 4), limit=st.sampled_from((1, 2, 5, 1024)), resync=st.sampled_from((0, 0, 41)),
     )  # fmt: skip
     def join(self, kind: str, behaviour: str, accepts: str, concurrency: int, limit: int, resync: float) -> Follower:
         async def join() -> Follower:
@@ -198,6 +200,20 @@ class ClusterMachine(RuleBasedStateMachine):
             await self.world.leave(consumer, how)
 
         self.run(leave())
+
+    @rule(kind=kinds, concurrency=st.integers(1, 3), turns=st.integers(0, 30))
+    def visit(self, kind: str, concurrency: int, turns: int) -> None:
+        """Join and leave again, at any turn of the loop of the delivery of what is there."""
+
+        async def visit() -> None:
+            follower = Follower(kind, self.world.ask(kind), "instant", "all")
+            self.world.join(follower, concurrency=concurrency)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await self.world.leave(follower, "at once")
+            await asyncio.sleep(0.01)
+
+        self.run(visit())
 
     @rule(kind=kinds, name=st.sampled_from(sorted(INDEXES)))
     def index(self, kind: str, name: str) -> None:
@@ -308,3 +324,61 @@ def test_g1_to_g8_hold_whatever_happens() -> None:
     with quiet():
         run_state_machine_as_test(ClusterMachine, settings=profile(50, derandomize=True, database=None))
     assert next(STEPS) - before >= 2000
+
+
+# -- what it has found ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.virtual_time
+async def test_g4_a_handler_that_is_drained_is_no_longer_resynced() -> None:
+    """A resync would tell it of changes that it was not given, and the drain would never end."""
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        for i in range(5):
+            server.create("configmaps", configmap(f"c{i}"))
+        configmaps = factory.for_resource("configmaps.v1.")
+        recorder = Recorder()
+
+        async def slow(event: Event[Any]) -> None:
+            await recorder(event)
+            await asyncio.sleep(3)
+
+        registration = configmaps.add_event_handler(slow, resync_period=2)
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        await asyncio.sleep(1)
+        closing = asyncio.create_task(registration.aclose())
+        await asyncio.sleep(0)
+        server.create("configmaps", configmap("new"))
+        server.patch("configmaps", "c4", {"data": {"v": "1"}}, namespace="default")
+        await asyncio.wait_for(closing, 20)
+
+        assert recorder.kinds() == [f"Added c{i}" for i in range(5)]
+        assert recorder.problems == []
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+@pytest.mark.parametrize("turns", range(0, 40, 3))
+def test_g4_a_handler_that_is_removed_is_not_called_again_at_whatever_turn(concurrency: int, turns: int) -> None:
+    """Also when its worker is letting others run at that moment."""
+
+    async def remove() -> None:
+        async with FakeAPIServer() as server, factory_on(server) as factory:
+            for i in range(30):
+                server.create("configmaps", configmap(f"c{i}"))
+            configmaps = factory.for_resource("configmaps.v1.")
+            await factory.start()
+            await factory.wait_for_cache_sync(timeout=5)
+            recorder = Recorder()
+            registration = configmaps.add_event_handler(recorder, concurrency=concurrency)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            configmaps.remove_event_handler(registration)
+            given = len(recorder.events)
+            await asyncio.sleep(1)
+            assert len(recorder.events) == given
+
+    with asyncio.Runner(loop_factory=TickingLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, TickingLoop)
+        loop.tick = 1e-3
+        runner.run(remove())

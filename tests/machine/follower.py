@@ -10,7 +10,7 @@ from aioinformers import Added, Cause, Deleted, Event, SharedInformer, Updated
 from aioinformers.consumer import Registration
 from tests.machine.kinds import Facts, facts
 
-BEHAVIOURS = ("quick", "slow", "uneven", "raising", "cancelling", "hanging", "spoiling")
+BEHAVIOURS = ("instant", "quick", "slow", "uneven", "raising", "cancelling", "hanging", "spoiling")
 """Ways of handlers; those that hang are registered with a timeout."""
 FILTERS: dict[str, Callable[[Facts], bool] | None] = {
     "all": None,
@@ -96,10 +96,12 @@ class Follower:
 
     async def _behave(self, digit: str, event: Event[Any]) -> None:
         match self.behaviour:
+            case "instant":
+                pass
             case "slow":
                 await asyncio.sleep(0.5)
             case "uneven":
-                await asyncio.sleep(int(digit) * 0.3)
+                await asyncio.sleep(int(digit) * 0.2)
             case "raising" if digit in "135":
                 raise ValueError("odd")
             case "cancelling" if digit in "02":

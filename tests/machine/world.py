@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 import pytest
 from kubernetes_asyncio import client
@@ -20,20 +21,53 @@ from aioinformers.testing import ChaosProxy, FakeAPIServer, Fault, RequestInfo, 
 from tests.machine.follower import FILTERS, Follower
 from tests.machine.kinds import INDEXES, KINDS, facts
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
 RECOVERY = 600.0
 """Virtual seconds after the last fault within which everything must be as the server has it."""
 QUICK = Settings(page_size=3, watch_timeout_min=60, watch_timeout_max=90, queue_size=2)
 
 
 class TickingLoop(VirtualTimeLoop):
-    """Virtual time that also passes while something happens: time slices end, workers let others run."""
+    """Virtual time that also passes while something happens: time slices end, workers let others run.
+
+    Every run of a script is the same: sockets that are ready together take their turns by number, and nothing runs in
+    a thread, which would end whenever it likes.
+    """
 
     tick = 0.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        select = self._selector.select  # type: ignore[attr-defined]
+
+        def select_in_order(timeout: float | None = None) -> list[Any]:
+            return sorted(select(timeout), key=lambda ready: ready[0].fd)
+
+        self._selector.select = select_in_order  # type: ignore[attr-defined]
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """Call the function at once; aiohttp asks for proxies in this way."""
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
     def time(self) -> float:
         """Return the time, a little later each time it is asked for."""
         self._now += self.tick
         return self._now
+
+
+class HalfWay(random.Random):
+    """Jitter that does not depend on who asks first."""
+
+    def random(self) -> float:
+        """Return the middle."""
+        return 0.5
 
 
 class World:
@@ -58,7 +92,7 @@ class World:
         self.proxy = await ChaosProxy(self.server.url, rng=rng).__aenter__()
         self.api = client.ApiClient(client.Configuration(host=self.proxy.url))
         self.factory = SharedInformerFactory(self.api, settings=replace(QUICK, watch_list=asks))
-        self.factory._source.random = random.Random(2)
+        self.factory._source.random = HalfWay()
         await self.factory.start()
 
     async def close(self, grace: float) -> None:
