@@ -11,12 +11,13 @@ import contextvars
 import inspect
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from aioinformers.errors import InformerClosedError
-from aioinformers.events import EventFactory
+from aioinformers.events import EVENT_TYPES, EventFactory
 from aioinformers.handlers import HandlerSet, handler_name, handler_set
 from aioinformers.mailbox import ADDED, DELETED, UPDATED, KeyedMailbox, Mailbox, Record
 from aioinformers.objects import Entry
@@ -45,6 +46,11 @@ class Pace:
     def until(self, now: float) -> float:
         """Return when a worker that starts now must let others run."""
         return now + self.time_slice / max(self.busy, 1)
+
+
+def _clock(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+    """Return what tells the loop's time: half the price where it is what asyncio's own loops ask themselves."""
+    return monotonic if type(loop).time is asyncio.BaseEventLoop.time else loop.time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +132,8 @@ class Consumer(ABC, Generic[T]):
         self._filtered = 0
         self._undelivered = 0
         self._busy: dict[str, float] = {}
+        self._current: Record | None = None  # with the serial worker: an attribute is cheaper than a key in `_busy`
+        self._since = 0.0
         self._synced = asyncio.Event()
         self._is_closed = False
         self._end: Exception | None = None
@@ -200,15 +208,19 @@ class Consumer(ABC, Generic[T]):
         """Note that the informer has ended: nothing more will come."""
         self._finish(InformerClosedError(f"{self._host.name} has ended"))
 
+    def _inside(self) -> Mapping[str, float]:
+        """Return the keys that are being handled, and since when."""
+        return self._busy if self._current is None else {self._current.key: self._since}
+
     def statistics(self) -> ConsumerStatistics:
         """Return a snapshot of the counts and the objects inside handlers."""
         busy: list[BusyKey] = []
-        if self._busy:
+        if inside := self._inside():
             now = self._host.now()
-            busy = [BusyKey(ObjectKey.parse(key), now - since) for key, since in self._busy.items()]
+            busy = [BusyKey(ObjectKey.parse(key), now - since) for key, since in inside.items()]
             busy.sort(key=lambda item: -item.seconds)
         return ConsumerStatistics(
-            queued=max(self.mailbox.pending - len(self._busy), 0),
+            queued=max(self.mailbox.pending - len(inside), 0),
             handled=self._handled,
             failed=self._failed,
             filtered=self._filtered,
@@ -224,7 +236,7 @@ class Consumer(ABC, Generic[T]):
             return
         self._is_closed = True
         self._host.forget(self)
-        self._undelivered += max(self.mailbox.pending - len(self._busy), 0)
+        self._undelivered += max(self.mailbox.pending - len(self._inside()), 0)
         self.mailbox.clear()
         self._finish(InformerClosedError(f"{self.name} was removed from {self._host.name}"))
 
@@ -238,7 +250,7 @@ class Consumer(ABC, Generic[T]):
             if not self._host.is_synced():
                 continue
             for entries in self._host.chunks():
-                skip = self.mailbox.pending_keys().union(self._busy)
+                skip = self.mailbox.pending_keys().union(self._inside())
                 records = [Record(UPDATED, k, entry, entry, Cause.RESYNC) for k, entry in entries if k not in skip]
                 if records:
                     self.mailbox.put(records)
@@ -308,9 +320,8 @@ class Registration(Consumer[T]):
 
     async def _run_serial(self) -> None:
         """Deliver all records in store order."""
-        loop, pace, mailbox = asyncio.get_running_loop(), self._host.pace, self.mailbox
-        time, make, by_kind = loop.time, self._events.make, self._handlers.by_kind
-        busy, settle = self._busy, mailbox.settle
+        pace, mailbox, events, by_kind = self._host.pace, self.mailbox, self._events, self._handlers.by_kind
+        time = _clock(asyncio.get_running_loop())
         is_plain = self.options.filter is None and self.options.handler_timeout is None
         await asyncio.sleep(0)  # an eager task must not run the user's code inside whatever woke it
         pace.busy += 1
@@ -331,25 +342,26 @@ class Registration(Consumer[T]):
                     if not is_plain or (handler := by_kind[record.kind]) is None:
                         await self._deliver(record, now)
                         continue
-                    # As _deliver does, without the price of a coroutine per event.
-                    event = make(record)
-                    busy[record.key] = now
+                    # As _deliver does, without the price of a call per event.
+                    event = EVENT_TYPES[record.kind](record, events)
+                    self._current, self._since = record, now
                     try:
                         await handler(event)
                         self._handled += 1
                     except BaseException as error:
                         await self._fail(event, error)
                     finally:
-                        busy.clear()
-                        settle(record)
+                        self._current = None
+                        mailbox.pending -= 1
+                        if record.initial:
+                            mailbox.settle_initial()
         finally:
             pace.busy -= 1
 
     async def _run_keyed(self) -> None:
         """Deliver records of free keys; the next worker is woken while there is more to take."""
         assert isinstance(self.mailbox, KeyedMailbox)
-        loop, pace, mailbox = asyncio.get_running_loop(), self._host.pace, self.mailbox
-        time = loop.time
+        pace, mailbox, time = self._host.pace, self.mailbox, _clock(asyncio.get_running_loop())
         await asyncio.sleep(0)  # an eager task must not run the user's code inside whatever woke it
         pace.busy += 1
         try:

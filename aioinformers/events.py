@@ -7,12 +7,12 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from aioinformers.mailbox import ADDED, UPDATED, Record
+from aioinformers.mailbox import Record
 from aioinformers.object_types import ObjectType
 from aioinformers.objects import Entry
 from aioinformers.types import Added, Cause, Deleted, Event, GroupVersionResource, ObjectKey, Updated
 
-__all__ = ["EventFactory"]
+__all__ = ["EVENT_TYPES", "EventFactory"]
 
 T = TypeVar("T")
 
@@ -35,20 +35,14 @@ class EventFactory(Generic[T]):
 
     def make(self, record: Record) -> Event[T]:
         """Return a new event of a record; each consumer gets its own."""
-        if record.kind == UPDATED:
-            return _LazyUpdated(record.base, record.entry, record.cause, record.key, self)  # type: ignore[arg-type]
-        if record.kind == ADDED:
-            return _LazyAdded(record.entry, record.initial, record.cause, record.key, self)  # type: ignore[arg-type]
-        return _LazyDeleted(record.entry, record.known, record.cause, record.key, self)  # type: ignore[arg-type]
+        return EVENT_TYPES[record.kind](record, self)
 
 
-# The lazy events keep in their base's slots what the public attributes are made of: an entry in ``object``
-# and ``old``, the internal key in ``key``, the factory in ``resource``. Reading an attribute decodes it once.
-_added, _updated, _deleted = vars(Added), vars(Updated), vars(Deleted)
-_added_entry, _added_key, _added_factory = (_added[name].__get__ for name in ("object", "key", "resource"))
-_updated_entry, _updated_key, _updated_factory = (_updated[name].__get__ for name in ("object", "key", "resource"))
-_updated_old = _updated["old"].__get__
-_deleted_entry, _deleted_key, _deleted_factory = (_deleted[name].__get__ for name in ("object", "key", "resource"))
+# A lazy event keeps nothing but its record and its factory, in the first two slots of its base: a hundred handlers
+# make a hundred of them per change. Every public attribute is computed, the objects are decoded once.
+_added_record, _added_factory = (vars(Added)[name].__get__ for name in Added.__struct_fields__[:2])
+_updated_record, _updated_factory = (vars(Updated)[name].__get__ for name in Updated.__struct_fields__[:2])
+_deleted_record, _deleted_factory = (vars(Deleted)[name].__get__ for name in Deleted.__struct_fields__[:2])
 
 
 def _decoded(event: Any, memo: str, factory: EventFactory[Any], entry: Entry) -> Any:
@@ -57,21 +51,39 @@ def _decoded(event: Any, memo: str, factory: EventFactory[Any], entry: Entry) ->
     return found
 
 
+def _reduced(event: Event[Any]) -> tuple[type[Event[Any]], tuple[Any, ...]]:
+    """Pickle or copy an event as a plain one, which holds its objects."""
+    base = next(plain for plain in (Added, Updated, Deleted) if isinstance(event, plain))
+    return base, tuple(getattr(event, name) for name in base.__struct_fields__)
+
+
 class _LazyAdded(Added[Any], frozen=True, gc=False, eq=False):
     _memo: Any = _UNSET
 
     @property  # type: ignore[misc]  # a slot becomes a computed attribute
     def object(self) -> Any:
         memo = self._memo
-        return memo if memo is not _UNSET else _decoded(self, "_memo", _added_factory(self), _added_entry(self))
+        if memo is not _UNSET:
+            return memo
+        return _decoded(self, "_memo", _added_factory(self), _added_record(self).entry)
+
+    @property  # type: ignore[misc]
+    def initial(self) -> bool:
+        return _added_record(self).initial  # type: ignore[no-any-return]
+
+    @property  # type: ignore[misc]
+    def cause(self) -> Cause:
+        return _added_record(self).cause  # type: ignore[no-any-return]
 
     @property  # type: ignore[misc]
     def key(self) -> ObjectKey:
-        return ObjectKey.parse(_added_key(self))
+        return ObjectKey.parse(_added_record(self).key)
 
     @property  # type: ignore[misc]
     def resource(self) -> GroupVersionResource:
         return _added_factory(self).resource  # type: ignore[no-any-return]
+
+    __reduce__ = _reduced
 
     def __repr__(self) -> str:
         return f"Added({self.resource} {self.key}, initial={self.initial}, cause={self.cause.name})"
@@ -84,22 +96,33 @@ class _LazyUpdated(Updated[Any], frozen=True, gc=False, eq=False):
     @property  # type: ignore[misc]  # a slot becomes a computed attribute
     def object(self) -> Any:
         memo = self._memo
-        return memo if memo is not _UNSET else _decoded(self, "_memo", _updated_factory(self), _updated_entry(self))
+        if memo is not _UNSET:
+            return memo
+        return _decoded(self, "_memo", _updated_factory(self), _updated_record(self).entry)
 
     @property  # type: ignore[misc]
     def old(self) -> Any:
-        if self.cause is Cause.RESYNC:
-            return self.object  # nothing has changed: one object
         memo = self._old_memo
-        return memo if memo is not _UNSET else _decoded(self, "_old_memo", _updated_factory(self), _updated_old(self))
+        if memo is not _UNSET:
+            return memo
+        record = _updated_record(self)
+        if record.cause is Cause.RESYNC:
+            return self.object  # nothing has changed: one object
+        return _decoded(self, "_old_memo", _updated_factory(self), record.base)
+
+    @property  # type: ignore[misc]
+    def cause(self) -> Cause:
+        return _updated_record(self).cause  # type: ignore[no-any-return]
 
     @property  # type: ignore[misc]
     def key(self) -> ObjectKey:
-        return ObjectKey.parse(_updated_key(self))
+        return ObjectKey.parse(_updated_record(self).key)
 
     @property  # type: ignore[misc]
     def resource(self) -> GroupVersionResource:
         return _updated_factory(self).resource  # type: ignore[no-any-return]
+
+    __reduce__ = _reduced
 
     def __repr__(self) -> str:
         return f"Updated({self.resource} {self.key}, cause={self.cause.name})"
@@ -111,20 +134,35 @@ class _LazyDeleted(Deleted[Any], frozen=True, gc=False, eq=False):
     @property  # type: ignore[misc]  # a slot becomes a computed attribute
     def object(self) -> Any:
         memo = self._memo
-        return memo if memo is not _UNSET else _decoded(self, "_memo", _deleted_factory(self), _deleted_entry(self))
+        if memo is not _UNSET:
+            return memo
+        return _decoded(self, "_memo", _deleted_factory(self), _deleted_record(self).entry)
+
+    @property  # type: ignore[misc]
+    def final_state_known(self) -> bool:
+        return _deleted_record(self).known  # type: ignore[no-any-return]
+
+    @property  # type: ignore[misc]
+    def cause(self) -> Cause:
+        return _deleted_record(self).cause  # type: ignore[no-any-return]
 
     @property  # type: ignore[misc]
     def key(self) -> ObjectKey:
-        return ObjectKey.parse(_deleted_key(self))
+        return ObjectKey.parse(_deleted_record(self).key)
 
     @property  # type: ignore[misc]
     def resource(self) -> GroupVersionResource:
         return _deleted_factory(self).resource  # type: ignore[no-any-return]
 
+    __reduce__ = _reduced
+
     def __repr__(self) -> str:
         known = self.final_state_known
         return f"Deleted({self.resource} {self.key}, final_state_known={known}, cause={self.cause.name})"
 
+
+EVENT_TYPES: tuple[Callable[[Record, EventFactory[Any]], Event[Any]], ...] = (_LazyAdded, _LazyUpdated, _LazyDeleted)  # type: ignore[assignment]  # their slots hold other things than their names say
+"""What makes an event of a record, by the record's kind."""
 
 for _class in (_LazyAdded, _LazyUpdated, _LazyDeleted):  # users see the class that they match on
     _class.__name__ = _class.__qualname__ = _class.__name__.removeprefix("_Lazy")
