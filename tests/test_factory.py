@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -26,7 +27,8 @@ from aioinformers import (
     new_informer,
     strip_managed_fields,
 )
-from aioinformers.testing import FakeAPIServer
+from aioinformers.errors import UnknownIndexError
+from aioinformers.testing import FakeAPIServer, Fault
 from tests.cluster import QUICK, Recorder, cached, configmap, factory_on, pod, stored
 
 pytestmark = pytest.mark.virtual_time
@@ -75,6 +77,23 @@ async def test_same_arguments_give_the_same_informer() -> None:
         assert set(factory) >= {pods, *others}
 
 
+async def test_two_factories_share_nothing() -> None:
+    """Neither informers nor indexes, nor their ends."""
+    async with FakeAPIServer() as server, factory_on(server) as one, factory_on(server) as other:
+        first, second = one.core.v1.pods(indexers={"node": "spec.nodeName"}), other.core.v1.pods()
+        assert first is not second
+        for factory in (one, other):
+            await factory.start()
+            await factory.wait_for_cache_sync(timeout=5)
+        with pytest.raises(UnknownIndexError):
+            second.indexer.index_values("node")
+        await one.shutdown()
+        server.create("pods", pod("p"))
+        await asyncio.sleep(1)
+        assert not first.is_running
+        assert len(second.lister) == 1
+
+
 async def test_many_informers_of_one_resource_are_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
     async with FakeAPIServer() as server, factory_on(server) as factory:
         for i in range(12):
@@ -108,6 +127,36 @@ async def test_requests_carry_namespace_and_selectors_and_tweaks() -> None:
             assert request.query["labelSelector"] == "app=web"
             assert request.query["fieldSelector"] == "status.phase=Running"
             assert request.query["pretty"] == "false"
+
+
+async def test_tweaks_are_on_every_page_and_on_the_watch() -> None:
+    """Whatever else a request asks for."""
+
+    def tweak(options: ListOptions) -> None:
+        options.label_selector = "app=web"
+        options.field_selector = "metadata.name!=c0"
+
+    settings = dataclasses.replace(QUICK, watch_list=False, page_size=2)
+    async with (
+        FakeAPIServer(watch_cache=False) as server,
+        factory_on(server, tweak_list_options=tweak, settings=settings) as factory,
+    ):
+        for i in range(6):
+            server.create("configmaps", configmap(f"c{i}", labels={"app": "web" if i < 5 else "db"}))
+        configmaps = factory.core.v1.configmaps()
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        server.create("configmaps", configmap("later", labels={"app": "web"}))
+        server.create("configmaps", configmap("other"))
+        await asyncio.sleep(1)
+
+        assert set(cached(configmaps)) == {f"default/{name}" for name in ("c1", "c2", "c3", "c4", "later")}
+        assert [(request.verb, "continue" in request.query) for request in server.requests] == [
+            ("list", False), ("list", True), ("watch", False),
+        ]  # fmt: skip
+        for request in server.requests:
+            assert request.query["labelSelector"] == "app=web"
+            assert request.query["fieldSelector"] == "metadata.name!=c0"
 
 
 async def test_factory_namespaces_are_inherited_and_overridden() -> None:
@@ -269,6 +318,41 @@ async def test_informers_asked_for_after_the_start_start_by_themselves() -> None
         assert len(pods.lister) == 1
         assert pods.is_live(1)
         assert pods.is_watching
+
+
+async def test_waiting_for_caches_that_have_synced_takes_no_time_at_all() -> None:
+    """Nor does waiting for none."""
+    loop = asyncio.get_running_loop()
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=0.001)
+        factory.core.v1.pods()
+        await factory.wait_for_cache_sync(timeout=5)
+        before = loop.time()
+        await factory.wait_for_cache_sync(timeout=0.001)
+        assert loop.time() == before
+
+
+async def test_waiting_for_caches_says_every_ten_seconds_what_is_missing_and_why(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Caches sync in any order; the error names those that have not, each with its last error."""
+    caplog.set_level(logging.INFO, "aioinformers.factory")
+    delays = {"pods": 5.0, "nodes": 1.0, "configmaps": 13.0}
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.intercept(lambda request: Fault(delay=delays[request.resource]) if request.resource in delays else None)
+        server.fail("* secrets", 403, times=None)
+        for name in (*delays, "secrets"):
+            factory.for_resource(f"{name}.v1.")
+        await factory.start()
+        with pytest.raises(CacheSyncError) as caught:
+            await factory.wait_for_cache_sync(timeout=25)
+
+        said = [record.getMessage() for record in caplog.records if "waiting for" in record.getMessage()]
+        assert sorted(message.split()[3] for message in said) == ["configmaps.v1:", "secrets.v1:", "secrets.v1:"]
+        assert all("403" in message for message in said if "secrets" in message)
+        assert set(caught.value.reasons) == {"secrets.v1"}
+        assert "403" in caught.value.reasons["secrets.v1"]
 
 
 async def test_indexes_may_be_added_and_removed_at_any_time() -> None:

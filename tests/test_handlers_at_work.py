@@ -139,6 +139,32 @@ async def test_filter_turns_crossings_into_additions_and_deletions() -> None:
         assert registration.statistics().filtered == 2
 
 
+async def test_filter_decides_who_is_told_of_what_vanished_unseen() -> None:
+    """Whoever was given an object is told of its end, and nobody else."""
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        for name, on in (("in", "yes"), ("left", "yes"), ("never", "no")):
+            server.create("configmaps", configmap(name, on=on))
+        configmaps = factory.for_resource("configmaps.v1.")
+        recorder = Recorder()
+        configmaps.add_event_handler(recorder, filter=lambda obj: obj["data"]["on"] == "yes")
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        server.patch("configmaps", "left", {"data": {"on": "no"}}, namespace="default")
+        await asyncio.sleep(2)
+        server.close_watches()
+        for name in ("in", "left", "never"):
+            server.delete("configmaps", name, namespace="default")
+        server.expire()
+        await asyncio.sleep(60)
+
+        assert len(configmaps.lister) == 0
+        assert recorder.kinds() == ["Added in", "Added left", "Deleted left", "Deleted in"]
+        last = recorder.events[-1]
+        assert isinstance(last, Deleted)
+        assert not last.final_state_known
+        assert last.object["data"] == {"on": "yes"}
+
+
 async def test_filter_that_raises_counts_as_false_and_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     async with FakeAPIServer() as server, factory_on(server) as factory:
         server.create("configmaps", configmap("c"))
@@ -198,6 +224,126 @@ async def test_registration_closes_after_what_is_queued_has_been_handled() -> No
         assert registration.statistics().undelivered == 18
         with pytest.raises(InformerClosedError):
             await registration.wait_synced()
+
+
+async def test_removal_ends_calls_at_any_time_and_concerns_nobody_else() -> None:
+    """Before the start, twice, while a call runs, of another informer's handler, and after the end."""
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.create("pods", pod("a"))
+        pods, nodes = factory.core.v1.pods(), factory.core.v1.nodes()
+        never, stays, foreign, started, ended = Recorder(), Recorder(), Recorder(), list[str](), list[str]()
+        gate = asyncio.Event()
+
+        async def slow(event: Event[Any]) -> None:
+            started.append(event.key.name)
+            await gate.wait()
+            ended.append(event.key.name)
+
+        early = pods.add_event_handler(never)
+        pods.remove_event_handler(early)
+        await asyncio.wait_for(early.aclose(), 0.1)
+        kept, elsewhere, hanging = (
+            pods.add_event_handler(stays), nodes.add_event_handler(foreign), pods.add_event_handler(slow)
+        )  # fmt: skip
+        assert len(pods.statistics().consumers) == 2
+        pods.remove_event_handler(elsewhere)  # type: ignore[arg-type]  # which a type checker sees
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        await asyncio.sleep(1)
+        pods.remove_event_handler(hanging)
+        pods.remove_event_handler(hanging)
+        assert len(pods.statistics().consumers) == 1
+        waiting = asyncio.create_task(hanging.aclose())
+        server.create("pods", pod("b"))
+        server.create("nodes", {"metadata": {"name": "n"}})
+        await asyncio.sleep(1)
+        assert not waiting.done(), "a call is under way"
+        gate.set()
+        await asyncio.wait_for(waiting, 1)
+
+        assert (started, ended) == (["a"], ["a"])
+        assert stays.kinds() == ["Added a", "Added b"]
+        assert foreign.kinds() == ["Added n"]
+        assert never.events == []
+        await factory.shutdown()
+        pods.remove_event_handler(kept)
+        await kept.aclose()
+
+
+async def test_registration_has_synced_once_what_was_there_has_been_handled() -> None:
+    """Not when it has been delivered, nor when the cache has synced; what goes meanwhile is waited for, too."""
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        for name in ("a", "b", "c"):
+            server.create("configmaps", configmap(name))
+        configmaps, empty = factory.for_resource("configmaps.v1."), factory.for_resource("secrets.v1.")
+        gate, recorder = asyncio.Event(), Recorder()
+
+        async def slow(event: Event[Any]) -> None:
+            await gate.wait()
+            await recorder(event)
+            await asyncio.sleep(1)
+
+        registration = configmaps.add_event_handler(slow)
+        merged = configmaps.add_event_handler(slow, limit=1)
+        nothing = empty.add_event_handler(Recorder())
+        assert not any(each.has_synced for each in (configmaps, registration, merged, empty, nothing))
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        await nothing.wait_synced()
+        server.delete("configmaps", "c", namespace="default")
+        server.create("configmaps", configmap("later"))
+        await asyncio.sleep(100)
+        assert configmaps.has_synced
+        assert not registration.has_synced
+        assert not merged.has_synced
+
+        gate.set()
+        await asyncio.sleep(2.5)
+        assert not registration.has_synced, "the third one is still in its handler"
+        await asyncio.sleep(1)
+        assert registration.has_synced
+        assert merged.has_synced
+        assert registration.statistics().queued > 0, "what came later is no part of it"
+
+
+async def test_a_hundred_workers_that_join_and_leave_under_constant_writes() -> None:
+    """And an end in the middle of it: nobody hangs, and nobody is told twice."""
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        configmaps = factory.for_resource("configmaps.v1.")
+        for i in range(10):
+            server.create("configmaps", configmap(f"c{i}"))
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        problems: list[str] = []
+        visits: list[int] = []
+
+        async def work(number: int) -> None:
+            while True:
+                recorder = Recorder()
+                try:
+                    registration = configmaps.add_event_handler(recorder, concurrency=1 + number % 2)
+                except InformerClosedError:
+                    return
+                await asyncio.sleep(0.01 * (1 + number % 7))
+                configmaps.remove_event_handler(registration)
+                problems.extend(recorder.problems)
+                visits.append(len(recorder.events))
+
+        workers = [asyncio.create_task(work(number)) for number in range(100)]
+        for i in range(600):
+            if i % 5 == 0:
+                server.delete("configmaps", f"c{i % 10}", namespace="default")
+                server.create("configmaps", configmap(f"c{i % 10}"))
+            else:
+                server.patch("configmaps", f"c{i % 10}", {"data": {"v": str(i)}}, namespace="default")
+            if i % 20 == 0:
+                await asyncio.sleep(0.005)
+        await factory.shutdown(grace=1)
+        await asyncio.wait_for(asyncio.gather(*workers), 5)
+
+        assert problems == []
+        assert len(visits) > 200
+        assert min(visits) >= 10
 
 
 async def test_registration_closed_from_its_own_handler_returns_at_once() -> None:
