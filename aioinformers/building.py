@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, overload
 
 from aioinformers.informer import SharedInformer
-from aioinformers.object_types import ObjectType, object_type_of
+from aioinformers.object_types import ObjectType, compacted, object_type_of
 from aioinformers.objects import Indexer, Layout
 from aioinformers.pipeline import InformerSpec, Pipeline
-from aioinformers.resources import kind_of_model, kind_of_resource
+from aioinformers.resources import GROUPS, kind_of_model, kind_of_resource, kinds
 from aioinformers.selectors import parse_field_selector, parse_label_selector
 from aioinformers.settings import Settings
 from aioinformers.source import Source
@@ -47,6 +48,7 @@ def new_informer(
     tweak_list_options: Tweak | None = None,
     transform: Transforms = None,
     shared_objects: bool = False,
+    compact: bool = False,
     settings: Settings | None = None,
     on_watch_error: Callable[[WatchFailure], None] | None = None,
 ) -> SharedInformer[T]: ...
@@ -64,6 +66,7 @@ def new_informer(
     tweak_list_options: Tweak | None = None,
     transform: Transforms = None,
     shared_objects: bool = False,
+    compact: bool = False,
     settings: Settings | None = None,
     on_watch_error: Callable[[WatchFailure], None] | None = None,
 ) -> SharedInformer[dict[str, Any]]: ...
@@ -81,6 +84,7 @@ def new_informer(
     tweak_list_options: Tweak | None = None,
     transform: Transforms = None,
     shared_objects: bool = False,
+    compact: bool = False,
     settings: Settings | None = None,
     on_watch_error: Callable[[WatchFailure], None] | None = None,
 ) -> SharedInformer[dict[str, Any]]: ...
@@ -98,6 +102,7 @@ def new_informer(
     tweak_list_options: Tweak | None = None,
     transform: Transforms = None,
     shared_objects: bool = False,
+    compact: bool = False,
     settings: Settings | None = None,
     on_watch_error: Callable[[WatchFailure], None] | None = None,
 ) -> SharedInformer[T]: ...
@@ -114,6 +119,7 @@ def new_informer(
     tweak_list_options: Tweak | None = None,
     transform: Transforms = None,
     shared_objects: bool = False,
+    compact: bool = False,
     settings: Settings | None = None,
     on_watch_error: Callable[[WatchFailure], None] | None = None,
 ) -> SharedInformer[Any]:
@@ -131,12 +137,14 @@ def new_informer(
         tweak_list_options: Called once with its :class:`ListOptions`.
         transform: Changes each object on arrival.
         shared_objects: Give everybody the same decoded object, read-only by contract.
+        compact: Keep objects packed: a fraction of the memory, for some microseconds per event and read.
         settings: Deadlines, sizes and delays.
         on_watch_error: Observes each failed attempt to list or watch.
 
     Raises:
         TypeError: If ``api_client`` is no API client.
         ValueError: If ``what`` names no resource, or an option cannot be.
+        ImportError: If ``compact`` needs a package that is not installed.
     """
     resource = resource_of(what)
     known = kind_of_resource(resource)
@@ -144,6 +152,7 @@ def new_informer(
     spec = spec_of(resource, is_namespaced, namespace, ("",), label_selector, field_selector, tweak_list_options)
     python_type = object_type or (what if isinstance(what, type) else dict)
     kind = object_type_of(python_type, shared=shared_objects)
+    kind = compacted(kind) if compact else kind
     source = Source(api_client, settings or Settings())
     informer = build_informer(spec, kind, transforms_of(transform), source, on_watch_error, period_of(resync_period))
     _ = informer.add_indexers(indexers or {})
@@ -209,7 +218,22 @@ def spec_of(
     query = options.query()
     limits = [*(scope for scope in scopes if scope), *(f"{k}={v}" for k, v in query.items())]
     name = f"{resource} [{', '.join(limits)}]" if limits else str(resource)
-    return InformerSpec(name, resource, scopes, query, is_namespaced is None, namespace is None)
+    foreign = functools.partial(is_foreign, resource)
+    return InformerSpec(name, resource, scopes, query, is_namespaced is None, namespace is None, foreign)
+
+
+def is_foreign(resource: GroupVersionResource, kind: str, api_version: str) -> bool:
+    """Tell whether a list is none of a resource, by its kind and apiVersion.
+
+    The lists of built-in kinds are called by a rule. A custom resource may name the kind of its list as it likes: only
+    the list of a built-in kind is certainly another one.
+    """
+    known = kind_of_resource(resource)
+    if known is not None:
+        return kind != f"{known.kind}List"
+    if api_version.rpartition("/")[0] not in GROUPS:
+        return False
+    return any(kind == f"{each.kind}List" and api_version == each.resource.api_version for each in kinds())
 
 
 def scopes_of(namespace: Namespaces) -> tuple[str, ...]:

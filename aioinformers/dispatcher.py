@@ -7,18 +7,20 @@ joins needs no lock (G2, G4). A list is staged beside the store in short slices 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from aioinformers.errors import InformerClosedError
 from aioinformers.indexer import Partition, Store
-from aioinformers.mailbox import ADDED, DELETED, UPDATED, InitialState, Mailbox, Record
+from aioinformers.mailbox import ADDED, DELETED, UPDATED, Mailbox, Record
 from aioinformers.objects import Entry, Layout
+from aioinformers.packing import Packing
+from aioinformers.staging import Staging, initial_state
 from aioinformers.types import Cause
-from aioinformers.wire import DELETE, UPSERT, Batch
+from aioinformers.waits import Waits
+from aioinformers.wire import DELETE, UPSERT, Batch, Delta
 
 __all__ = [
     "Dispatcher", "QueueItem", "Reindex", "ReplaceAbort", "ReplaceBegin", "ReplaceChunk", "ReplaceEnd", "WatchBatch",
@@ -26,8 +28,11 @@ __all__ = [
 
 T = TypeVar("T")
 
-SEGMENT = 4096
-"""Records per segment of a list: long enough to be cheap to hand to many mailboxes, short enough to be freed soon."""
+RELEASED = 64
+"""References that are let go of between two looks at the clock."""
+
+LOOK = 64
+"""Steps of a fraction of a microsecond each between two looks at the clock."""
 
 
 class WatchBatch(msgspec.Struct, frozen=True, gc=False):
@@ -71,7 +76,7 @@ class ReplaceAbort(msgspec.Struct, frozen=True, gc=False):
     scope: str
 
 
-class Reindex(msgspec.Struct, frozen=True, gc=False):
+class Reindex(msgspec.Struct, frozen=True):  # an error of the future refers back to it: for the garbage collector
     """Rebuild the indexes for another layout, then resolve the future."""
 
     change: Callable[[Layout[Any]], Layout[Any]]
@@ -79,16 +84,6 @@ class Reindex(msgspec.Struct, frozen=True, gc=False):
 
 
 QueueItem: TypeAlias = WatchBatch | ReplaceBegin | ReplaceChunk | ReplaceEnd | ReplaceAbort | Reindex
-
-
-@dataclass(slots=True)
-class _Staging:
-    """A list of one scope on its way in."""
-
-    partition: Partition
-    layout: Layout[Any]
-    rejected: dict[str, str] = field(default_factory=dict)
-    unreadable: int = 0
 
 
 @dataclass(slots=True)
@@ -118,24 +113,32 @@ class Dispatcher(Generic[T]):
         self.store = store
         self.queue = queue
         self.counts: DispatchCounts = DispatchCounts()
-        self.rejected: dict[str, str] = {}
         self._time_slice = time_slice
         self._on_synced = on_synced
         self._mailboxes: dict[Mailbox, None] = {}  # a dict: registration order, removal in O(1)
-        self._staging: dict[str, _Staging] = {}
-        self._key_waits: dict[str, list[asyncio.Future[None]]] = {}
-        self._version_waits: list[asyncio.Future[None]] = []
-        self._is_closed = False
+        self._staging: dict[str, Staging] = {}
+        self._waits = Waits()
+        self._is_waiting = False
         self._slice_end = 0.0
+        packer = store.layout.object_type.packer
+        self._packing: Packing | None = None if packer is None else Packing(packer)
+
+    @property
+    def rejected(self) -> dict[str, str]:
+        """Objects that could not be read, and why."""
+        found: dict[str, str] = {}
+        for partition in list(self.store.partitions.values()):
+            found |= partition.rejected  # at once: other threads may ask
+        return found
 
     def join(self, mailbox: Mailbox) -> None:
         """Add a consumer; it first gets every stored object as an initial addition (G4).
 
         Plain ``def``: between the snapshot and the joining nothing can change.
         """
-        if items := self.store.items():
-            segments = [InitialState(items[at : at + SEGMENT]) for at in range(0, len(items), SEGMENT)]
-            mailbox.put_list(segments, len(items))
+        segments = [segment for partition in self.store.partitions.values() for segment in initial_state(partition)]
+        if segments:
+            mailbox.put_list(segments, len(self.store))
         self._mailboxes[mailbox] = None
 
     def leave(self, mailbox: Mailbox) -> None:
@@ -145,9 +148,18 @@ class Dispatcher(Generic[T]):
     async def run(self) -> None:
         """Apply queue items until cancelled. Cancellation lands between batches: a batch is applied whole."""
         time = asyncio.get_running_loop().time
+        packing = self._packing
         while True:
             if self.queue.empty():
-                item = await self.queue.get()
+                if packing is not None and packing.waiting:
+                    await self._yield()
+                    await self._pack()
+                    continue
+                self._is_waiting = True
+                try:
+                    item = await self.queue.get()
+                finally:
+                    self._is_waiting = False
                 self._slice_end = time() + self._time_slice
             else:
                 item = self.queue.get_nowait()
@@ -158,71 +170,113 @@ class Dispatcher(Generic[T]):
             self.queue.task_done()
             if time() > self._slice_end:
                 await self._yield()
+                await self._pack()
 
-    async def _yield(self) -> None:
-        await asyncio.sleep(0)
-        self._slice_end = asyncio.get_running_loop().time() + self._time_slice
+    def offer(self, item: WatchBatch) -> bool:
+        """Apply a batch here and now if the dispatcher has nothing else to do; else it has to be queued.
+
+        It saves a lone event one of the loop's turns, of four. Plain ``def``, and only while ``run`` waits at an empty
+        queue: nothing is overtaken, and what ``run`` does in several slices is done. Packing is for ``run`` alone.
+        """
+        if not self._is_waiting or not self.queue.empty() or self._packing is not None:
+            return False
+        self.apply(item.scope, item.batch)
+        return True
 
     async def _handle(self, item: QueueItem) -> None:
+        """Deal with what may take several slices. Nothing else writes meanwhile; consumers may join and leave."""
+        await self._pack()
         match item:
             case ReplaceBegin(scope=scope, begun=begun):
-                layout = self.store.layout
-                self._staging[scope] = _Staging(Partition(len(layout.names)), layout)
+                await self._drop(scope)
+                self._staging[scope] = Staging(len(self.store.layout.names))
                 if not begun.done():
                     begun.set_result(None)
             case ReplaceChunk(scope=scope, batch=batch):
                 self._stage(scope, batch)
+                await self._pack()  # nobody is told of these objects yet, and there may be a hundred thousand
             case ReplaceEnd():
                 if item.kind:
                     self.store.layout.object_type.learn_kind(item.kind, item.api_version)
                 await self._replace(item)
             case ReplaceAbort(scope=scope):
-                self._staging.pop(scope, None)
+                await self._drop(scope)
             case Reindex():
                 await self._reindex(item)
             case _:
                 raise AssertionError(f"unknown queue item {item!r}")
+
+    # -- slices -----------------------------------------------------------------------------------------------
+
+    async def _yield(self) -> None:
+        await asyncio.sleep(0)
+        self._slice_end = asyncio.get_running_loop().time() + self._time_slice
+
+    async def _in_slices(self, steps: Iterable[object], every: int = LOOK) -> None:
+        """Take steps, and let other tasks run whenever the time slice is over."""
+        time = asyncio.get_running_loop().time
+        for count, _ in enumerate(steps):
+            if not count % every and time() > self._slice_end:
+                await self._yield()
+
+    async def _release(self, references: list[Any]) -> None:
+        """Let go of objects in slices: to free a hundred thousand at once takes longer than one."""
+        time = asyncio.get_running_loop().time
+        while references:
+            del references[-RELEASED:]
+            if time() > self._slice_end:
+                await self._yield()
 
     # -- watch ------------------------------------------------------------------------------------------------
 
     def apply(self, scope: str, batch: Batch) -> None:
         """Apply one watch batch to the store and hand its records to all mailboxes. Never blocks."""
         partition = self.store.partitions[scope]
+        rejected = partition.rejected
+        counts = self.counts
         records: list[Record] = []
         add = records.append
         put = partition.put
-        for operation, key, entry in self._current(batch):
+        deltas = self._current(batch)
+        for operation, key, entry in deltas:
             if operation == UPSERT:
                 old = put(key, entry)
                 if old is None:
+                    counts.added += 1
                     add(Record(ADDED, key, entry, None, Cause.WATCH))
                 elif old.uid != entry.uid:  # re-created unseen
+                    counts.deleted += 1
+                    counts.added += 1
                     add(Record(DELETED, key, old, old, Cause.WATCH, known=False))
                     add(Record(ADDED, key, entry, None, Cause.WATCH))
                 elif old.version != entry.version or not old.is_same_version(entry):
+                    counts.updated += 1
                     add(Record(UPDATED, key, entry, old, Cause.WATCH))
-                if self.rejected:
-                    self.rejected.pop(key, None)
+                if rejected:
+                    rejected.pop(key, None)
             elif operation == DELETE:
                 old = partition.remove(key)
                 if old is not None:
+                    counts.deleted += 1
                     add(Record(DELETED, key, old if entry is None else entry, old, Cause.WATCH))
-                self.rejected.pop(key, None)
+                rejected.pop(key, None)
             else:
-                self.rejected[key] = entry
+                rejected[key] = entry
         if batch.version:
             partition.version = batch.version
-        self.counts.unreadable += batch.unreadable
+        counts.unreadable += batch.unreadable
+        waits = self._waits
         if records:
-            self._count(records)
             for mailbox in self._mailboxes:
                 mailbox.put(records)
-            if self._key_waits:
-                self._wake_key_waits(records)
-        if self._version_waits:
-            self._wake_version_waits()
+            if waits.for_keys:
+                waits.wake_keys(record.key for record in records)
+        if waits.for_versions:
+            waits.wake_versions()
+        if self._packing is not None:
+            self._packing.waiting.append((partition, deltas))
 
-    def _current(self, batch: Batch) -> Iterable[Any]:
+    def _current(self, batch: Batch) -> Iterable[Delta]:
         """Return the deltas of a batch with index values for the store's layout."""
         layout = self.store.layout
         if batch.layout is layout:
@@ -232,174 +286,124 @@ class Dispatcher(Generic[T]):
             for op, key, entry in batch.deltas
         ]
 
-    def _count(self, records: Iterable[Record]) -> None:
-        counts = self.counts
-        for record in records:
-            if record.kind == UPDATED:
-                counts.updated += 1
-            elif record.kind == ADDED:
-                counts.added += 1
-            else:
-                counts.deleted += 1
-
     # -- lists ------------------------------------------------------------------------------------------------
 
     def _stage(self, scope: str, batch: Batch) -> None:
         staging = self._staging[scope]
-        live = self.store.partitions[scope].objects  # only this scope's reflector changes it, and it is listing
-        staged = staging.partition
-        for operation, key, entry in self._current(batch):
-            if operation == UPSERT:
-                old = live.get(key)
-                if old is not None and old.is_same_version(entry):
-                    entry = old  # the new bytes are dropped
-                staged.put(key, entry)
-                staging.rejected.pop(key, None)
-            elif operation == DELETE:
-                staged.remove(key)
-                staging.rejected.pop(key, None)
-            else:
-                staging.rejected[key] = entry
-                if key in live and key not in staged.objects:
-                    staged.put(key, live[key])  # a known key keeps its last good version (G11)
+        deltas = self._current(batch)
+        # Only this scope's reflector changes the partition, and it is listing.
+        staging.put(deltas, self.store.partitions[scope].objects)
         staging.unreadable += batch.unreadable
+        if self._packing is not None:
+            self._packing.waiting.append((staging.partition, deltas))
 
     async def _replace(self, item: ReplaceEnd) -> None:
         staging = self._staging.pop(item.scope)
         old = self.store.partitions[item.scope]
-        records: list[Record] = []
-        time = asyncio.get_running_loop().time
-        for steps, record in enumerate(_difference(old, staging.partition)):
-            if record is not None:
-                records.append(record)
-            if not steps % 64 and time() > self._slice_end:
+        if old.is_synced:
+            await self._in_slices(staging.compare(old))
+        else:
+            staging.begin()
+        self._commit(item, staging)
+        for mailbox in list(self._mailboxes):  # who joins or leaves meanwhile has nothing to merge
+            while mailbox.merge_next():
                 await self._yield()
-        self._commit(item, staging, records)
+        await self._yield()
+        rest = [*_parts(old), *staging.segments]
+        del old, staging
+        await self._release(rest)
 
-    def _commit(self, item: ReplaceEnd, staging: _Staging, records: list[Record]) -> None:
+    def _commit(self, item: ReplaceEnd, staging: Staging) -> None:
         """Swap the staged objects in and hand out the differences. Plain ``def``: seen whole or not at all."""
         was_synced = self.store.is_synced
         old = self.store.partitions[item.scope]
         new = staging.partition
         new.version, new.is_synced = item.version, True
         self.store.partitions[item.scope] = new
-        if self.rejected:
-            for key in old.objects:
-                self.rejected.pop(key, None)
-        self.rejected |= staging.rejected
-        self.counts.lists += 1
-        self.counts.unreadable += staging.unreadable
-        self._count(records)
-        segments = [records[at : at + SEGMENT] for at in range(0, len(records), SEGMENT)]
-        initial = 0 if old.is_synced else len(records)
+        counts = self.counts
+        counts.lists += 1
+        counts.unreadable += staging.unreadable
+        counts.added += staging.counts[ADDED]
+        counts.updated += staging.counts[UPDATED]
+        counts.deleted += staging.counts[DELETED]
+        initial = 0 if old.is_synced else staging.counts[ADDED]
         for mailbox in self._mailboxes:
-            mailbox.put_list(segments, initial)
-        if self._key_waits:
-            self._wake_key_waits(records)
-        self._wake_version_waits()
+            mailbox.put_list(staging.segments, initial)
+        self._waits.wake_keys(list(self._waits.for_keys))  # they look for themselves whether it was their key
+        self._waits.wake_versions()
         if not was_synced and self.store.is_synced:
             self._on_synced()
+
+    async def _drop(self, scope: str) -> None:
+        """Let go of a list that did not reach its end, if there is one."""
+        if (staging := self._staging.pop(scope, None)) is None:
+            return
+        rest = _parts(staging.partition)
+        del staging
+        await self._release(rest)
+
+    # -- compact ----------------------------------------------------------------------------------------------
+
+    async def _pack(self) -> None:
+        """Pack what the last batches brought.
+
+        Other tasks run between a watch batch and this, so that handlers that are not behind get objects made of the
+        bytes as they came. Cancellation: the rest stays as it is.
+        """
+        packing = self._packing
+        if packing is None or not packing.waiting:
+            return
+        has_backlog = any(mailbox.pending for mailbox in self._mailboxes)
+        await self._in_slices(packing.steps(has_backlog), every=1)
+        if packing.packer.is_crowded:
+            staged = [staging.partition for staging in self._staging.values()]
+            await self._in_slices(packing.renewal([*self.store.partitions.values(), *staged]))
 
     # -- indexes ----------------------------------------------------------------------------------------------
 
     async def _reindex(self, item: Reindex) -> None:
         if item.done.cancelled():
             return
+        staged = {scope: staging.partition for scope, staging in self._staging.items()}
+        replaced = [*self.store.partitions.values(), *staged.values()]
         try:
             layout = item.change(self.store.layout)
-            time = asyncio.get_running_loop().time
-            staged = {scope: staging.partition for scope, staging in self._staging.items()}
-            for steps, _ in enumerate(self.store.rebuilt(layout, staged)):
-                if not steps % 64 and time() > self._slice_end:
-                    await self._yield()
-            for scope, partition in staged.items():
-                self._staging[scope].partition = partition
+            await self._in_slices(self.store.rebuilt(layout, staged))
         except (ValueError, TypeError) as error:
-            item.done.set_exception(error)
-        else:
             if not item.done.done():
-                item.done.set_result(None)
+                item.done.set_exception(error)
+            return
+        for scope, partition in staged.items():
+            self._staging[scope].partition = partition
+        await self._yield()
+        rest = [part for partition in replaced for part in _parts(partition)]
+        del replaced
+        await self._release(rest)
+        if not item.done.done():
+            item.done.set_result(None)
 
     # -- waits ------------------------------------------------------------------------------------------------
 
     async def wait_for(self, key: str, is_met: Callable[[], bool]) -> None:
-        """Wait until a condition on one key holds; it is evaluated now and after each change of the key.
-
-        Cancellation leaves nothing behind.
-
-        Raises:
-            InformerClosedError: If the informer ends first.
-        """
-        while not is_met():
-            future = self._new_wait()
-            waits = self._key_waits.setdefault(key, [])
-            waits.append(future)
-            try:
-                await future
-            finally:
-                if future in waits:
-                    waits.remove(future)
-                if not waits and self._key_waits.get(key) is waits:
-                    del self._key_waits[key]
+        """Wait until a condition on one key holds; see :meth:`Waits.wait_for_key`."""
+        await self._waits.wait_for_key(key, is_met)
 
     async def wait_for_version(self, is_reached: Callable[[Mapping[str, str]], bool]) -> None:
-        """Wait until a condition on the applied resourceVersions holds. Cancellation leaves nothing behind.
-
-        Raises:
-            InformerClosedError: If the informer ends first.
-        """
-        while not is_reached({scope: partition.version for scope, partition in self.store.partitions.items()}):
-            future = self._new_wait()
-            self._version_waits.append(future)
-            try:
-                await future
-            finally:
-                if future in self._version_waits:
-                    self._version_waits.remove(future)
-
-    def _new_wait(self) -> asyncio.Future[None]:
-        if self._is_closed:
-            raise InformerClosedError("the informer has ended: nothing more will change")
-        return asyncio.get_running_loop().create_future()
-
-    def _wake_key_waits(self, records: Iterable[Record]) -> None:
-        for record in records:
-            for future in self._key_waits.pop(record.key, ()):
-                if not future.done():
-                    future.set_result(None)
-
-    def _wake_version_waits(self) -> None:
-        waits, self._version_waits = self._version_waits, []
-        for future in waits:
-            if not future.done():
-                future.set_result(None)
+        """Wait until a condition on the applied resourceVersions holds; see :meth:`Waits.wait_for_version`."""
+        store = self.store  # its partitions are others once it has been indexed anew
+        await self._waits.wait_for_version(
+            lambda: is_reached({scope: partition.version for scope, partition in store.partitions.items()})
+        )
 
     def close(self, error: Exception) -> None:
         """End all waits with an error; no wait outlives what it waits for."""
-        self._is_closed = True
-        waits = [*self._version_waits, *(future for waits in self._key_waits.values() for future in waits)]
+        self._waits.close(error)
         while not self.queue.empty():
             item = self.queue.get_nowait()
-            if isinstance(item, Reindex):
-                waits.append(item.done)
-        for future in waits:
-            if not future.done():
-                future.set_exception(error)
+            if isinstance(item, Reindex) and not item.done.done():
+                item.done.set_exception(error)
 
 
-def _difference(old: Partition, new: Partition) -> Iterator[Record | None]:
-    """Yield what a list changed, deletions first; None for each object that it did not."""
-    cause = Cause.RELIST if old.is_synced else Cause.LIST
-    before, after = old.objects, new.objects
-    for key, entry in before.items():
-        now = after.get(key)
-        gone = now is None or now.uid != entry.uid
-        yield Record(DELETED, key, entry, entry, cause, known=False) if gone else None
-    for key, entry in after.items():
-        was = before.get(key)
-        if was is None or was.uid != entry.uid:
-            yield Record(ADDED, key, entry, None, cause, initial=not old.is_synced)
-        elif was is entry or was.is_same_version(entry):
-            yield None
-        else:
-            yield Record(UPDATED, key, entry, was, cause)
+def _parts(partition: Partition) -> list[Any]:
+    """Return what a partition refers to. What other threads still read of it is left as it is."""
+    return [*(keys for index in partition.indexes for keys in index.values()), *partition.objects.values()]

@@ -23,7 +23,7 @@ from aioinformers.consumer import Registration
 from aioinformers.discovery import ApiResource
 from aioinformers.errors import CacheSyncError, InformerClosedError
 from aioinformers.informer import SharedInformer
-from aioinformers.object_types import object_type_of
+from aioinformers.object_types import compacted, object_type_of
 from aioinformers.objects import Indexer
 from aioinformers.resources import Groups, Kind, kind_of_model, kind_of_resource
 from aioinformers.settings import Settings
@@ -168,6 +168,7 @@ class SharedInformerFactory(Groups):
         indexers: Mapping[str, Indexer] | None = None,
         transform: Transforms = None,
         shared_objects: bool = False,
+        compact: bool | None = None,
         optional: bool = False,
     ) -> SharedInformer[Any]:
         self._require_open()
@@ -180,6 +181,7 @@ class SharedInformerFactory(Groups):
         identity = (resource, spec.scopes, query, kind.python_type, type(kind), which)
         informer = self._informers.get(identity)
         if informer is None:
+            kind = compacted(kind) if compact else kind
             resync = self._resync(resource) if resync_period is None else period_of(resync_period)
             informer = build_informer(
                 spec, kind, transforms, self._source, self._on_watch_error, resync, is_optional=optional, is_owned=True
@@ -194,6 +196,10 @@ class SharedInformerFactory(Groups):
             raise ValueError(
                 f"{informer.name} is shared and has resync_period={informer.resync_period:g}: give handlers "
                 f"their own with add_event_handler(..., resync_period=...)"
+            )
+        if compact is not None and compact != informer.is_compact:
+            raise ValueError(
+                f"{informer.name} is shared and has compact={informer.is_compact}: ask for it so, or leave compact out"
             )
         if indexers:
             _ = informer.add_indexers(indexers)

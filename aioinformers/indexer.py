@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Generic, TypeAlias, TypeVar
 
+from msgspec import UNSET
+
 from aioinformers.errors import UnknownIndexError
+from aioinformers.object_types import LabelSet
 from aioinformers.objects import Entry, Layout
 from aioinformers.paths import IndexValue
 
@@ -31,15 +34,17 @@ class Partition:
         indexes: Per index of the layout: value to keys.
         version: The resourceVersion that has been applied.
         is_synced: Whether a list of the scope has been committed.
+        rejected: Why an object could not be read, by its key; its last good version is kept, if there was one.
     """
 
-    __slots__ = ("_values", "indexes", "is_synced", "objects", "version")
+    __slots__ = ("_values", "indexes", "is_synced", "objects", "rejected", "version")
 
     def __init__(self, index_count: int) -> None:
         self.objects: dict[str, Entry] = {}
         self.indexes: list[dict[str, Bucket]] = [{} for _ in range(index_count)]
         self.version: str = ""
         self.is_synced: bool = False
+        self.rejected: dict[str, str] = {}
         self._values: dict[str, str] = {}  # not sys.intern: Python 3.12 never frees what it has interned
 
     def put(self, key: str, entry: Entry) -> Entry | None:
@@ -145,9 +150,21 @@ class Store(Generic[T]):
         entry = self.partitions[scope].objects.get(key)
         return entry is not None and bool(version) and entry.version == version and entry.uid == uid
 
+    def label_set(self, entry: Entry) -> LabelSet:
+        """Return the label set of a stored object; its labels are decoded once per version."""
+        found = entry.labels
+        if found is UNSET:
+            kind = self.layout.object_type
+            found = entry.labels = kind.label_sets.shared(kind.labels(entry.body))
+        return found
+
     def items(self) -> list[tuple[str, Entry]]:
         """Return a snapshot of all keys and entries."""
         return [item for partition in self.partitions.values() for item in list(partition.objects.items())]
+
+    def entries(self) -> list[Entry]:
+        """Return a snapshot of all entries."""
+        return [entry for partition in self.partitions.values() for entry in list(partition.objects.values())]
 
     def all_keys(self) -> list[str]:
         """Return a snapshot of all keys."""
@@ -211,7 +228,7 @@ class Store(Generic[T]):
             fresh: dict[str, Partition] = {}
             for scope, old in partitions.items():
                 new = fresh[scope] = Partition(len(layout.names))
-                new.version, new.is_synced = old.version, old.is_synced
+                new.version, new.is_synced, new.rejected = old.version, old.is_synced, old.rejected
                 for key, entry in old.objects.items():
                     new.put(key, layout.reindexed(key, entry, self.layout))
                     yield

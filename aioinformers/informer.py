@@ -12,8 +12,9 @@ from aioinformers.consumer import ConsumerOptions, Registration
 from aioinformers.errors import InformerClosedError, InformerError, UnknownIndexError
 from aioinformers.handlers import Handler, HandlerSet, handler_set
 from aioinformers.lister import Indexer, Lister, StoreReader
-from aioinformers.objects import NAMESPACE_INDEX, join_key
+from aioinformers.objects import NAMESPACE_INDEX
 from aioinformers.objects import Indexer as IndexDefinition
+from aioinformers.paths import join_key
 from aioinformers.pipeline import Phase, Pipeline
 from aioinformers.source import Source
 from aioinformers.stream import Stream
@@ -71,6 +72,11 @@ class SharedInformer(Generic[T]):
     def resource(self) -> GroupVersionResource:
         """The resource."""
         return self._pipeline.spec.resource
+
+    @property
+    def is_compact(self) -> bool:
+        """Whether its cache keeps objects packed."""
+        return self._pipeline.packer is not None
 
     @property
     def lister(self) -> Lister[T]:

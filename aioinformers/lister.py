@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import compress
 from typing import Generic, TypeVar
 
-import msgspec
+from msgspec import UNSET
 
 from aioinformers.errors import NotFoundError
 from aioinformers.indexer import Store
-from aioinformers.objects import NAMESPACE_INDEX, Entry, join_key
-from aioinformers.selectors import parse_field_selector, parse_label_selector
+from aioinformers.objects import NAMESPACE_INDEX, Entry
+from aioinformers.paths import join_key
+from aioinformers.selectors import FieldSelector, LabelSelector, parse_field_selector, parse_label_selector
 from aioinformers.types import GroupVersionResource, ObjectKey
 
 __all__ = ["Indexer", "Lister", "NamespaceLister", "StoreReader"]
 
 T = TypeVar("T")
-
-
-class _Labels(msgspec.Struct, gc=False):
-    labels: dict[str, str] | None = None
-
-
-class _Labelled(msgspec.Struct, gc=False):
-    metadata: _Labels
-
-
-_decode_labels = msgspec.json.Decoder(_Labelled).decode
-
-
-def _labels_of(entry: Entry) -> Mapping[str, str] | None:
-    """Return an object's labels; of an object kept as bytes nothing else is decoded."""
-    body = entry.body
-    if isinstance(body, bytes):
-        return _decode_labels(body).metadata.labels
-    metadata = getattr(body, "metadata", None)
-    labels = getattr(metadata, "labels", None)
-    if labels is None and isinstance(body, dict):
-        labels = (body.get("metadata") or {}).get("labels")
-    return dict(labels) if labels else None
 
 
 class StoreReader(Generic[T]):
@@ -59,10 +38,10 @@ class StoreReader(Generic[T]):
         self._require_readable()
         return self._store
 
-    def objects(self, entries: Iterable[tuple[str, Entry]]) -> list[T]:
+    def objects(self, entries: Iterable[Entry]) -> list[T]:
         """Return the users' objects of entries."""
         decode = self._store.layout.object_type.decode
-        return [decode(entry.body) for _, entry in entries]
+        return [decode(entry.body) for entry in entries]
 
     def get(self, key: str) -> T | None:
         """Return the object of an internal key; a fresh one unless it is immutable."""
@@ -74,18 +53,35 @@ class StoreReader(Generic[T]):
         labels = parse_label_selector(label_selector) if label_selector else None
         fields = parse_field_selector(field_selector).require_cacheable() if field_selector else None
         store = self.store()
-        items = store.items() if namespace is None else store.by_index(NAMESPACE_INDEX, namespace)
-        if fields is not None:
-            keys = ((ObjectKey.parse(item[0]), item) for item in items)
-            items = [item for key, item in keys if fields.matches(key.namespace, key.name)]
+        entries = _located(store, namespace, fields)
         if labels is not None and not labels.is_empty:
             if not store.layout.object_type.shows_labels:
                 raise TypeError(
                     f"{self.resource}: objects of {store.layout.object_type.python_type.__name__} have no "
                     f"metadata.labels: declare them in the class, or send the selector to the server"
                 )
-            items = [item for item in items if labels.matches(_labels_of(item[1]))]
-        return self.objects(items)
+            entries = _labelled(store, entries, labels)
+        return self.objects(entries)
+
+
+def _located(store: Store[T], namespace: str | None, fields: FieldSelector | None) -> list[Entry]:
+    if namespace is None and fields is None:
+        return store.entries()
+    items = store.items() if namespace is None else store.by_index(NAMESPACE_INDEX, namespace)
+    if fields is None:
+        return [entry for _, entry in items]
+    keys = ((ObjectKey.parse(key), entry) for key, entry in items)
+    return [entry for key, entry in keys if fields.matches(key.namespace, key.name)]
+
+
+def _labelled(store: Store[T], entries: list[Entry], selector: LabelSelector) -> list[Entry]:
+    """Return the entries whose labels match: each distinct label set is judged once, however many objects have it."""
+    label_sets = [entry.labels for entry in entries]
+    if UNSET in (distinct := set(label_sets)):
+        label_sets = [store.label_set(entry) for entry in entries]
+        distinct = set(label_sets)
+    matching = {one for one in distinct if one is not UNSET and selector.matches(one.labels)}
+    return list(compress(entries, map(matching.__contains__, label_sets)))
 
 
 class NamespaceLister(Generic[T]):
@@ -205,7 +201,7 @@ class Indexer(Mapping[ObjectKey, T]):
             CacheNotSyncedError: Before the first sync.
             InformerClosedError: After the end.
         """
-        return self._reader.objects(self._reader.store().by_index(name, value))
+        return self._reader.objects(entry for _, entry in self._reader.store().by_index(name, value))
 
     def index_keys(self, name: str, value: str) -> list[ObjectKey]:
         """Return the keys filed under a value of an index, without decoding their objects.

@@ -73,14 +73,16 @@ def merge(pending: Pending, incoming: Record) -> Pending:
 class InitialState(Sequence[Record]):
     """A slice of the store as one initial addition per object; the records are made when they are taken."""
 
-    def __init__(self, items: Sequence[tuple[str, Entry]]) -> None:
-        self._items = items
+    def __init__(self, keys: Sequence[str], entries: Sequence[Entry]) -> None:
+        self._keys = keys
+        self._entries = entries
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._keys)
 
     def __iter__(self) -> Iterator[Record]:
-        return iter([Record(ADDED, key, entry, None, Cause.LIST, initial=True) for key, entry in self._items])
+        items = zip(self._keys, self._entries, strict=True)
+        return iter([Record(ADDED, key, entry, None, Cause.LIST, initial=True) for key, entry in items])
 
     @overload
     def __getitem__(self, index: int) -> Record: ...
@@ -95,7 +97,8 @@ class Mailbox:
 
     ``exact`` holds up to ``limit`` records as they came. Beyond it they go to ``overflow``, one or two per key at
     the key's first position, until the consumer has taken all of ``exact``: then ``overflow`` becomes ``exact``.
-    The segments of a list are taken whole while there is room: the store holds their objects anyway.
+    The segments of a list are taken whole while there is room: the store holds their objects anyway. Without room
+    they wait, for whoever put them to have them merged one at a time: there may be a hundred thousand records.
 
     Attributes:
         pending: Records that the consumer has not settled, those inside handlers included.
@@ -118,13 +121,17 @@ class Mailbox:
         self.initial_done: Callable[[], None] = lambda: None
         self._exact: deque[Sequence[Record]] = deque()
         self._overflow: dict[str, Pending] = {}
+        self._unmerged: deque[Sequence[Record]] = deque()
         self._taken: Sequence[Record] = ()
         self._cursor: Iterator[Record] = iter(())
 
     def put(self, segment: Sequence[Record]) -> None:
         """Add the records of one batch, in store order; the segment must not change afterwards: others hold it too."""
         count = len(segment)
-        if not self._overflow and count <= self.limit - self.pending:
+        if self._unmerged:
+            self._unmerged.append(segment)
+            self.pending += count
+        elif not self._overflow and count <= self.limit - self.pending:
             self._exact.append(segment)
             self.pending += count
         else:
@@ -132,20 +139,27 @@ class Mailbox:
         self._after_put()
 
     def put_list(self, segments: Sequence[Sequence[Record]], initial: int) -> None:
-        """Add the records of a list at once.
+        """Add the records of a list at once; ``merge_next`` is to be called until nothing is left to merge.
 
         Args:
             segments: Its records in order.
             initial: How many of them belong to the consumer's initial state.
         """
         self.initial_pending += initial
-        if not self._overflow and self.pending < self.limit:
-            self._exact.extend(segments)
-            self.pending += sum(map(len, segments))
-        else:
-            for segment in segments:
-                self._put_over_limit(segment)
+        has_room = not (self._overflow or self._unmerged) and self.pending < self.limit
+        (self._exact if has_room else self._unmerged).extend(segments)
+        self.pending += sum(map(len, segments))
         self._after_put()
+
+    def merge_next(self) -> bool:
+        """Merge one segment of a list that there was no room for; return whether there was one."""
+        if not self._unmerged:
+            return False
+        segment = self._unmerged.popleft()
+        self.pending -= len(segment)
+        self._put_over_limit(segment)
+        self._after_put()
+        return True
 
     def _after_put(self) -> None:
         if self.pending > self.high_water:
@@ -157,9 +171,9 @@ class Mailbox:
     def _put_over_limit(self, segment: Sequence[Record]) -> None:
         room = self.limit - self.pending
         if not self._overflow and room > 0:
-            self._exact.append(segment[:room])
-            self.pending += room
-            segment = segment[room:]
+            exact, segment = segment[:room], segment[room:]
+            self._exact.append(exact)
+            self.pending += len(exact)
         for record in segment:
             self.pending += 1
             before = self._overflow.get(record.key, ())
@@ -185,10 +199,13 @@ class Mailbox:
     def take(self) -> Iterator[Record] | None:
         """Return the next records to deliver, or None if there are none; the taken ones stay pending until settled."""
         if not self._exact:
-            if not self._overflow:
+            if self._overflow:
+                self._exact.append([record for pending in self._overflow.values() for record in pending])
+                self._overflow = {}
+            elif self._unmerged:
+                self._exact.append(self._unmerged.popleft())
+            else:
                 return None
-            self._exact.append([record for pending in self._overflow.values() for record in pending])
-            self._overflow = {}
         self._taken = self._exact.popleft()
         self._cursor = iter(self._taken)
         return self._cursor
@@ -197,23 +214,28 @@ class Mailbox:
         """Count one record as dealt with."""
         self.pending -= 1
         if record.initial:
-            self.initial_pending -= 1
-            if not self.initial_pending:
-                self.initial_done()
+            self.settle_initial()
+
+    def settle_initial(self) -> None:
+        """Count one record of the initial state as dealt with."""
+        self.initial_pending -= 1
+        if not self.initial_pending:
+            self.initial_done()
 
     def pending_keys(self) -> set[str]:
         """Return the keys that have an undelivered record."""
         left = operator.length_hint(self._cursor)
         keys = {record.key for record in self._taken[len(self._taken) - left :]}
-        for segment in self._exact:
+        for segment in (*self._exact, *self._unmerged):
             keys.update(record.key for record in segment)
         return keys.union(self._overflow)
 
     def clear(self) -> int:
         """Drop everything that has not been taken; return how many records that were."""
-        dropped = sum(map(len, self._exact)) + sum(map(len, self._overflow.values()))
+        dropped = sum(map(len, (*self._exact, *self._overflow.values(), *self._unmerged)))
         self._exact.clear()
         self._overflow.clear()
+        self._unmerged.clear()
         self._drop(dropped)
         return dropped
 

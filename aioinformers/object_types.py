@@ -9,6 +9,7 @@ a Struct, dataclass or pydantic model  the bytes, validated        an object, de
 the same, deeply immutable             the object                  the one object
 :class:`Metadata`                      the bytes of the metadata   an object, decoded when read
 any, with ``shared_objects=True``      the object                  the one object, read-only by contract
+any that keeps bytes, ``compact=True`` the bytes, packed           as without it
 =====================================  ==========================  =====================================
 """
 
@@ -21,15 +22,26 @@ import enum
 import types
 import typing
 import uuid
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import msgspec
 
+from aioinformers.compact import Packer
 from aioinformers.metadata import Metadata
 from aioinformers.models import model_decoder
 
-__all__ = ["ArrivalType", "ObjectType", "StructType", "object_type_of"]
+__all__ = [
+    "ArrivalType",
+    "CompactType",
+    "LabelSet",
+    "LabelSets",
+    "ObjectType",
+    "StructType",
+    "compacted",
+    "object_type_of",
+]
 
 T = TypeVar("T")
 
@@ -37,6 +49,54 @@ Document: TypeAlias = dict[str, Any]
 
 _decode_document: Callable[[bytes], Document] = msgspec.json.Decoder(Document).decode
 _encode = msgspec.json.Encoder().encode
+
+
+class _Labels(msgspec.Struct, gc=False):
+    labels: dict[str, str] | None = None
+
+
+class _Labelled(msgspec.Struct, gc=False):
+    metadata: _Labels
+
+
+_decode_labels = msgspec.json.Decoder(_Labelled).decode
+
+
+class LabelSet:
+    """One distinct set of labels, the same object for all objects that have it; equal to itself alone.
+
+    It belongs to the cache: what users get never leads to it (G13).
+
+    Attributes:
+        labels: The labels.
+    """
+
+    __slots__ = ("__weakref__", "labels")
+
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        self.labels: Mapping[str, str] = labels
+
+
+class LabelSets:
+    """The distinct label sets of one informer's objects, each for as long as anybody holds it."""
+
+    def __init__(self) -> None:
+        self._known: weakref.WeakValueDictionary[tuple[str, ...], LabelSet] = weakref.WeakValueDictionary()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def shared(self, labels: Mapping[str, str] | None) -> LabelSet:
+        """Return the one set of these labels; None is no labels.
+
+        Readers in several threads may come to make two of one set: both are right, and do no harm.
+        """
+        labels = labels or {}
+        key = (*labels, *labels.values())  # pairs would take a tuple each
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = LabelSet(dict(labels))  # a copy: shared objects are in the hands of users
+        return found
 
 
 class ObjectType(Generic[T]):
@@ -50,8 +110,13 @@ class ObjectType(Generic[T]):
         list_accept: The representations that a LIST asks for.
         watch_accept: The representations that a WATCH asks for.
         kind: Filled in where a server leaves it out (items of a LIST do), once it is known.
+        label_sets: The label sets of all stored objects whose labels have been asked for.
+        arrives_as: The Struct that objects are decoded to on arrival, in a single pass.
+        packer: Packs what the store keeps, a little later; None if it keeps objects as they are.
     """
 
+    packer: Packer | None = None
+    arrives_as: type[msgspec.Struct] | None = None
     keeps_bytes = True
     shows_labels = True
     transforms_objects = False
@@ -62,6 +127,7 @@ class ObjectType(Generic[T]):
     def __init__(self, python_type: type[T], decode: Callable[[bytes], T]) -> None:
         self.python_type = python_type
         self._decode = decode
+        self.label_sets: LabelSets = LabelSets()
         self.kind: str = ""
         self.api_version: str = ""
 
@@ -82,6 +148,14 @@ class ObjectType(Generic[T]):
     def body(self, raw: bytes) -> Any:
         """Return what the store keeps of an arriving object; raises if the bytes cannot become one."""
         return raw
+
+    def raw(self, body: Any) -> bytes:
+        """Return the JSON bytes of a stored body, where bytes are kept."""
+        return cast("bytes", body)
+
+    def labels(self, body: Any) -> Mapping[str, str] | None:
+        """Return the labels of a stored body; of an object kept as bytes nothing else is decoded."""
+        return _decode_labels(body).metadata.labels
 
     def encode(self, obj: Any) -> bytes:
         """Return the JSON bytes of what a transform returned."""
@@ -192,6 +266,8 @@ class ArrivalType(ObjectType[T]):
         super().__init__(inner.python_type, inner.decode)
         self._inner = inner
         self.shows_labels: bool = not isinstance(inner, StructType) or _has_labels(inner.python_type)
+        if type(inner) is StructType and issubclass(inner.python_type, msgspec.Struct):
+            self.arrives_as: type[msgspec.Struct] | None = inner.python_type
         self.list_accept: str = inner.list_accept
         self.watch_accept: str = inner.watch_accept
 
@@ -208,14 +284,74 @@ class ArrivalType(ObjectType[T]):
     def body(self, raw: bytes) -> Any:
         return self._inner.decode(raw)
 
+    def labels(self, body: Any) -> Mapping[str, str] | None:
+        if isinstance(body, dict):
+            return (body.get("metadata") or {}).get("labels")
+        labels = getattr(getattr(body, "metadata", None), "labels", None)
+        return dict(labels) if labels else None
+
     def decode(self, body: Any) -> T:
         return cast("T", body)
+
+
+class CompactType(ObjectType[T]):
+    """Another type whose bytes the store keeps packed.
+
+    Bytes come in as for the other type, and what has just arrived is shown without unpacking; the dispatcher packs
+    it a moment later.
+    """
+
+    def __init__(self, inner: ObjectType[T]) -> None:
+        super().__init__(inner.python_type, inner.decode)
+        self._inner = inner
+        self.packer: Packer = Packer()
+        self.is_plain: bool = inner.is_plain
+        self.transforms_objects: bool = inner.transforms_objects
+        self.list_accept: str = inner.list_accept
+        self.watch_accept: str = inner.watch_accept
+
+    @property
+    def inner(self) -> ObjectType[T]:
+        return self._inner
+
+    def learn_kind(self, kind: str, api_version: str) -> None:
+        self._inner.learn_kind(kind, api_version)
+
+    def reduce(self, raw: bytes) -> bytes:
+        return self._inner.reduce(raw)
+
+    def body(self, raw: bytes) -> Any:
+        return self._inner.body(raw)
+
+    def raw(self, body: Any) -> bytes:
+        return cast("bytes", body if type(body) is bytes else body.unpack())
+
+    def labels(self, body: Any) -> Mapping[str, str] | None:
+        return self._inner.labels(self.raw(body))
+
+    def decode(self, body: Any) -> T:
+        return self._inner.decode(body if type(body) is bytes else body.unpack())
 
 
 def _has_labels(python_type: Any) -> bool:
     metadata = typing.get_type_hints(python_type).get("metadata")
     options = typing.get_args(metadata) or (metadata,)
     return any("labels" in typing.get_type_hints(option) for option in options if isinstance(option, type))
+
+
+def compacted(kind: ObjectType[T]) -> ObjectType[T]:
+    """Return a type that shows the same, whose bytes the store keeps packed.
+
+    Raises:
+        ValueError: If there are no bytes to pack.
+        ImportError: If this Python has no zstd.
+    """
+    if not kind.keeps_bytes:
+        raise ValueError(
+            f"compact=True packs the JSON that a cache keeps, but of {kind.python_type.__name__} it keeps decoded "
+            f"objects and no JSON: leave compact or shared_objects out, or take a type that can be changed"
+        )
+    return CompactType(kind)
 
 
 def object_type_of(python_type: Any, *, shared: bool = False) -> ObjectType[Any]:

@@ -13,11 +13,11 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import msgspec
 
 from aioinformers.errors import IndexConflictError
-from aioinformers.object_types import ObjectType
-from aioinformers.paths import IndexValue, PathReader, parse_path
+from aioinformers.object_types import LabelSet, ObjectType
+from aioinformers.paths import IndexValue, PathReader, Reading, parse_path
 from aioinformers.transforms import TransformChain
 
-__all__ = ["NAMESPACE_INDEX", "Entry", "Indexer", "Layout", "RejectedError", "describe", "join_key"]
+__all__ = ["NAMESPACE_INDEX", "Entry", "Indexer", "Layout", "RejectedError", "describe"]
 
 T = TypeVar("T")
 
@@ -40,16 +40,18 @@ class Entry(msgspec.Struct, gc=False):
     """One stored version of one object; not seen by the garbage collector.
 
     Attributes:
-        body: The object's own JSON bytes, or the decoded object where it is deeply immutable.
+        body: The object's own JSON bytes, perhaps packed, or the decoded object where it is deeply immutable.
         uid: The object's uid.
         version: The object's resourceVersion.
         index: One value per index of the layout, the namespace first.
+        labels: The label set, shared with all objects that have the same one; not set before a label query.
     """
 
     body: Any
     uid: str
     version: str
     index: tuple[IndexValue, ...]
+    labels: LabelSet | msgspec.UnsetType = msgspec.UNSET
 
     def is_same_version(self, other: Entry) -> bool:
         """Tell whether both are one version of one object; without any version the content decides."""
@@ -68,6 +70,7 @@ class Layout(Generic[T]):
         names: The indexes, in the order of ``Entry.index``.
         reader: Reads identity and all path indexes of an object in one pass.
         is_plain: Bytes are kept as they came and all indexes are paths: nothing to do per object.
+        arrives_as: The Struct that objects are decoded to on arrival, if nothing else is done to them.
     """
 
     def __init__(
@@ -87,7 +90,9 @@ class Layout(Generic[T]):
         self.reader: PathReader = PathReader([parse_path(path) for path in self._paths.values()])
         self._chain = TransformChain(self.transforms)
         self._keeps_index = self._chain.preserves(self.reader.paths)
-        self.is_plain: bool = object_type.is_plain and not (self.transforms or self._functions)
+        is_simple = not (self.transforms or self._functions)
+        self.is_plain: bool = object_type.is_plain and is_simple
+        self.arrives_as: type[msgspec.Struct] | None = object_type.arrives_as if is_simple else None
 
     def with_indexers(self, added: Mapping[str, Indexer]) -> Layout[T]:
         """Return a layout with more indexes; the same name and definition again changes nothing.
@@ -113,25 +118,24 @@ class Layout(Generic[T]):
         kept = {n: i for n, i in self.indexers.items() if n != name}
         return Layout(self.object_type, self.transforms, kept, self.on_index_error)
 
-    def entry(self, raw: bytes, key: str, read: tuple[Any, ...]) -> Entry:
+    def entry(self, raw: bytes, read: Reading) -> Entry:
         """Make the entry of one object that has just arrived.
 
         Args:
             raw: The object's own JSON bytes.
-            key: Its internal key.
-            read: What the reader gave: namespace, name, uid, resourceVersion and the path values.
+            read: What the reader gave.
 
         Raises:
             RejectedError: If the bytes are no UTF-8, or cannot be read as the informer's type, or the transform
                 raised, returned None or changed the object's name.
         """
-        namespace, _, uid, version, *values = read
+        key, uid, version, index = read
         try:
             if not raw.isascii():
                 raw.decode()  # msgspec does not check the strings that it skips
             if self.is_plain:
-                return Entry(raw, uid, version, (namespace, *values))
-            body, index = self._admit(raw, key, (namespace, *values))
+                return Entry(raw, uid, version, index)
+            body, index = self._admit(raw, key, index)
         except RejectedError:
             raise
         except Exception as error:
@@ -153,10 +157,10 @@ class Layout(Generic[T]):
             # The user's class need not declare what identifies an object.
             identity = {"namespace": namespace, "name": key.rpartition("/")[2]}
             document["metadata"] = identity | (document.get("metadata") or {})
-        now, name, _, _, *values = self.reader.read_document(document)
-        if join_key(now, name) != key:
+        now, _, _, index = self.reader.read_document(document)
+        if now != key:
             raise RejectedError("the transform changed the object's namespace or name")
-        return now, *values
+        return index
 
     def _transform(self, raw: bytes) -> bytes:
         """Transform a JSON document, or an object of the user's own class, and return it as bytes again."""
@@ -193,17 +197,13 @@ class Layout(Generic[T]):
             if known.indexers.get(name) == self.indexers.get(name)  # or it has been replaced by another definition
         }
         if any(name not in values for name in self._paths):
-            namespace, _, _, _, *read = self.reader.read_document(_decode_document(entry.body))
-            values |= zip((NAMESPACE_INDEX, *self._paths), (namespace, *read), strict=True)
+            read = self.reader.read_document(_decode_document(self.object_type.raw(entry.body)))
+            values |= zip((NAMESPACE_INDEX, *self._paths), read[3], strict=True)
         missing = {name: f for name, f in self._functions.items() if name not in values}
         if missing:
             values |= zip(missing, self._call_functions(missing, entry.body, key), strict=True)
-        return Entry(entry.body, entry.uid, entry.version, tuple(values[name] for name in self.names))
-
-
-def join_key(namespace: str, name: str) -> str:
-    """Return the internal key: a str is the smallest and fastest dict key there is."""
-    return f"{namespace}/{name}" if namespace else name
+        index = tuple(values[name] for name in self.names)
+        return Entry(entry.body, entry.uid, entry.version, index, entry.labels)
 
 
 def describe(error: BaseException) -> str:

@@ -25,13 +25,13 @@ import msgspec
 
 from aioinformers.errors import InvalidPathError
 
-__all__ = ["EACH", "Each", "IndexValue", "Path", "PathReader", "Reading", "parse_path"]
+__all__ = ["EACH", "Each", "IndexValue", "Path", "PathReader", "Reading", "join_key", "parse_path"]
 
 IndexValue: TypeAlias = str | tuple[str, ...] | None
 """What a path reads: one text, the distinct texts of a list, or nothing."""
 
-Reading: TypeAlias = tuple[str, str, str, str, *tuple[IndexValue, ...]]
-"""Namespace, name, uid and resourceVersion, then one value per path."""
+Reading: TypeAlias = tuple[str, str, str, tuple[IndexValue, ...]]
+"""Internal key, uid and resourceVersion; then the namespace and one value per path."""
 
 
 class Each(enum.Enum):
@@ -42,6 +42,11 @@ class Each(enum.Enum):
 
 EACH = Each.EACH
 """The step to every element of a list."""
+
+
+def join_key(namespace: str, name: str) -> str:
+    """Return the internal key: a str is the smallest and fastest dict key there is."""
+    return f"{namespace}/{name}" if namespace else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +188,8 @@ class PathReader:
         namespace, uid, version = (
             value if isinstance(value := metadata.get(field), str) else "" for field in _IDENTITY[1:]
         )
-        return namespace, name, uid, version, *(_value(document, path.steps) for path in self.paths)
+        values = [_value(document, path.steps) for path in self.paths]
+        return join_key(namespace, name), uid, version, (namespace, *values)
 
     def _read_slowly(self, projected: msgspec.Struct) -> Reading:
         return self.read_document(msgspec.to_builtins(projected))
@@ -317,14 +323,16 @@ class _Compiler:
         for value, path in zip(values, self._paths, strict=True):
             self._lines += self._statements(value, path.steps)
         m = self._metadata.local
-        identity = f'{m}.namespace or "", {m}.name, {m}.uid, {m}.resourceVersion'
         source = [
             "def read(projected):",
             "    try:",
             *(f"        {line}" for line in self._lines),
             "    except (AttributeError, TypeError):  # a null on the way",
             "        return slow(projected)",
-            f"    return {', '.join([identity, *values])}",
+            f'    namespace, key = {m}.namespace or "", {m}.name',
+            "    if namespace:",
+            '        key = f"{namespace}/{key}"',  # join_key, without a call per event
+            f"    return key, {m}.uid, {m}.resourceVersion, ({', '.join(['namespace', *values])},)",
         ]
         self._globals["slow"] = slow
         exec("\n".join(source), self._globals)  # only names made here: no text of a path gets into the source

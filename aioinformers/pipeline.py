@@ -13,9 +13,10 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from aioinformers.compact import Packer
 from aioinformers.consumer import Consumer, ConsumerOptions, Pace, Registration
 from aioinformers.discovery import is_namespaced
-from aioinformers.dispatcher import Dispatcher, QueueItem, Reindex
+from aioinformers.dispatcher import Dispatcher, QueueItem, Reindex, ReplaceChunk
 from aioinformers.errors import CacheNotSyncedError, InformerClosedError, InformerCrashedError, InformerError
 from aioinformers.events import EventFactory
 from aioinformers.indexer import Partition, Store
@@ -58,6 +59,7 @@ class InformerSpec:
         query: Selectors and further query parameters.
         must_check_scope: The kind is unknown: whether it has namespaces is asked before the first request.
         is_inherited: The namespaces are a default, which cluster-scoped kinds ignore.
+        is_foreign: Tells whether a list is of another kind, by its kind and apiVersion.
     """
 
     name: str
@@ -66,10 +68,20 @@ class InformerSpec:
     query: Mapping[str, str] = field(default_factory=dict)
     must_check_scope: bool = False
     is_inherited: bool = False
+    is_foreign: Callable[[str, str], bool] = lambda kind, api_version: False
 
 
 class _RefusedError(Exception):
     """What the user asked for cannot be, which only the server could tell: the end of the informer, not a bug."""
+
+
+class _PackingQueue(asyncio.Queue[QueueItem]):
+    """The queue before a dispatcher that packs: a few batches that are not packed yet take as much as a small store."""
+
+    async def put(self, item: QueueItem) -> None:
+        await super().put(item)
+        if type(item) is ReplaceChunk:
+            await self.join()
 
 
 class Pipeline(Generic[T]):
@@ -104,7 +116,9 @@ class Pipeline(Generic[T]):
         self.reflectors: list[Reflector] = []
         self.failures: int = 0
         self.scope_error: Exception | None = None
-        self._queue: asyncio.Queue[QueueItem] = asyncio.Queue(settings.queue_size)
+        self._queue: asyncio.Queue[QueueItem] = (
+            asyncio.Queue(settings.queue_size) if self.packer is None else _PackingQueue(1)
+        )
         self.dispatcher: Dispatcher[T] = Dispatcher(self.store, self._queue, settings.time_slice, self._on_synced)
         self._on_watch_error = on_watch_error
         self._consumers: dict[Consumer[T], None] = {}
@@ -220,9 +234,12 @@ class Pipeline(Generic[T]):
         if self.spec.must_check_scope and self.spec.scopes != ("",):
             await self._check_scope(source)
         for scope in self.store.partitions:
-            target = Target(self.spec.resource, scope, self.spec.query)
+            target = Target(self.spec.resource, scope, self.spec.query, self.spec.is_foreign)
             is_stored = functools.partial(self.store.has_version, scope)
-            reflector = Reflector(target, source, self._queue, lambda: self.store.layout, self._on_failure, is_stored)
+            reflector = Reflector(
+                target, source, self._queue, lambda: self.store.layout, self._on_failure, is_stored,
+                self.dispatcher.offer,
+            )  # fmt: skip
             self.reflectors.append(reflector)
             where = f" {scope}" if scope else ""
             self._start_stage(reflector.run(), f"reflector{where}")
@@ -371,6 +388,11 @@ class Pipeline(Generic[T]):
         """Return what makes events of records."""
         return EventFactory(self.spec.resource, self.store.layout.object_type)
 
+    @property
+    def packer(self) -> Packer | None:
+        """What packs the stored objects; None if they stay as they are."""
+        return self.store.layout.object_type.packer
+
     def is_synced(self) -> bool:
         """Tell whether every scope's first list has been committed."""
         return self.store.is_synced
@@ -494,6 +516,7 @@ class Pipeline(Generic[T]):
             done.result()
         finally:
             self.store.building -= names
+            done.cancel()  # nobody is left to be told of an error
             put.cancel()
             ended.cancel()
 
@@ -515,4 +538,5 @@ class Pipeline(Generic[T]):
             unreadable=counts.unreadable,
             queued_batches=self._queue.qsize(),
             consumers={consumer.name: consumer.statistics() for consumer in self._consumers},
+            compact=None if self.packer is None else self.packer.statistics(),
         )

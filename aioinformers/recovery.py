@@ -31,6 +31,8 @@ class State(enum.Enum):
     """A paged LIST is under way."""
     STREAMING = "streaming"
     """A watch brings the initial objects (``sendInitialEvents``); it goes on as WATCHING."""
+    OPENING = "opening the watch"
+    """A watch has been asked for and not been answered yet."""
     WATCHING = "watching"
     """The cache follows the server's change stream."""
     CHECKING = "checking"
@@ -46,7 +48,7 @@ class Plan:
     """The next attempt.
 
     Attributes:
-        state: LISTING, STREAMING, WATCHING or CHECKING.
+        state: What to attempt: LISTING, STREAMING, WATCHING or CHECKING.
         version: The last resourceVersion seen: where to watch from, or what a list must not be older than. Empty
             before the first list, and for good where lists have none: then no watch can be resumed.
         delay: Seconds to wait first.
@@ -132,14 +134,16 @@ def advance(plan: Plan, outcome: Outcome, settings: Settings, now: float, random
 
 def _after_watch(plan: Plan, outcome: Outcome, has_moved: bool, settings: Settings, now: float, random: float) -> Plan:
     error, lived = outcome.error, outcome.lived
+    is_refused = _is_version_refused(error)
     # Delivering is no health where it repeats what is known, where something was lost, or where a list must follow.
-    is_useful = outcome.delivered > 0 and has_moved and bool(plan.version) and not isinstance(error, ResponseError)
+    is_followed_by_list = not plan.version or is_refused or isinstance(error, ResponseError)
+    is_useful = outcome.delivered > 0 and has_moved and not is_followed_by_list
     is_healthy = is_useful or lived >= settings.watch_healthy_after
     if is_healthy:
         plan = replace(plan, failures=0, unwatched=0)
     # A server that closes at once without a word may be refusing the version without saying so.
     is_silent_refusal = error is None and lived < 1.0 and not outcome.delivered
-    if not plan.version or is_silent_refusal or _is_version_refused(error) or not _is_resumable(error):
+    if is_followed_by_list or is_silent_refusal or not _is_resumable(error):
         following = _list_again(plan, settings, now)
     elif lived and not outcome.delivered:
         # To a version from its future (etcd was restored) a server says nothing at all, for as long as it is asked.
@@ -148,7 +152,12 @@ def _after_watch(plan: Plan, outcome: Outcome, has_moved: bool, settings: Settin
         following = replace(plan, state=State.WATCHING)
     if error is None and is_healthy:
         return following  # the server's timeout: go on at once
-    return _backed_off(following, error, settings, random)
+    if not is_refused:
+        return _backed_off(following, error, settings, random)
+    # A refusal is an answer: the outage before it is over. Only lists that no healthy watch followed hold up the next.
+    if not plan.unwatched:
+        return following
+    return _backed_off(following, error, settings, random, min(plan.failures, plan.unwatched))
 
 
 def _after_check(plan: Plan, outcome: Outcome, settings: Settings, now: float, random: float) -> Plan:
@@ -178,9 +187,12 @@ def _list_again(plan: Plan, settings: Settings, now: float) -> Plan:
     return replace(plan, state=State.STREAMING if streams else State.LISTING)
 
 
-def _backed_off(plan: Plan, error: Exception | None, settings: Settings, random: float) -> Plan:
+def _backed_off(
+    plan: Plan, error: Exception | None, settings: Settings, random: float, steps: int | None = None
+) -> Plan:
+    """Return a plan with its delay, grown by so many steps: by default one per failure."""
     try:
-        grown = settings.backoff_initial * float(settings.backoff_factor) ** plan.failures
+        grown = settings.backoff_initial * float(settings.backoff_factor) ** (plan.failures if steps is None else steps)
     except OverflowError:
         grown = settings.backoff_max
     base = min(grown, settings.backoff_max)

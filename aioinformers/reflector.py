@@ -16,11 +16,12 @@ from typing import Any
 
 from aioinformers.dispatcher import QueueItem, ReplaceAbort, ReplaceBegin, ReplaceChunk, ReplaceEnd, WatchBatch
 from aioinformers.errors import ConnectionFailedError, InformerError, ResponseError
+from aioinformers.listing import ListDecoder, ListHead
 from aioinformers.objects import Layout
 from aioinformers.recovery import Outcome, Plan, State, advance, first_plan
 from aioinformers.source import Body, Source
 from aioinformers.types import GroupVersionResource, WatchFailure
-from aioinformers.wire import Batch, ListDecoder, ListHead, WatchDecoder
+from aioinformers.wire import Batch, WatchDecoder
 
 __all__ = ["Reflector", "Target"]
 
@@ -29,6 +30,7 @@ logger: logging.Logger = logging.getLogger("aioinformers.reflector")
 
 CHECK_PERIOD = 15.0
 """Seconds after which a silent stream is looked at, whatever its limit: its client may have been closed."""
+_METADATA_LIST = "PartialObjectMetadataList"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,13 @@ class Target:
         resource: The resource.
         scope: A namespace, or ``""`` for all of them.
         query: Selectors and further query parameters of every request.
+        is_foreign: Tells whether a list is of another kind, by its kind and apiVersion.
     """
 
     resource: GroupVersionResource
     scope: str
     query: Mapping[str, str]
+    is_foreign: Callable[[str, str], bool]
 
     @property
     def path(self) -> str:
@@ -62,6 +66,7 @@ class Reflector:
         layout: Gives the layout that objects are decoded for.
         on_failure: Told about each failed attempt, before its delay.
         is_stored: Tells whether the store has a version of an object, by its key, uid and resourceVersion.
+        offer: Applies a batch of a watch at once if it can; what it does not take is queued.
 
     Attributes:
         state: What it is doing.
@@ -78,6 +83,7 @@ class Reflector:
         layout: Callable[[], Layout[Any]],
         on_failure: Callable[[WatchFailure], None],
         is_stored: Callable[[str, str, str], bool],
+        offer: Callable[[WatchBatch], bool] = lambda _: False,
     ) -> None:
         self.target = target
         self.state: State = State.WAITING
@@ -90,6 +96,7 @@ class Reflector:
         self._layout = layout
         self._on_failure = on_failure
         self._is_stored = is_stored
+        self._offer = offer
         # Progress of the attempt under way, so that an error in its middle can still tell what was reached.
         self._has_list = False
         self._is_paged = False
@@ -99,6 +106,7 @@ class Reflector:
         self._bookmarks = 0
         self._is_reading = False
         self._failed = 0
+        self._slice_end = 0.0
 
     async def run(self) -> None:
         """Follow the target until cancelled; then the connection is closed and nothing half-done is left."""
@@ -109,7 +117,8 @@ class Reflector:
                 if plan.delay:
                     self.state = State.WAITING
                     await asyncio.sleep(plan.delay)
-                self.state = plan.state  # WATCHING may also be reached inside an attempt
+                # WATCHING is reached inside an attempt, once the server has answered.
+                self.state = State.OPENING if plan.state is State.WATCHING else plan.state
                 outcome = await self._attempt(plan)
                 plan = advance(plan, outcome, self._settings, loop.time(), self._source.random.random())
                 self._source.streams_again_at = max(self._source.streams_again_at, plan.streams_again_at)
@@ -212,6 +221,7 @@ class Reflector:
             query |= {"resourceVersion": version} if version else {}
         decoder = ListDecoder(self._layout(), self._settings.max_object_bytes)
         decoder.is_stored = self._is_stored
+        decoder.check_head = self._refuse_foreign
         settings = self._settings
         async with (
             self._source.open(
@@ -225,9 +235,22 @@ class Reflector:
         ):
             while data := await self._read(body):
                 await self._put_chunks(decoder.feed(data))
-        head, batch = decoder.finish()
-        await self._put_chunks([batch])
+            await self._put_chunks(decoder.flush())
+        head = decoder.finish()
+        self._refuse_foreign(head)  # again: its kind may stand after its items
         return head
+
+    def _refuse_foreign(self, head: ListHead) -> None:
+        """Refuse the list of another kind, as a confused proxy may answer it; any may call itself a List."""
+        if head.kind in ("", "List"):
+            return
+        if head.kind == _METADATA_LIST:
+            is_foreign = _METADATA_LIST not in self._layout().object_type.list_accept
+        else:
+            is_foreign = self.target.is_foreign(head.kind, head.api_version)
+        if is_foreign:
+            of = f" of {head.api_version}" if head.api_version else ""
+            raise ResponseError(f"expected a list of {self.target.resource}, got {head.kind}{of}")
 
     async def _begin(self) -> None:
         """Begin a list once what was queued before has been applied: ``is_stored`` must not judge by an old store."""
@@ -237,6 +260,7 @@ class Reflector:
 
     async def _put_chunks(self, batches: Iterable[Any]) -> None:
         for batch in batches:
+            await self._pause()
             await self._queue.put(ReplaceChunk(self.target.scope, batch))
 
     async def _commit(self, version: str, head: ListHead | None = None) -> None:
@@ -305,6 +329,7 @@ class Reflector:
                 batches = decoder.feed(data)
                 for batch in batches:
                     self._refuse_lost(batch)
+                    await self._pause()
                     await self._queue.put(ReplaceChunk(scope, batch))
                     # Once objects have come, only the mark may be missing: older servers send it late.
                     limits["silence"] = settings.watch_list_timeout
@@ -334,7 +359,8 @@ class Reflector:
             accept=decoder.layout.object_type.watch_accept,
         ) as body:
             self._opened = asyncio.get_running_loop().time()
-            if self._has_list or self.state is State.WATCHING:
+            if self.state is State.OPENING:
+                self.state = State.WATCHING
                 self.last_error = None  # connected again; what is wrong now will show
             self._touch()
             yield body, decoder, timeout
@@ -363,7 +389,10 @@ class Reflector:
 
     async def _put_events(self, batches: Iterable[Any]) -> None:
         for batch in batches:
-            await self._queue.put(WatchBatch(self.target.scope, batch))
+            await self._pause()
+            item = WatchBatch(self.target.scope, batch)
+            if not self._offer(item):
+                await self._queue.put(item)
             if self._is_versioned:
                 self.version = batch.version or self.version
             self._delivered += len(batch.deltas) + batch.bookmarks
@@ -391,7 +420,15 @@ class Reflector:
         finally:
             self._is_reading = False
         self._touch()
+        self._slice_end = asyncio.get_running_loop().time() + self._settings.time_slice
         return data
+
+    async def _pause(self) -> None:
+        """Let others run once decoding has used up its time slice: neither a read nor a put need wait."""
+        time = asyncio.get_running_loop().time
+        if time() > self._slice_end:
+            await asyncio.sleep(0)
+            self._slice_end = time() + self._settings.time_slice
 
     def _touch(self) -> None:
         self.last_activity = asyncio.get_running_loop().time()

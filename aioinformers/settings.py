@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Literal
 
 __all__ = ["Settings"]
 
@@ -22,7 +23,7 @@ class Settings:
     list_silence_timeout: float = 30.0
     """A LIST body may be silent this long."""
     list_timeout: float = 600.0
-    """A whole LIST, all its pages, may take this long."""
+    """A whole LIST, all its pages, may take this long; so may a stream of initial objects, until their end."""
     page_size: int = 500
     """Objects asked per page of a LIST; a server may send more where it reads from its watch cache."""
 
@@ -55,7 +56,7 @@ class Settings:
     backoff_jitter: float = 1.0
     """Up to this fraction of the delay is added at random."""
     retry_after_max: float = 60.0
-    """A server's ``Retry-After`` is honoured up to this long."""
+    """A server's ``Retry-After``, in seconds or as a date, is honoured up to this long."""
     max_concurrent_lists: int = 4
     """Lists that a factory runs at once; the others queue up."""
 
@@ -65,15 +66,19 @@ class Settings:
     """A single object beyond this size ends the stream with a named error instead of eating the memory."""
     compression: bool = False
     """Accept gzip for LIST: less network, more CPU."""
+    http_version: Literal["1.1", "1.0"] = "1.1"
+    """Ask for lists and watches in HTTP/1.0: bodies without chunk framing take less CPU."""
     time_slice: float = 0.002
     """How long a stage may keep the event loop before others run."""
     slow_handler_warning: float = 30.0
     """A handler that holds a key this long is named in a warning."""
 
     def __post_init__(self) -> None:
+        if self.http_version not in ("1.1", "1.0"):
+            raise ValueError(f"Settings.http_version must be '1.1' or '1.0', not {self.http_version!r}")
         for field in fields(self):
             value = getattr(self, field.name)
-            if not isinstance(value, bool) and (value < 0 or (value == 0 and field.name not in _MAY_BE_ZERO)):
+            if not isinstance(value, bool | str) and (value < 0 or (value == 0 and field.name not in _MAY_BE_ZERO)):
                 raise ValueError(f"Settings.{field.name} must be positive, not {value!r}")
         if self.watch_timeout_max < self.watch_timeout_min:
             raise ValueError("Settings.watch_timeout_max must not be smaller than watch_timeout_min")

@@ -15,6 +15,7 @@ __all__ = [
     "AllNamespaces",
     "BusyKey",
     "Cause",
+    "CompactStatistics",
     "ConsumerStatistics",
     "Deleted",
     "Event",
@@ -273,6 +274,28 @@ class ConsumerStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class CompactStatistics:
+    """A snapshot of what packing has done in an informer with ``compact=True``.
+
+    Attributes:
+        objects: Objects packed since the start, each version of one counted.
+        raw_bytes: Their size before, all in all.
+        packed_bytes: Their size after.
+        dictionaries: Dictionaries in use.
+    """
+
+    objects: int
+    raw_bytes: int
+    packed_bytes: int
+    dictionaries: int
+
+    @property
+    def ratio(self) -> float:
+        """How many times smaller objects have become; 1 before any was packed."""
+        return self.raw_bytes / self.packed_bytes if self.packed_bytes else 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class InformerStatistics:
     """A snapshot of one informer.
 
@@ -287,6 +310,7 @@ class InformerStatistics:
         unreadable: Lines and items that not even a key could be read from.
         queued_batches: Batches between the reflectors and the dispatcher.
         consumers: Per consumer, by name.
+        compact: What packing has done; None without ``compact=True``.
     """
 
     objects: int
@@ -299,6 +323,7 @@ class InformerStatistics:
     unreadable: int
     queued_batches: int
     consumers: Mapping[str, ConsumerStatistics]
+    compact: CompactStatistics | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
-"""From bytes to deltas: the framing of watch streams and list bodies. Pure, and the hottest code there is.
+"""From bytes to deltas: what lists and watches have in common, and the lines of a watch. Pure, the hottest code.
 
-A watch stream is one JSON line per event; a list body is one JSON object whose items no server separates by
-newlines. Both decoders take the bytes as they come, in any split (G14), and give small batches. The shape is
-deliberate: one ``find`` and one slice per line, one typed pass that reads identity and all index paths
-and at the same time proves the JSON, no object made that nobody reads.
+A watch stream is one JSON line per event; :mod:`aioinformers.listing` reads the bodies of lists. Both decoders take
+the bytes as they come, in any split (G14), and give small batches. The shape is deliberate: one ``find`` and one
+slice per line, one typed pass that reads identity and all index paths and at the same time proves the JSON, no
+object made that nobody reads.
 """
 
 from __future__ import annotations
@@ -14,19 +14,23 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
+from aioinformers.arrival import arrival_reader
 from aioinformers.errors import ApiStatusError, ResponseError
-from aioinformers.objects import Entry, Layout, RejectedError, describe, join_key
+from aioinformers.objects import Entry, Layout, RejectedError
+from aioinformers.paths import Reading
 
 __all__ = [
-    "DELETE", "REJECT", "UPSERT", "Batch", "Delta", "ListDecoder", "ListHead", "WatchDecoder", "status_error",
+    "BATCH_BYTES", "BATCH_EVENTS", "DELETE", "REJECT", "UNREADABLE", "UPSERT", "Batch", "Delta", "ObjectDecoder",
+    "WatchDecoder", "decode_cut", "status_error",
 ]  # fmt: skip
 
 T = TypeVar("T")
 
 UPSERT, DELETE, REJECT = range(3)
 _OPERATIONS = {"ADDED": UPSERT, "MODIFIED": UPSERT, "DELETED": DELETE}
-_ENVELOPES = {name: (operation, f'{{"type":"{name}","object":{{'.encode()) for name, operation in _OPERATIONS.items()}
-"""How servers begin a line, up to the brace of the object; its end is the brace before the last."""
+_PREFIXES = {name: f'{{"type":"{name}","object":'.encode() for name in _OPERATIONS}
+_ENVELOPES = {name: (_OPERATIONS[name], prefix + b"{", len(prefix)) for name, prefix in _PREFIXES.items()}
+"""How servers begin a line: the operation, the bytes up to the object's brace, and where that is."""
 
 Delta: TypeAlias = tuple[int, str, Any]
 """Operation, key, and the entry; for REJECT the reason instead; a DELETE whose object is unreadable has None."""
@@ -121,13 +125,13 @@ def status_error(body: bytes, status: int = 500, retry_after: float | None = Non
     return ApiStatusError.of(said.code or status, said.reason or "", message, retry_after, causes)
 
 
-_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]')
+_BRACKETS = re.compile(rb'(?s)"[^"\\]*+(?:\\.[^"\\]*+)*+"|[][{}]')
 _MAX_DEPTH = 256
 _CUT = b'"nested too deeply: \xff"'
 """Stands for what is nested too deeply. It is no UTF-8, so that its object is refused and no other one."""
 
 
-def _decode_cut(decode: Callable[[bytes], T], data: bytes) -> T:
+def decode_cut(decode: Callable[[bytes], T], data: bytes) -> T:
     """Decode, where no decoder gets to the bottom without what is nested that deeply."""
     try:
         return decode(data)
@@ -151,7 +155,7 @@ def _cut_depths(data: bytes) -> bytes:
     return b"".join([*parts, data[start:]])
 
 
-class _ObjectDecoder:
+class ObjectDecoder:
     """What both decoders share: one object's bytes to one delta, the slow and tolerant way.
 
     Attributes:
@@ -164,21 +168,22 @@ class _ObjectDecoder:
         self.layout = layout
         self.is_stored: Callable[[str, str, str], bool] | None = None
 
-    def _tolerant_delta(self, operation: int, raw: bytes) -> tuple[Delta, str] | None:
+    def tolerant_delta(self, operation: int, raw: bytes) -> tuple[Delta, str] | None:
         """Return the delta and resourceVersion of an object that the typed pass refused; None if unreadable."""
         try:
             # Replaced: the key of an object is wanted even if a text of it is no UTF-8; `entry` will refuse it.
             read = self.layout.reader.read_document(_decode_document(raw.decode(errors="replace")))
         except (ValueError, *UNREADABLE):
             return None
-        return self._delta(operation, raw, read), read[3]
+        return self.delta(operation, raw, read), read[2]
 
-    def _delta(self, operation: int, raw: bytes, read: tuple[Any, ...]) -> Delta:
-        key = join_key(read[0], read[1])
-        if self.is_stored is not None and operation == UPSERT and self.is_stored(key, read[2], read[3]):
-            return UPSERT, key, Entry(None, read[2], read[3], ())
+    def delta(self, operation: int, raw: bytes, read: Reading) -> Delta:
+        """Return the delta of an object of which the reader has read ``read``."""
+        key, uid, version, _ = read
+        if self.is_stored is not None and operation == UPSERT and self.is_stored(key, uid, version):
+            return UPSERT, key, Entry(None, uid, version, ())
         try:
-            return operation, key, self.layout.entry(raw, key, read)
+            return operation, key, self.layout.entry(raw, read)
         except RejectedError as error:
             # A deletion is true whether or not its last object can be read.
             if operation == DELETE:
@@ -186,7 +191,7 @@ class _ObjectDecoder:
             return REJECT, key, "nested too deeply" if _CUT in raw else str(error)
 
 
-class WatchDecoder(_ObjectDecoder):
+class WatchDecoder(ObjectDecoder):
     """Decodes the lines of a watch stream.
 
     Args:
@@ -203,6 +208,7 @@ class WatchDecoder(_ObjectDecoder):
             "Line", [("type", str), ("object", layout.reader.projection)], forbid_unknown_fields=True, gc=False
         )
         self._decode_line: Callable[[Any], Any] = msgspec.json.Decoder(line).decode
+        self._arrival = arrival_reader(layout, _OPERATIONS)
 
     @property
     def has_rest(self) -> bool:
@@ -244,35 +250,41 @@ class WatchDecoder(_ObjectDecoder):
         view = memoryview(data)
         decode, layout, max_line = self._decode_line, self.layout, self._max_line
         read, is_plain = layout.reader.read, layout.is_plain
-        batch = Batch([], "", layout)
-        limit = start + BATCH_BYTES
+        arrival = self._arrival if self._arrival is not None and data.isascii() else None
+        batch, limit = Batch([], "", layout), start + BATCH_BYTES
+        deltas = batch.deltas
         while (end := data.find(b"\n", start)) >= 0:
             if end - start > max_line:
                 yield batch
                 self._refuse_long(end - start)
-            try:
-                line = decode(view[start:end])
-                operation, prefix = _ENVELOPES[line.type]
-                if not (data.startswith(prefix, start) and data.endswith(b"}}", start, end)):
-                    raise KeyError(line.type)
-            except (KeyError, *UNREADABLE):
-                yield from self._odd(batch, data[start:end])
+            arrived = None if arrival is None else arrival.read(view[start:end], self.is_stored)
+            if arrived is not None:
+                deltas.append(arrived)
+                batch.version = arrived[2].version or batch.version
             else:
-                # The typed pass has proven the envelope, so what is between its ends is the object.
-                raw = data[start + len(prefix) - 1 : end - 1]
-                namespace, name, uid, version, *values = fields = read(line.object)
-                if is_plain and raw.isascii():
-                    key = f"{namespace}/{name}" if namespace else name
-                    batch.deltas.append((operation, key, Entry(raw, uid, version, (namespace, *values))))
+                try:
+                    line = decode(view[start:end])
+                    operation, prefix, size = _ENVELOPES[line.type]
+                    if not (data.startswith(prefix, start) and data.endswith(b"}}", start, end)):
+                        raise KeyError(line.type)
+                except (KeyError, *UNREADABLE):
+                    yield from self._odd(batch, data[start:end])
                 else:
-                    batch.deltas.append(self._delta(operation, raw, fields))
-                batch.version = version or batch.version
+                    # The typed pass has proven the envelope, so what is between its ends is the object.
+                    raw = data[start + size : end - 1]
+                    key, uid, version, index = found = read(line.object)
+                    if is_plain and raw.isascii():
+                        deltas.append((operation, key, Entry(raw, uid, version, index)))
+                    else:
+                        deltas.append(self.delta(operation, raw, found))
+                    if version:
+                        batch.version = version
             start = end + 1
-            if len(batch.deltas) >= BATCH_EVENTS or start >= limit or batch.ends_initial:
+            if len(deltas) >= BATCH_EVENTS or start >= limit or batch.ends_initial:
                 yield batch
-                batch = Batch([], "", layout)
-                limit = start + BATCH_BYTES
-        if batch.deltas or batch.version or batch.unreadable or batch.bookmarks:
+                batch, limit = Batch([], "", layout), start + BATCH_BYTES
+                deltas = batch.deltas
+        if deltas or batch.version or batch.unreadable or batch.bookmarks:
             yield batch
 
     def _odd(self, batch: Batch, line: bytes) -> Iterator[Batch]:
@@ -280,14 +292,14 @@ class WatchDecoder(_ObjectDecoder):
         if not line.strip():
             return
         try:
-            event = _decode_cut(_decode_loose, line)
+            event = decode_cut(_decode_loose, line)
             if event.type == "BOOKMARK":
                 self._bookmark(batch, event.object)
                 return
             if event.type == "ERROR":
                 yield batch
                 raise status_error(bytes(event.object)) from None
-            found = self._tolerant_delta(_OPERATIONS.get(event.type, UPSERT), bytes(event.object))
+            found = self.tolerant_delta(_OPERATIONS.get(event.type, UPSERT), bytes(event.object))
         except UNREADABLE:
             batch.unreadable += 1
             batch.lost += 1
@@ -306,162 +318,3 @@ class WatchDecoder(_ObjectDecoder):
         batch.version = meta.resourceVersion or batch.version
         batch.bookmarks += 1
         batch.ends_initial = (meta.annotations or {}).get("k8s.io/initial-events-end") == "true"
-
-
-class _ListMeta(msgspec.Struct, rename={"next": "continue"}, gc=False):
-    resourceVersion: str = ""  # noqa: N815
-    next: str = ""
-
-
-class ListHead(msgspec.Struct, rename={"api_version": "apiVersion"}, gc=False):
-    """A list without its items."""
-
-    kind: str = ""
-    api_version: str = ""
-    metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
-    items: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
-
-    @property
-    def is_list(self) -> bool:
-        """Whether it is a list at all: a custom resource may name the kind of its list as it likes."""
-        return self.kind.endswith("List") or (bool(self.kind) and self.items is not msgspec.UNSET)
-
-
-_decode_list = msgspec.json.Decoder(ListHead).decode
-_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_ITEMS = b'"items":['
-
-
-class ListDecoder(_ObjectDecoder):
-    """Decodes one page of a LIST while its body arrives.
-
-    Items are not separated by anything that could not also stand inside one, so a boundary is guessed (a closing
-    brace, a comma and the first bytes of the first item) and believed only if what is before it decodes as
-    one whole object: an object is self-delimiting. Any other layout of the body is decoded as a whole at its end.
-    """
-
-    def __init__(self, layout: Layout[Any], max_item: int) -> None:
-        super().__init__(layout)
-        self._max_item = max_item
-        self._decode_item: Callable[[Any], Any] = msgspec.json.Decoder(layout.reader.projection).decode
-        self._data = b""
-        self._head: bytes | None = None
-        self._marker = b""
-        self._searched = 0
-        self._is_split = False
-
-    def feed(self, data: bytes) -> Iterator[Batch]:
-        """Take the next chunk of the body and yield the batches that it completes.
-
-        Raises:
-            ResponseError: If one item is too large.
-        """
-        self._data += data
-        if self._head is None and not self._find_head():
-            return
-        if not self._marker:
-            self._marker = self._data[:12]
-            if len(self._marker) < 12 or self._marker[:1] != b"{":
-                self._marker = b""
-                return
-        yield from self._items()
-        if self._is_split:
-            self._refuse_large(len(self._data))
-
-    def _find_head(self) -> bool:
-        at = self._data.find(_ITEMS)
-        if at < 0:
-            return False
-        head = self._data[: at + len(_ITEMS)]
-        try:
-            found = _decode_list(head + b"]}")  # valid only if the items found are those of the list itself
-        except UNREADABLE:
-            return False
-        if found.items is msgspec.UNSET:
-            return False
-        self._learn_kind(found)
-        self._head = head
-        self._data = self._data[len(head) :]
-        return True
-
-    def _learn_kind(self, head: ListHead) -> None:
-        """Let objects know their kind before the first of them is shown to anything of the user's."""
-        if head.kind.endswith("List"):
-            self.layout.object_type.learn_kind(head.kind.removesuffix("List"), head.api_version)
-
-    def _items(self) -> Iterator[Batch]:
-        data, start = self._data, 0
-        boundary = b"}," + self._marker
-        view = memoryview(data)
-        layout, decode = self.layout, self._decode_item
-        batch = Batch([], "", layout)
-        look = self._searched
-        while (at := data.find(boundary, look)) >= 0:
-            try:
-                item = decode(view[start : at + 1])
-            except UNREADABLE:
-                found = _whole_items(data[start : at + 1])
-                if not found:
-                    # A look-alike inside an item. An item may be full of them: to try each would be quadratic.
-                    look = at + 1 + (at - start) // 2
-                    continue
-                for raw in found:
-                    self._add(batch, raw)
-            else:
-                self._refuse_large(at + 1 - start)
-                raw, read = data[start : at + 1], layout.reader.read(item)
-                batch.deltas.append(self._delta(UPSERT, raw, read))
-            start = look = at + 2
-            self._is_split = True
-            if len(batch.deltas) >= BATCH_EVENTS:
-                yield batch
-                batch = Batch([], "", layout)
-        self._data = data[start:] if start else data
-        self._searched = max(look - start, len(self._data) - len(boundary), 0)
-        if batch.deltas or batch.unreadable:
-            yield batch
-
-    def _refuse_large(self, length: int) -> None:
-        if length > self._max_item:
-            raise ResponseError(f"one item of the list is larger than max_object_bytes={self._max_item}")
-
-    def _add(self, batch: Batch, raw: bytes) -> None:
-        self._refuse_large(len(raw))
-        try:
-            read = self.layout.reader.read(self._decode_item(raw))
-        except UNREADABLE:
-            found = self._tolerant_delta(UPSERT, raw)
-            if found is None:
-                batch.unreadable += 1
-            else:
-                batch.deltas.append(found[0])
-        else:
-            batch.deltas.append(self._delta(UPSERT, raw, read))
-
-    def finish(self) -> tuple[ListHead, Batch]:
-        """Take the end of the body; return the list without its items, and the last items.
-
-        Raises:
-            ResponseError: If the body is cut, no JSON, or no list.
-        """
-        body = self._data if self._head is None else self._head + self._data
-        try:
-            head = _decode_cut(_decode_list, body)
-        except UNREADABLE as error:
-            raise ResponseError(f"the body of the list is cut or no list: {describe(error)}") from error
-        if not head.is_list:
-            raise ResponseError(f"expected a list, got {head.kind or 'an object without kind'}")
-        self._learn_kind(head)
-        batch = Batch([], "", self.layout)
-        for item in head.items or ():
-            self._add(batch, bytes(item))  # a Raw keeps the whole body alive
-        head.items = None
-        return head, batch
-
-
-def _whole_items(data: bytes) -> list[bytes]:
-    """Return the items in a part of a list's body; none if it ends inside one."""
-    try:
-        return [bytes(item) for item in _decode_cut(_decode_raws, b"[" + data + b"]")]
-    except UNREADABLE:
-        return []

@@ -187,7 +187,7 @@ def commands_of(path: Path) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("path", TEXTS, ids=page_name)
 def test_commands_exist(path: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     extras = set(PYPROJECT["project"]["optional-dependencies"])
     commands: dict[str, Any] = cast("Any", typer.main.get_command(command_line)).commands
     for words in commands_of(path):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aioinformers.errors import UnknownIndexError
 from aioinformers.indexer import Partition, Store
 from aioinformers.object_types import object_type_of
-from aioinformers.objects import Entry, Layout, join_key
+from aioinformers.objects import Entry, Layout
 from aioinformers.paths import IndexValue
 
 Index = tuple[IndexValue, ...]
@@ -172,8 +172,8 @@ def fill(store: Store[Any], scope: str, objects: dict[str, bytes]) -> None:
     layout = store.layout
     for key, raw in objects.items():
         read = layout.reader.read_document(layout.object_type.decode(raw))
-        assert join_key(read[0], read[1]) == key
-        store.partitions[scope].put(key, layout.entry(raw, key, read))
+        assert read[0] == key
+        store.partitions[scope].put(key, layout.entry(raw, read))
 
 
 def two_scopes(layout: Layout[Any]) -> Store[Any]:

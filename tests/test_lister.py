@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
+import msgspec
 import pytest
 
 from aioinformers import Metadata, NotFoundError, ObjectKey, SharedInformerFactory
+from aioinformers.selectors import LabelSelector
 from aioinformers.testing import FakeAPIServer
 from tests.cluster import configmap, factory_on
 
@@ -81,6 +84,71 @@ async def test_objects_are_listed_by_label_and_namespace(
         assert keys(bound.list(selector)) == expected
         assert keys(bound) == keys(configmaps.lister.list(namespace=namespace))
         assert len(bound) == len(list(bound))
+
+
+class Meta(msgspec.Struct, frozen=True):
+    name: str
+    namespace: str
+    labels: dict[str, str] = {}
+
+
+class Labelled(msgspec.Struct, frozen=True):
+    metadata: Meta
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The labels that selectors have been asked about."""
+    made: list[Any] = []
+    original = LabelSelector.matches
+
+    def matches(selector: LabelSelector, labels: Any) -> bool:
+        made.append(dict(labels))
+        return original(selector, labels)
+
+    monkeypatch.setattr(LabelSelector, "matches", matches)
+    return made
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"object_type": dict}, {"object_type": Metadata}, {"object_type": Labelled}, {"shared_objects": True}],
+    ids=["dict", "Metadata", "immutable", "shared"],
+)
+async def test_labels_are_read_once_per_version_and_judged_once_per_set(
+    monkeypatch: pytest.MonkeyPatch, calls: list[Any], options: dict[str, Any]
+) -> None:
+    """Of whatever the store keeps; a change of its indexes leaves them known."""
+    read: list[Any] = []
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        for number in range(6):
+            server.create("configmaps", configmap(f"c{number}", "ab"[number // 4], {"app": "xy"[number % 2]}))
+        configmaps = factory.for_resource("configmaps.v1.", **options)
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        kind = configmaps._pipeline.store.layout.object_type
+        labels = kind.labels
+
+        def counted(body: Any) -> Any:
+            read.append(body)
+            return labels(body)
+
+        monkeypatch.setattr(kind, "labels", counted)
+
+        def find(selector: str, namespace: str | None = None) -> tuple[list[str], int, list[Any]]:
+            read.clear()
+            calls.clear()
+            found = keys(configmaps.lister.list(selector, namespace=namespace))
+            return found, len(read), sorted(one["app"] for one in calls)
+
+        assert find("app=x", "b") == (["b/c4"], 2, ["x", "y"])
+        assert find("app=x") == (["a/c0", "a/c2", "b/c4"], 4, ["x", "y"])
+        assert find("app=y") == (["a/c1", "a/c3", "b/c5"], 0, ["x", "y"])
+        await configmaps.add_indexers({"every": lambda _: ["one"]})
+        assert find("app!=x", "a") == (["a/c1", "a/c3"], 0, ["x", "y"])
+        server.patch("configmaps", "c1", {"metadata": {"labels": {"app": "z"}}}, namespace="a")
+        await asyncio.sleep(1)
+        assert find("app in (y,z)") == (["a/c1", "a/c3", "b/c5"], 1, ["x", "y", "z"])
 
 
 async def test_objects_are_listed_by_name_and_namespace_as_fields(factory: SharedInformerFactory) -> None:

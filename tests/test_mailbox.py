@@ -49,6 +49,10 @@ def added(key: str, new: Entry = O1, cause: Cause = Cause.WATCH, *, initial: boo
     return Record(ADDED, key, new, None, cause, initial=initial)
 
 
+def state(*items: tuple[str, Entry]) -> InitialState:
+    return InitialState([key for key, _ in items], [new for _, new in items])
+
+
 def updated(key: str, old: Entry = O1, new: Entry = O2, cause: Cause = Cause.WATCH) -> Record:
     return Record(UPDATED, key, new, old, cause)
 
@@ -63,6 +67,11 @@ def deleted(key: str, base: Entry = O1, last: Entry = D, cause: Cause = Cause.WA
 
 def keys(records: Iterable[Record]) -> list[str]:
     return [record.key for record in records]
+
+
+def merge_all(mailbox: Mailbox) -> None:
+    while mailbox.merge_next():
+        pass
 
 
 def drain(mailbox: Mailbox) -> list[Record]:
@@ -319,6 +328,12 @@ class Histories(RuleBasedStateMachine):
         """Changes come twice as often as anything else."""
         self.change(operations)
 
+    @rule(segments=st.integers(1, 3))
+    def merge(self, segments: int) -> None:
+        """Merge some of a list that there was no room for, as the dispatcher does."""
+        for _ in range(segments):
+            self.reader.mailbox.merge_next()
+
     def put(self, records: list[Record], *, as_list: bool = False) -> None:
         self.reader.put(records, as_list=as_list)
         self.archive.put(records, as_list=as_list)
@@ -374,7 +389,7 @@ class Histories(RuleBasedStateMachine):
         """Let a consumer join at any moment: it gets the store's state first (G4)."""
         self.reader = reader = reader or self.reader_type(limit)
         items = list(self.store.items())
-        segments = [InitialState(items[at : at + 2]) for at in range(0, len(items), 2)]
+        segments = [state(*items[at : at + 2]) for at in range(0, len(items), 2)]
         if items:
             reader.mailbox.put_list(segments, len(items))
         reader.expected = [added(key, new, Cause.LIST, initial=True) for key, new in items]
@@ -555,6 +570,7 @@ def test_an_addition_and_its_deletion_vanish_and_count_as_handled() -> None:
     mailbox.initial_done = lambda: done.append(mailbox.pending)
     mailbox.put([updated("x")])
     mailbox.put_list([[added("a", cause=Cause.LIST, initial=True), added("b", cause=Cause.LIST, initial=True)]], 2)
+    merge_all(mailbox)
     mailbox.put([deleted("a")])
     assert (mailbox.pending, mailbox.initial_pending, mailbox.coalesced, done) == (2, 1, 2, [])
     mailbox.put([deleted("b")])
@@ -567,7 +583,7 @@ def test_a_list_is_taken_whole_while_there_is_room() -> None:
     mailbox = Mailbox(10)
     mailbox.put([updated("x")] * 9)
     items = [(f"k{number}", O1) for number in range(100)]
-    mailbox.put_list([InitialState(items[:60]), InitialState(items[60:])], 100)
+    mailbox.put_list([state(*items[:60]), state(*items[60:])], 100)
     assert (mailbox.pending, mailbox.initial_pending, mailbox.coalesced) == (109, 100, 0)
     mailbox.put([updated("k0"), updated("k0", O2, D)])
     assert (mailbox.pending, mailbox.coalesced) == (110, 1)
@@ -580,6 +596,7 @@ def test_a_list_does_not_overtake_the_overflow() -> None:
     for record in mailbox.take() or ():
         mailbox.settle(record)
     mailbox.put_list([[updated("c", O1, O2)], [added("d")]], 0)
+    merge_all(mailbox)
     assert drain(mailbox) == [added("c", O2), added("d")]
 
 
@@ -588,6 +605,7 @@ def test_a_list_without_room_is_merged() -> None:
     mailbox = Mailbox(1)
     mailbox.put([updated("x")])
     mailbox.put_list([[deleted("a", known=False)], [added("a", O2), added("b", initial=True)]], 1)
+    merge_all(mailbox)
     mailbox.put([updated("b", O1, O2)])
     assert (mailbox.pending, mailbox.initial_pending, mailbox.coalesced) == (4, 1, 1)
     assert drain(mailbox)[-1] == added("b", O2, initial=True)
@@ -622,9 +640,7 @@ def test_a_consumer_is_woken_once_when_there_is_something_to_take() -> None:
 def test_pending_keys_are_those_not_yet_delivered(mailbox_type: type[Mailbox], as_state: bool) -> None:
     """Those of a segment that is being taken included, the one inside the handler not."""
     mailbox = mailbox_type(3)
-    segment: Sequence[Record] = (
-        InitialState([(key, O1) for key in "abc"]) if as_state else [added(key) for key in "abc"]
-    )
+    segment: Sequence[Record] = state(*((key, O1) for key in "abc")) if as_state else [added(key) for key in "abc"]
     mailbox.put(segment)
     mailbox.put([added("d")])
     records = mailbox.take()
@@ -640,7 +656,7 @@ def test_clear_drops_what_has_not_been_taken() -> None:
     """And says how much that was; initial records that were dropped have not been handled."""
     mailbox = Mailbox(2)
     mailbox.initial_done = pytest.fail
-    mailbox.put_list([InitialState([("a", O1), ("b", O1), ("c", O1)])], 3)
+    mailbox.put_list([state(("a", O1), ("b", O1), ("c", O1))], 3)
     mailbox.put([updated("c")])
     records = mailbox.take()
     assert records is not None
@@ -703,8 +719,8 @@ def test_parked_records_that_vanish_leave_the_key_with_its_worker() -> None:
 
 def test_initial_state_makes_its_records_when_asked() -> None:
     """As a sequence like any other segment."""
-    state = InitialState([("a", O1), ("b", O2)])
+    initial = state(("a", O1), ("b", O2))
     records: list[Any] = [added("a", O1, Cause.LIST, initial=True), added("b", O2, Cause.LIST, initial=True)]
-    assert len(state) == 2
-    assert list(state) == records == state[:]
-    assert (state[0], state[-1], state[1:]) == (records[0], records[1], records[1:])
+    assert len(initial) == 2
+    assert list(initial) == records == initial[:]
+    assert (initial[0], initial[-1], initial[1:]) == (records[0], records[1], records[1:])

@@ -65,6 +65,7 @@ async def test_g9_watch_that_has_shown_a_bookmark_is_noticed_75_seconds_after_it
     async with FakeAPIServer() as server, factory_on(server, on_watch_error=watchman) as factory:
         server.intercept(once("stream", Fault(rewrite=mute)))
         configmaps = await synced(factory)
+        server.create("configmaps", configmap("c"))  # without news there are no bookmarks
         await asyncio.sleep(400)
         assert watchman.first("the watch was silent for 75 s") == pytest.approx(last[1] + 75, abs=0.01)
         assert configmaps.is_watching
@@ -173,6 +174,8 @@ async def test_g9_being_live_is_another_thing_than_being_synced() -> None:
         assert configmaps.health().reason == "not started"
         await factory.start()
         await factory.wait_for_cache_sync(timeout=10)
+        server.create("configmaps", configmap("c"))  # without news there are no bookmarks
+        await asyncio.sleep(0.1)
         begin = configmaps.last_activity
         assert begin is not None
         await asyncio.sleep(50)
@@ -211,15 +214,24 @@ async def test_g9_most_silent_scope_decides() -> None:
         assert configmaps.is_live(20)
 
 
-async def test_g9_quiet_server_is_never_suspected() -> None:
-    """Nothing but bookmarks for half an hour, and watches that end when they were asked to."""
+@pytest.mark.parametrize("has_news", [True, False], ids=["bookmarks alone", "nothing at all"])
+async def test_g9_quiet_server_is_never_suspected(has_news: bool) -> None:
+    """For half an hour nothing but bookmarks, or not even these, and watches that end when they were asked to.
+
+    Bookmarks come for news of other namespaces; who hears of none at all is heard of when its watch ends.
+    """
     watchman = Watchman()
-    async with FakeAPIServer() as server, factory_on(server, on_watch_error=watchman) as factory:
+    async with FakeAPIServer() as server, factory_on(server, on_watch_error=watchman, namespace="default") as factory:
         configmaps = await synced(factory)
-        for _ in range(1800):
+        seen = configmaps.last_activity
+        for second in range(1800):
+            if has_news and second % 10 == 0:
+                server.create("configmaps", configmap(f"c{second}", "elsewhere"))
             await asyncio.sleep(1)
-            assert configmaps.is_live(75)
+            assert configmaps.is_live(75 if has_news else 601)
         assert watchman.seen == []
+        assert configmaps.last_activity != seen
+        assert configmaps.statistics().lists == 1
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from kubernetes_asyncio import client
 
 from aioinformers import Event, Metadata
-from aioinformers.object_types import is_deeply_immutable, object_type_of
+from aioinformers.object_types import LabelSets, is_deeply_immutable, object_type_of
 from aioinformers.testing import FakeAPIServer
 from tests.cluster import factory_on, pod
 
@@ -180,6 +181,25 @@ async def test_transform_sees_objects_of_the_users_own_class() -> None:
         await factory.start()
         await factory.wait_for_cache_sync(timeout=5)
         assert pods.lister.list()[0].metadata.labels == {"app": "web", "seen": "yes"}
+
+
+def test_equal_label_sets_are_one_object_for_as_long_as_it_is_held() -> None:
+    sets = LabelSets()
+    given = {"app": "web"}
+    held = sets.shared(given)
+    given["app"] = "db"
+    assert held.labels == {"app": "web"}
+    assert sets.shared({"app": "web"}) is held
+    assert sets.shared(given) is not held
+    assert sets.shared({"web": "app"}) != held
+    nothing = sets.shared(None)
+    assert nothing.labels == {}
+    assert sets.shared({}) is nothing
+    gc.collect()
+    assert len(sets) == 2
+    del held, nothing
+    gc.collect()
+    assert len(sets) == 0
 
 
 def test_immutability_is_judged_however_deep() -> None:

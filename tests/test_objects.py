@@ -15,7 +15,7 @@ from kubernetes_asyncio import client
 
 from aioinformers.errors import IndexConflictError, InvalidPathError
 from aioinformers.object_types import ArrivalType, is_deeply_immutable, object_type_of
-from aioinformers.objects import Entry, Layout, RejectedError, describe, join_key
+from aioinformers.objects import Entry, Layout, RejectedError, describe
 from aioinformers.transforms import drop_fields, strip_managed_fields
 
 RAW = (
@@ -103,7 +103,7 @@ def same(obj: Any) -> Any:
 def arrive(layout: Layout[Any], raw: bytes = RAW) -> Entry:
     """Make an entry as the wire does."""
     read = layout.reader.read(msgspec.json.decode(raw, type=layout.reader.projection))
-    return layout.entry(raw, join_key(read[0], read[1]), read)
+    return layout.entry(raw, read)
 
 
 def node_of(obj: Any) -> Any:
@@ -467,10 +467,11 @@ def test_an_entry_is_reindexed_for_another_layout() -> None:
     known = layout_of(node="spec.nodeName", old=counted("old"), gone=counted("gone"))
     entry = arrive(known)
     calls.clear()
+    entry.labels = known.object_type.label_sets.shared({"app": "web"})
     layout = known.without_index("gone").with_indexers({"tags": "spec.tags[]", "new": counted("new")})
     again = layout.reindexed("prod/web", entry, known)
     assert layout.names == ("namespace", "node", "tags", "old", "new")
-    assert again == Entry(RAW, "u-1", "42", ("prod", "n1", ("a", "b"), ("old",), ("new",)))
+    assert again == Entry(RAW, "u-1", "42", ("prod", "n1", ("a", "b"), ("old",), ("new",)), entry.labels)
     assert calls == ["new"]
     assert entry.index == ("prod", "n1", ("old",), ("gone",))
 
@@ -489,10 +490,6 @@ def test_entries_without_bytes_are_reindexed_by_callables(python_type: Any) -> N
     known = layout_of(python_type, path="spec.nodeName")
     layout = known.with_indexers({"node": lambda obj: [node_of(obj)]})
     assert layout.reindexed("prod/web", arrive(known), known).index == ("prod", "n1", ("n1",))
-
-
-def test_keys_are_texts() -> None:
-    assert (join_key("prod", "web"), join_key("", "node-1")) == ("prod/web", "node-1")
 
 
 # -- object types -------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioinformers.errors import InvalidPathError
-from aioinformers.paths import EACH, Each, IndexValue, Path, PathReader, parse_path
+from aioinformers.paths import EACH, Each, IndexValue, Path, PathReader, join_key, parse_path
 
 Steps = tuple[str | Each, ...]
 
@@ -163,7 +163,7 @@ READS: list[tuple[str, IndexValue]] = [
     ("spec.containers.image", None),
 ]
 TYPED = [pair for pair in READS if pair[0] not in ("kind[]", "spec[]", "spec.containers.image")]
-IDENTITY = ("prod", "web-1", "u-1", "42")
+IDENTITY = ("prod/web-1", "u-1", "42")
 
 
 def read_typed(reader: PathReader, document: object) -> tuple[Any, ...]:
@@ -174,20 +174,20 @@ def read_typed(reader: PathReader, document: object) -> tuple[Any, ...]:
 @pytest.mark.parametrize(("text", "expected"), READS)
 def test_a_plain_document_is_read(text: str, expected: IndexValue) -> None:
     """`read_document` takes any document with a name."""
-    assert PathReader([parse_path(text)]).read_document(POD) == (*IDENTITY, expected)
+    assert PathReader([parse_path(text)]).read_document(POD) == (*IDENTITY, ("prod", expected))
 
 
 @pytest.mark.parametrize(("text", "expected"), TYPED)
 def test_one_typed_pass_reads_a_path(text: str, expected: IndexValue) -> None:
     """The projection, decoded from bytes, gives the same."""
-    assert read_typed(PathReader([parse_path(text)]), POD) == (*IDENTITY, expected)
+    assert read_typed(PathReader([parse_path(text)]), POD) == (*IDENTITY, ("prod", expected))
 
 
 def test_one_typed_pass_reads_all_paths_together() -> None:
     """Paths that end where others go deeper, in any order, share one projection."""
     for pairs in (TYPED, TYPED[::-1]):
         reader = PathReader([parse_path(text) for text, _ in pairs])
-        expected = (*IDENTITY, *(value for _, value in pairs))
+        expected = (*IDENTITY, ("prod", *(value for _, value in pairs)))
         assert read_typed(reader, POD) == expected
         assert reader.read_document(POD) == expected
 
@@ -195,18 +195,18 @@ def test_one_typed_pass_reads_all_paths_together() -> None:
 def test_no_path_still_reads_the_identity() -> None:
     """Cluster-scoped objects have the namespace `""`, absent or null."""
     reader = PathReader([])
-    assert read_typed(reader, POD) == IDENTITY
+    assert read_typed(reader, POD) == (*IDENTITY, ("prod",))
     for metadata in ({"name": "n"}, {"name": "n", "namespace": None}, {"name": "n", "namespace": ""}):
-        assert read_typed(reader, {"metadata": metadata}) == ("", "n", "", "")
-        assert reader.read_document({"metadata": metadata}) == ("", "n", "", "")
+        assert read_typed(reader, {"metadata": metadata}) == ("n", "", "", ("",))
+        assert reader.read_document({"metadata": metadata}) == ("n", "", "", ("",))
 
 
 def test_identity_fields_that_are_empty_are_no_index_value() -> None:
     """`metadata.namespace` of a cluster-scoped object is indexed under nothing, not under `""`."""
     reader = PathReader([parse_path("metadata.namespace"), parse_path("metadata.uid")])
     document = {"metadata": {"name": "n", "namespace": None, "uid": ""}}
-    assert read_typed(reader, document)[4:] == (None, None)
-    assert reader.read_document(document)[4:] == (None, None)
+    assert read_typed(reader, document)[3] == ("", None, None)
+    assert reader.read_document(document)[3] == ("", None, None)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_null_on_the_way_is_an_absent_field(spec: object) -> None:
     """A Go server writes null for nil slices: the typed pass takes it, the reading walks the slow way."""
     reader = PathReader([parse_path("spec.containers[].image"), parse_path("spec.affinity.x"), parse_path("kind")])
     document = {"kind": "Pod", "metadata": {"name": "n"}, "spec": spec}
-    assert read_typed(reader, document) == ("", "n", "", "", None, None, "Pod")
+    assert read_typed(reader, document) == ("n", "", "", ("", None, None, "Pod"))
 
 
 def test_odd_identity_is_read_tolerantly_from_documents() -> None:
@@ -247,7 +247,7 @@ def test_odd_identity_is_read_tolerantly_from_documents() -> None:
     document = {"metadata": {"name": "n", "uid": 5, "resourceVersion": None}}
     with pytest.raises(msgspec.ValidationError):
         read_typed(reader, document)
-    assert reader.read_document(document) == ("", "n", "", "")
+    assert reader.read_document(document) == ("n", "", "", ("",))
 
 
 def test_projections_are_invisible_to_the_garbage_collector() -> None:
@@ -310,3 +310,7 @@ def test_the_typed_pass_agrees_with_the_document(question: tuple[list[Path], dic
     except msgspec.ValidationError:
         return
     assert reader.read(projected) == expected
+
+
+def test_keys_are_texts() -> None:
+    assert (join_key("prod", "web"), join_key("", "node-1")) == ("prod/web", "node-1")

@@ -157,6 +157,7 @@ def test_a_refused_version_is_streamed_again_without_it_at_once(error: Exception
         (Outcome(version="42", has_list=True, lived=0.5), STREAMING, 0.8),
         (Outcome(BROKEN, "42", has_list=True, delivered=1), WATCHING, 0.8),
         (Outcome(GONE, "42", has_list=True, delivered=1), STREAMING, 0.8),
+        (Outcome(GONE, "42", has_list=True, lived=60.0), STREAMING, 0.0),
     ],
 )
 def test_a_stream_that_brought_the_initial_objects_ends_as_a_watch(
@@ -250,14 +251,44 @@ def test_a_watch_resumes_where_nothing_says_that_it_cannot(error: Exception) -> 
 
 @pytest.mark.parametrize(
     "error",
-    [UNAUTHORIZED, FORBIDDEN, MISSING, GONE, UNSUPPORTED, INTERNAL, TOO_LARGE, GARBLED],
-    ids=["401", "403", "404", "410", "422", "500", "too large", "garbled"],
+    [UNAUTHORIZED, FORBIDDEN, MISSING, UNSUPPORTED, INTERNAL, GARBLED],
+    ids=["401", "403", "404", "422", "500", "garbled"],
 )
 def test_any_other_failure_of_a_watch_lists_again(error: Exception) -> None:
-    """At the last version, after a delay: a 410 of a watch says nothing about lists."""
+    """At the last version, after a delay."""
     plan = after(watching("42"), Outcome(error, "45", delivered=3))
     assert (plan.state, plan.list_version, plan.failures) == (LISTING, "45", 1)
     assert plan.delay >= 0.8
+
+
+@pytest.mark.parametrize("failures", [0, 12])
+@pytest.mark.parametrize("error", [GONE, TOO_LARGE], ids=["410", "too large"])
+def test_a_watch_that_is_refused_lists_again_at_once(error: Exception, failures: int) -> None:
+    """At the last version, for a 410 of a watch says nothing about lists; whatever outage there was, it is over."""
+    for outcome in (Outcome(error, "42"), Outcome(error, "45", delivered=3)):
+        plan = after(watching("42", failures=failures), outcome, random=0.5)
+        assert (plan.state, plan.list_version, plan.delay) == (LISTING, outcome.version, 0.0)
+        assert plan.failures == failures, "the list has still to show that the server is well"
+        assert after(plan, failed(INTERNAL)).failures == failures + 1
+        assert after(plan, listed("50")) == Plan(WATCHING, "50", unwatched=1)
+
+
+@pytest.mark.parametrize("delivered", [0, 1], ids=["at once", "after an event"])
+def test_g9_a_server_that_refuses_every_watch_is_backed_off(delivered: int) -> None:
+    """What was listed is no use to it: only the first list comes at once."""
+    plan, found = watching("42"), list[float]()
+    for number in range(9):
+        plan = after(plan, Outcome(GONE, f"{number}1", delivered=delivered))
+        found.append(plan.delay)
+        plan = after(plan, listed(f"{number}2"))
+    assert found == pytest.approx([0.0, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 30.0])
+
+
+def test_a_refusal_is_not_held_up_by_the_outage_before_it() -> None:
+    """Also where no watch was healthy before: only lists that nothing came of count."""
+    for unwatched, delay in ((0, 0.0), (1, 1.6), (2, 3.2), (3, 6.4), (99, 30.0)):
+        plan = after(replace(watching("42", failures=40), unwatched=unwatched), failed(GONE))
+        assert (plan.state, plan.delay) == (LISTING, delay)
 
 
 def test_a_failure_after_health_begins_the_backoff_anew() -> None:

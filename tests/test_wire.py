@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aioinformers import listing
 from aioinformers.errors import (
     ApiStatusError,
     BadRequestError,
@@ -25,6 +27,7 @@ from aioinformers.errors import (
     ServerBusyError,
     UnauthorizedError,
 )
+from aioinformers.listing import ListDecoder
 from aioinformers.object_types import object_type_of
 from aioinformers.objects import Entry, Layout
 from aioinformers.wire import (
@@ -35,7 +38,6 @@ from aioinformers.wire import (
     UPSERT,
     Batch,
     Delta,
-    ListDecoder,
     WatchDecoder,
     status_error,
 )
@@ -144,17 +146,17 @@ def read_list(data: bytes | Iterable[bytes], layout: Layout[Any] | None = None) 
     """Return what a list tells, its resourceVersion and its page token."""
     decoder = ListDecoder(layout or layout_of(**PATHS), LIMIT)
     seen = Seen().feed(decoder, (data,) if isinstance(data, bytes) else data)
-    head, batch = decoder.finish()
+    seen.take(decoder.flush())
+    head = decoder.finish()
     assert head.items is None
-    return seen.take([batch]), head.metadata.resourceVersion, head.metadata.next
+    return seen, head.metadata.resourceVersion, head.metadata.next
 
 
 # -- an oracle that knows nothing of framing, typed passes and slices ---------------------------------------------
 
 
 def expected_index(document: Any, layout: Layout[Any]) -> tuple[Any, ...]:
-    namespace, _, _, _, *values = layout.reader.read_document(document)
-    return namespace, *values
+    return layout.reader.read_document(document)[3]
 
 
 def expected_delta(operation: int, raw: bytes, document: Any, layout: Layout[Any]) -> tuple[int, str, Any] | None:
@@ -413,6 +415,29 @@ class TestWatchDecoder:
         assert [key for _, key, _ in seen.deltas] == ["prod/a", "prod/b"]
         assert (seen.unreadable, seen.lost) == (1, 1)  # what it was, only a list can tell
 
+    @pytest.mark.parametrize(
+        ("line", "unreadable", "lost"),
+        [
+            (line_of("ADDED", pod("b")), 0, 0),
+            (b" \r\n", 0, 0),
+            (b"not json\n", 1, 1),
+            (line_of("MODIFIED", {"metadata": {}}), 1, 1),
+            (line_of("DELETED", {"metadata": {}}), 1, 1),
+            (line_of("BOOKMARK", {}), 1, 1),  # it may have been the end of the initial objects
+            (line_of("PAUSED", {}), 1, 0),
+            (line_of("PAUSED", pod("b")), 1, 0),
+            (line_of("MODIFIED", pod("b", node=None)), 0, 0),  # the user's type refuses it, but its key is known
+            (line_of("DELETED", pod("b", node=None)), 0, 0),
+        ],
+    )
+    def test_lost_is_what_may_have_been_an_event_of_an_object(self, line: bytes, unreadable: int, lost: int) -> None:
+        """In its own batch: the ones before and after have not lost it too."""
+        full = b"".join(line_of("ADDED", pod(f"p{number}")) for number in range(BATCH_EVENTS))
+        batches = list(WatchDecoder(layout_of(Pod), LIMIT).feed(full + line + full))
+        assert [batch.lost for batch in batches if batch.lost] == [lost] * bool(lost)
+        assert (batches[0].lost, batches[-1].lost if len(batches) > 2 else 0) == (0, 0)
+        assert sum(batch.unreadable for batch in batches) == unreadable
+
     def test_an_unknown_type_is_counted_and_moves_the_version(self) -> None:
         """A type that does not exist yet: only its resourceVersion is understood."""
         seen = watch(line_of("ADDED", pod("a", "3")) + line_of("PAUSED", pod("a", "9")))
@@ -563,6 +588,19 @@ def pretty_list(items: Iterable[bytes], version: str = "90", token: str = "") ->
     return json.dumps(body, indent=2, ensure_ascii=False).encode()
 
 
+def spaced_list(items: Iterable[bytes], version: str = "90", token: str = "") -> bytes:
+    """Write a list with white space around its items."""
+    metadata = dump({"resourceVersion": version, "continue": token})
+    body = b'{"kind": "PodList", "apiVersion": "v1", "metadata": %s, "items" : [ %s ] }'
+    return body % (metadata, b" ,\n  ".join(items))
+
+
+def metadata_last(items: Iterable[bytes], version: str = "90", token: str = "") -> bytes:
+    """Write a list with white space, the items first."""
+    metadata = dump({"resourceVersion": version, "continue": token})
+    return b'{\n"items": [\n%s\n],\n"kind": "PodList", "metadata": %s}' % (b",\n".join(items), metadata)
+
+
 @st.composite
 def raw_items(draw: st.DrawFn) -> list[bytes]:
     """Make items that mostly begin alike, as a server's do."""
@@ -572,8 +610,169 @@ def raw_items(draw: st.DrawFn) -> list[bytes]:
     return raws
 
 
+@dataclass(frozen=True)
+class OddList:
+    """A list in a layout that is nobody's, and its items as they stand in it."""
+
+    body: bytes
+    items: list[bytes]
+
+
+spaces = st.text(" \t\r\n", max_size=3).map(str.encode)
+odd_items = (
+    written(objects)
+    | written(broken_objects)
+    | st.sampled_from([b"null", b"5", b"-1.5e3", b'"},{"', b"[{},[]]", b"true"])
+)
+odd_fields = st.lists(
+    st.tuples(
+        st.sampled_from(["extra", "Items", "item", 'x"items', "statistics"]),
+        values | st.sampled_from([{"items": [pod("inner")]}, [[{"items": []}]], '"items":[{', "items"]),
+    ),
+    max_size=3,
+    unique_by=lambda pair: pair[0],
+)
+
+
+@st.composite
+def odd_lists(draw: st.DrawFn) -> OddList:
+    """Make a list with its fields in any order, unknown ones among them, and white space wherever it may be."""
+    items = draw(st.lists(odd_items, max_size=8))
+    between = draw(st.lists(spaces, min_size=2 * len(items) + 1, max_size=2 * len(items) + 1))
+    array = b"[" + between[0]
+    for number, item in enumerate(items):
+        array += (b"," if number else b"") + between[2 * number + 1] + item + between[2 * number + 2]
+    fields = [("kind", b'"PodList"'), ("metadata", b'{"resourceVersion": "90"}'), ("items", array + b"]")]
+    fields += [(name, dump(value)) for name, value in draw(odd_fields)]
+    body = b""
+    for name, value in draw(st.permutations(fields)):
+        parts = [dump(name), b":", value]
+        body += (b"," if body else b"") + b"".join(draw(spaces) + part + draw(spaces) for part in parts)
+    return OddList(draw(spaces) + b"{" + body + b"}" + draw(spaces), items)
+
+
 class TestListDecoder:
     """Pages of a LIST."""
+
+    @given(
+        odd=odd_lists(),
+        at=splits,
+        patience=st.sampled_from([1, 100, 1000, 1 << 16]),
+        counted=st.sampled_from([1, 50, 1 << 15]),
+    )
+    @settings(deadline=None, max_examples=400)
+    def test_g14_any_layout_in_any_split_gives_what_json_says(
+        self, odd: OddList, at: list[int], patience: int, counted: int
+    ) -> None:
+        """Whether boundaries are guessed or brackets counted, in slices of any size."""
+        assert json.loads(odd.body)["items"] == list(map(json.loads, odd.items))
+        layout = layout_of(**PATHS)
+        found = [expected_delta(UPSERT, raw, json.loads(raw), layout) for raw in odd.items]
+        expected = Seen([delta for delta in found if delta], unreadable=found.count(None))
+        with mock.patch.multiple(listing, _PATIENCE=patience, _COUNTED=counted):
+            assert read_list(cut(odd.body, at=at), layout) == (expected, "90", "")
+            assert read_list(cut(odd.body, at=range(len(odd.body))), layout)[0] == expected
+            assert read_list(odd.body, layout)[0] == expected
+
+    @pytest.mark.parametrize("write", [pretty_list, spaced_list, metadata_last])
+    def test_g12_an_odd_layout_streams_like_any_other(self, write: Any) -> None:
+        """Items come as their bytes do, in bounded batches; nothing is left to the end, and nothing is kept."""
+        items = [dump(pod(f"p{number}", data="x" * 1000)) for number in range(2000)]
+        data, decoder = write(items), ListDecoder(layout_of(), LIMIT)
+        seen = 0
+        for number, chunk in enumerate(cut(data, at=range(0, len(data), 1 << 16))):
+            batches = list(decoder.feed(chunk))
+            assert max((len(batch.deltas) for batch in batches), default=0) <= BATCH_EVENTS
+            seen += sum(len(batch.deltas) for batch in batches)
+            assert seen >= len(items) * (number - 2) * (1 << 16) // len(data)
+        rest = sum(len(batch.deltas) for batch in decoder.flush())
+        assert seen + rest == len(items)
+        assert rest < 100
+
+    def test_g12_brackets_are_counted_in_slices(self) -> None:
+        """A huge item that no guess can end makes pauses, and is not read anew with each chunk."""
+        big = dump(pod("big", manifests=[{"metadata": {"name": "x"}}] * 200_000))
+        data = pod_list([dump(pod("a")), big, dump({"kind": "Pod", **pod("b")})])
+        decoder, pauses, keys = ListDecoder(layout_of(), 1 << 24), 0, list[str]()
+        counted = 0
+
+        def count(_frame: FrameType, event: str, argument: Any) -> None:
+            nonlocal counted
+            counted += event == "c_call" and argument.__name__ == "end"
+
+        sys.setprofile(count)
+        try:
+            for batch in itertools.chain(
+                *(decoder.feed(chunk) for chunk in cut(data, at=range(0, len(data), 1 << 17))), decoder.flush()
+            ):
+                pauses += not batch.deltas
+                keys += [key for _, key, _ in batch.deltas]
+        finally:
+            sys.setprofile(None)
+        assert keys == ["prod/a", "prod/big", "prod/b"]
+        assert pauses > len(big) // (1 << 16)
+        assert counted < 5_000_000
+
+    @pytest.mark.parametrize("between", [b" ", b"", b",,", b";", b"]", b"}", b",}", b":", b'"'])
+    @pytest.mark.parametrize("step", [1, 10_000])
+    def test_what_stands_between_items_must_be_a_comma(self, between: bytes, step: int) -> None:
+        """Counting brackets proves nothing: the rest has to be JSON too."""
+        data = pod_list([b'{"kind":"Pod",' + dump(pod("a"))[1:] + between + dump(pod("b")), dump(pod("c"))])
+        with pytest.raises(ResponseError, match="cut or no list"):
+            read_list(cut(data, at=range(0, len(data), step)))
+
+    @pytest.mark.parametrize(
+        "items",
+        [b"[,{}]", b"[{},]", b"[{}", b"[{]}]", b'[{"a":}]', b'[{"a" 1}]', b"[nul]", b"[1 2]", b"[}", b'["a]', b"[[}]"],
+    )
+    @pytest.mark.parametrize("step", [1, 10_000])
+    def test_items_that_are_no_json_end_the_list(self, items: bytes, step: int) -> None:
+        """An item that is lost would be taken for deleted."""
+        data = b'{"kind":"PodList","metadata":{"resourceVersion":"5"},"items":%s}' % items
+        with pytest.raises(ResponseError, match="cut or no list"):
+            read_list(cut(data, at=range(0, len(data), step)))
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"kind":"PodList","items":[{"metadata":{"name":"a"}}],"items":[]}',
+            b'{"kind":"PodList","items":[{"metadata":{"name":"a"}}],"items":null}',
+            b'{"kind":"PodList","items":[],"\\u0069tems":[{"metadata":{"name":"a"}}]}',
+            b'{"kind":"PodList","\\u0069tems":[{"metadata":{"name":"a"}}]}',
+        ],
+    )
+    def test_a_list_whose_items_are_not_certain_is_refused(self, body: bytes) -> None:
+        """No server writes them twice, or their name with escapes."""
+        for step in (1, 1000):
+            with pytest.raises(ResponseError, match="has items twice"):
+                read_list(cut(body, at=range(0, len(body), step)))
+
+    @pytest.mark.parametrize("write", [pod_list, widget_list, spaced_list])
+    @pytest.mark.parametrize("position", [0, 1, 2])
+    @pytest.mark.parametrize("first", [b'"metadata":', b'"apiVersion":"v1","metadata":'])
+    def test_the_largest_item_is_as_large_as_the_limit(self, write: Any, position: int, first: bytes) -> None:
+        """To the byte, wherever it stands, whether its end is guessed or counted."""
+        item = b"{" + first + dump(pod("big", data="x" * 5000)).removeprefix(b'{"metadata":')
+        items = [dump(pod("a")), dump(pod("b"))]
+        items.insert(position, item)
+        data = write(items)
+        for step in (1, 100, 1 << 16):
+            for limit in (len(item), len(item) - 1):
+                decoder = ListDecoder(layout_of(), limit)
+                chunks = cut(data, at=range(0, len(data), step))
+                if limit == len(item):
+                    assert len(Seen().feed(decoder, chunks).take(decoder.flush()).deltas) == 3
+                    continue
+                with pytest.raises(ResponseError, match=f"max_object_bytes={limit}"):
+                    Seen().feed(decoder, chunks).take(decoder.flush())
+
+    @pytest.mark.parametrize("body", [b'{"kind":"', b'{"x":[1,', b'{"items":[{}', b"<html>", b"{}"])
+    @pytest.mark.parametrize("more", [b"x" * 100, b" " * 100, b"{" * 100, b"1," * 50])
+    def test_g8_whatever_never_ends_is_refused_before_it_is_all_kept(self, body: bytes, more: bytes) -> None:
+        """Also around the items, and between them."""
+        decoder = ListDecoder(layout_of(), 1000)
+        with pytest.raises(ResponseError, match=r"max_object_bytes=1000|cut or no list"):
+            Seen().feed(decoder, [body, *[more] * 50])
 
     @given(
         items=raw_items(),
@@ -694,7 +893,7 @@ class TestListDecoder:
         for bad in (b"{}", b'{"metadata":null,"spec":{}}', b"null", b"5", b'{"metadata":{"namespace":"prod"}}'):
             seen, _, _ = read_list(pod_list([bad, good[0], bad, good[1], good[2], bad]))
             assert [key for _, key, _ in seen.deltas] == ["prod/a", "prod/b", "prod/c"]
-            assert seen.unreadable == 3
+            assert (seen.unreadable, seen.lost) == (3, 0)  # a list is whole: what it did not name is not there
 
     @pytest.mark.parametrize("position", [0, 1, 3])
     @pytest.mark.parametrize("place", [b'"spec":{"note":"\xff"}', b'"spec":{"nodeName":"\xff"}'])
@@ -771,7 +970,8 @@ class TestListDecoder:
         """Without the items."""
         decoder = ListDecoder(layout_of(), LIMIT)
         assert list(decoder.feed(pod_list([dump(pod())], "77", "next"))) == []
-        head, batch = decoder.finish()
+        (batch,) = decoder.flush()
+        head = decoder.finish()
         assert (head.kind, head.api_version) == ("PodList", "v1")
         assert (head.metadata.resourceVersion, head.metadata.next) == ("77", "next")
         assert batch.version == ""  # items are in the order of keys: none of them tells the list's version
@@ -800,7 +1000,7 @@ class TestListDecoder:
         data = write(items)
         decoder = ListDecoder(layout_of(), 1000)
         with pytest.raises(ResponseError, match="one item of the list is larger than max_object_bytes=1000"):
-            Seen().feed(decoder, cut(data, at=range(0, len(data), step))).take([decoder.finish()[1]])
+            Seen().feed(decoder, cut(data, at=range(0, len(data), step))).take(decoder.flush())
 
     def test_g8_an_item_that_never_ends_is_refused_before_it_is_all_kept(self) -> None:
         """Once the body has been seen to come in items."""
@@ -828,7 +1028,7 @@ class TestListDecoder:
         decoder = ListDecoder(layout_of(**PATHS), LIMIT)
         deltas = [delta for chunk in cut(write(items), at=range(0, 2 << 20, 1 << 16)) for batch in decoder.feed(chunk)
                   for delta in batch.deltas]  # fmt: skip
-        deltas += decoder.finish()[1].deltas
+        deltas += [delta for batch in decoder.flush() for delta in batch.deltas]
         assert len(deltas) == 100
         entry = deltas[50][2]
         assert isinstance(entry, Entry)
@@ -846,7 +1046,7 @@ class TestListDecoder:
         layout = Layout(object_type_of(dict, shared=shared), (), {"kind": kind_index})
         decoder = ListDecoder(layout, LIMIT)
         deltas = [delta for batch in decoder.feed(pod_list([dump(pod("a")), dump(pod("b"))])) for delta in batch.deltas]
-        deltas += decoder.finish()[1].deltas
+        deltas += [delta for batch in decoder.flush() for delta in batch.deltas]
         assert kinds == ["v1 Pod", "v1 Pod"]
         assert [layout.object_type.decode(entry.body)["kind"] for _, _, entry in deltas] == ["Pod", "Pod"]
 
@@ -867,7 +1067,8 @@ def test_what_the_store_has_is_not_made_again(python_type: Any) -> None:
     decoder = ListDecoder(layout, LIMIT)
     decoder.is_stored = is_stored
     items = [dump(pod(name, node=name)) for name in ("a", "b")]
-    deltas = [delta for batch in decoder.feed(pod_list(items)) for delta in batch.deltas] + decoder.finish()[1].deltas
+    batches = itertools.chain(decoder.feed(pod_list(items)), decoder.flush())
+    deltas = [delta for batch in batches for delta in batch.deltas]
     assert deltas[0] == (UPSERT, "prod/a", Entry(None, "uid-a", "7", ()))
     assert (deltas[1][1], deltas[1][2].index[:2]) == ("prod/b", ("prod", "b"))
     assert transformed == ["b"]

@@ -28,8 +28,8 @@ INTRODUCTION = """# What happens when something goes wrong
 
 Each line is a test (`tests/faults/`): the fault is injected into an API server that runs in the test's own event loop,
 in virtual time, and afterwards the cache must equal the server, what each handler was told must lead to that state
-without an impossible event, fewer than ten requests a minute may have been made once backed off, and no task or
-socket may be left.
+without an impossible event, no more tries may have been made than the growing delays allow from the first second on
+(fewer than ten requests a minute once backed off), and no task or socket may be left.
 
 *Recovers within* counts from the end of the fault and without jitter, which may double the delay that is running
 then (30 s at most). *Says* is part of the informer's `health().reason`, of `last_error` and of what

@@ -63,6 +63,14 @@ def another_object_type_may_be_asked_for(factory: SharedInformerFactory) -> None
     assert_type(factory.core.v1.nodes(object_type=Node, label_selector="a=b"), SharedInformer[Node])
 
 
+def what_is_seen_does_not_depend_on_how_it_is_kept(factory: SharedInformerFactory) -> None:
+    """``compact`` changes no type."""
+    assert_type(factory.core.v1.pods(compact=True), SharedInformer[client.V1Pod])
+    assert_type(factory.core.v1.pods(compact=True, object_type=dict), SharedInformer[dict[str, Any]])
+    assert_type(factory.core.v1.pods(compact=True, object_type=Name), SharedInformer[Name])
+    assert_type(factory.core.v1.pods().is_compact, bool)
+
+
 def options_are_checked(factory: SharedInformerFactory) -> None:
     """Names and types of options are known; so are misspelt kinds."""
     assert_type(
@@ -74,12 +82,14 @@ def options_are_checked(factory: SharedInformerFactory) -> None:
             indexers={"node": "spec.nodeName", "app": lambda pod: [pod.metadata.labels["app"]]},
             transform=lambda pod: pod,
             shared_objects=True,
+            compact=False,
             optional=True,
         ),
         SharedInformer[client.V1Pod],
     )
     factory.core.v1.pods(namespace=ALL_NAMESPACES)
     factory.core.v1.pods(namespace=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    factory.core.v1.pods(compact="yes")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     factory.core.v1.pods(selector="a=b")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     factory.core.v1.pods("prod")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     _ = factory.core.v1.pod  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]

@@ -20,6 +20,8 @@ def what_tells_the_type(api: client.ApiClient) -> None:
     """A model class gives its objects, a resource dicts."""
     assert_type(new_informer(api, client.V1Pod), SharedInformer[client.V1Pod])
     assert_type(new_informer(api, client.V1Pod, namespace="prod", resync_period=60), SharedInformer[client.V1Pod])
+    assert_type(new_informer(api, client.V1Pod, compact=True), SharedInformer[client.V1Pod])
+    assert_type(new_informer(api, "widgets.v1.example.com", compact=True), SharedInformer[dict[str, Any]])
     assert_type(new_informer(api, "widgets.v1.example.com"), SharedInformer[dict[str, Any]])
     assert_type(new_informer(api, GroupVersionResource("apps", "v1", "deployments")), SharedInformer[dict[str, Any]])
 

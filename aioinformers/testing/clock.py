@@ -36,7 +36,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     Sockets work as usual: before each jump they get a real millisecond to deliver, which is plenty for
     peers in the same loop. It is not for peers elsewhere: time would jump while their answer is
-    on its way.
+    on its way. Sockets that are ready together take their turns by number, so that a run without
+    threads is the same each time.
     """
 
     def __init__(self) -> None:
@@ -89,15 +90,19 @@ class _PatientSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is ready; if nothing is within a moment, let virtual time pass."""
         if timeout is not None and timeout <= 0:
-            return super().select(0)
+            return self._select_in_order(0)
         if timeout is None or self._loop._waits_for_threads():
             # Only the world outside can go on: wait for it. Threads wake the loop when they are done.
-            return super().select(None)
+            return self._select_in_order(None)
         only_own_pipe = len(self.get_map()) <= 1
-        events = super().select(0 if only_own_pipe else _SETTLE)
+        events = self._select_in_order(0 if only_own_pipe else _SETTLE)
         if not events:
             self._loop._jump()
         return events
+
+    def _select_in_order(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return what is ready by number: the kernel's order is that of arrival, which depends on real time."""
+        return sorted(super().select(timeout), key=lambda ready: ready[0].fd)
 
 
 def run_virtual(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:

@@ -222,7 +222,7 @@ class ApiHandler:
         except StatusError as error:
             await send(error_line(error))
             return
-        stream = _WatchStream(watch, self._storage, options, self.options)
+        stream = _WatchStream(watch, options, self.options)
         stop_listening = watch.listen(stream.wake)
         self._open_watches[stream.close] = None
         try:
@@ -236,9 +236,8 @@ class ApiHandler:
 class _WatchStream:
     """The life of one watch in time: waits for changes, times bookmarks, ends at the deadline."""
 
-    def __init__(self, watch: Watch, storage: Storage, options: WatchOptions, settings: ServerOptions) -> None:
+    def __init__(self, watch: Watch, options: WatchOptions, settings: ServerOptions) -> None:
         self._watch = watch
-        self._storage = storage
         self._interval = settings.bookmark_interval
         self._loop = asyncio.get_running_loop()
         self._deadline = self._loop.time() + (options.timeout or settings.watch_timeout)
@@ -265,11 +264,10 @@ class _WatchStream:
                 return b""
             if self._watch.ended:
                 return b""
-            # kube-apiserver holds back a bookmark without news, but its own leases are news enough.
             if self._loop.time() >= self._bookmark_at:
                 self._bookmark_at = self._next_bookmark()
-                if self._watch.after <= self._storage.version:  # nothing at all is said to who comes from the future
-                    return self._watch.bookmark(self._storage.version)
+                if bookmark := self._watch.bookmark():
+                    return bookmark
                 continue
             self._woken.clear()
             try:

@@ -129,6 +129,8 @@ def list_objects(
     else:
         version = _version_asked(storage, query, limit)
         items = selection.filter(table.at(version))
+        if query.get("resourceVersion") != "0":  # which is answered from what is known already
+            table.reach(version)
         if watch_cache and query.get("resourceVersion") == "0":
             limit = 0
     if not limit or len(items) <= limit:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from aioinformers.errors import InvalidSelectorError
-from aioinformers.selectors import LabelSelector, parse_label_selector
+from aioinformers.selectors import FieldRequirement, LabelSelector, Operator, parse_field_selector, parse_label_selector
 from aioinformers.testing.resources import Resource
 from aioinformers.testing.status import StatusError
 from aioinformers.testing.table import Stored
 
 __all__ = ["Selection"]
 
-_FIELD = re.compile(r"(?P<field>[^=!]+)(?P<operator>==|=|!=)(?P<value>.*)")
 _POD_FIELDS = ("spec.nodeName", "status.phase")
 
 
@@ -25,12 +23,12 @@ class Selection:
     Attributes:
         namespace: Only objects of this namespace; ``""`` for all.
         labels: Only objects with such labels.
-        fields: Only objects whose field (equals or not, as the flag says) the value.
+        fields: Only objects whose fields are so.
     """
 
     namespace: str = ""
     labels: LabelSelector | None = None
-    fields: tuple[tuple[str, bool, str], ...] = ()
+    fields: tuple[FieldRequirement, ...] = ()
 
     @classmethod
     def parse(cls, resource: Resource, namespace: str, query: Mapping[str, str]) -> Selection:
@@ -45,7 +43,7 @@ class Selection:
                 labels = parse_label_selector(text)
             except InvalidSelectorError as error:
                 raise StatusError.bad_request(f"unable to parse requirement: {error.problem}") from error
-        return cls(namespace, labels, tuple(_parse_fields(resource, query.get("fieldSelector", ""))))
+        return cls(namespace, labels, _parse_fields(resource, query.get("fieldSelector", "")))
 
     @property
     def has_selectors(self) -> bool:
@@ -58,7 +56,9 @@ class Selection:
             return False
         if self.labels is not None and not self.labels.matches(item.labels):
             return False
-        return all((_value(item, field) == value) is equal for field, equal, value in self.fields)
+        return all(
+            (_value(item, field) == value) is (operator is Operator.EQUALS) for field, operator, value in self.fields
+        )
 
     def filter(self, items: Iterable[Stored]) -> list[Stored]:
         """Return the objects that are meant, in their order."""
@@ -67,17 +67,18 @@ class Selection:
         return [item for item in items if self.matches(item)]
 
 
-def _parse_fields(resource: Resource, text: str) -> Iterable[tuple[str, bool, str]]:
+def _parse_fields(resource: Resource, text: str) -> tuple[FieldRequirement, ...]:
     known = ("metadata.name", "metadata.namespace") if resource.namespaced else ("metadata.name",)
     supported = known + (_POD_FIELDS if resource.gvr == ("", "v1", "pods") else ())
-    for term in text.split(",") if text else ():
-        match = _FIELD.fullmatch(term.strip())
-        if match is None:
-            raise StatusError.bad_request(f"invalid selector: '{text}'; can't understand '{term}'")
-        if match["field"] not in supported:
+    try:
+        requirements = parse_field_selector(text).requirements
+    except InvalidSelectorError as error:
+        raise StatusError.bad_request(f"invalid field selector: {error.problem}") from error
+    for requirement in requirements:
+        if requirement.path not in supported:
             names = ", ".join(f'"{name}"' for name in supported)
-            raise StatusError.bad_request(f'"{match["field"]}" is not a known field selector: only {names}')
-        yield match["field"], match["operator"] != "!=", match["value"]
+            raise StatusError.bad_request(f'"{requirement.path}" is not a known field selector: only {names}')
+    return requirements
 
 
 def _value(item: Stored, field: str) -> str:

@@ -59,7 +59,8 @@ class FakeAPIServer:
         watch_list: Whether ``sendInitialEvents`` is known; older servers answer it with 422.
         compress_watch_list: Whether streams of initial objects may be gzip, one member per flush.
         aggregated_discovery: Whether one document may say all that is served; servers before 1.26 have many.
-        bookmark_interval: Seconds between bookmarks; one more comes 2 s before the end of a watch.
+        bookmark_interval: Seconds between bookmarks; one more comes 2 s before the end of a watch. As on
+            kube-apiserver, none comes before there are news of the resource since the watch began.
         watch_timeout: Seconds after which a watch without ``timeoutSeconds`` ends.
         port: TCP port on 127.0.0.1; 0 takes a free one.
         now: Clock of ``creationTimestamp``.

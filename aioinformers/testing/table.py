@@ -69,13 +69,16 @@ class Table:
     """Objects of one resource, with the log that watches and reads of the past are served from.
 
     The log keeps ``log_size`` changes. ``floor`` is the newest version that it has forgotten: a watch
-    may start at the floor or later, a list may be read at the floor or later.
+    may start at the floor or later, a list may be read at the floor or later. ``reached`` is the newest
+    version that it is known to be at: like a watch cache, it knows that from its own changes, and from
+    reads that asked for the most recent state.
     """
 
     def __init__(self, resource: Resource, *, log_size: int, floor: int) -> None:
         self.resource = resource
         self.items: dict[str, Stored] = {}
         self.floor: int = floor
+        self.reached: int = floor
         self.closed: bool = False
         self._log: list[Change] = []
         self._log_size = log_size
@@ -96,10 +99,15 @@ class Table:
         else:
             self.items[change.item.key] = change.item
         self._order = None
+        self.reached = change.version
         self._log.append(change)
         if len(self._log) > self._log_size:
             self._forget(len(self._log) - self._log_size)
         self._notify()
+
+    def reach(self, version: int) -> None:
+        """Take note that nothing has happened up to a version but what the log has."""
+        self.reached = max(self.reached, version)
 
     def at(self, version: int) -> list[Stored]:
         """Return the objects, by key, as they were at a version.
@@ -151,7 +159,7 @@ class Table:
     def reset(self, items: Mapping[str, Stored], version: int) -> None:
         """Hold other objects, as of a version, and no history before it."""
         self.items = dict(items)
-        self.floor = version
+        self.floor = self.reached = version
         self._dropped += len(self._log)
         self._log.clear()
         self._order = None

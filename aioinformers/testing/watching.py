@@ -82,6 +82,8 @@ def open_watch(storage: Storage, resource: Resource, selection: Selection, optio
     if options.initial:
         if options.streaming and (options.version or 0) > storage.version:
             raise StatusError.version_too_large(options.version or 0, storage.version)
+        if options.version != 0:
+            table.reach(storage.version)
         return Watch(table, selection, table.end(), storage.version, options, selection.filter(table.ordered()))
     after = options.version or storage.version
     return Watch(table, selection, table.position_after(after), after, options, ())
@@ -135,9 +137,13 @@ class Watch:
             if lines := b"".join(self._lines(changes)):
                 return lines
 
-    def bookmark(self, version: int) -> bytes:
-        """Return a bookmark."""
-        return self._bookmark(version, {})
+    def bookmark(self) -> bytes:
+        """Return a bookmark; empty if the resource is not known to have gone beyond the begin of the watch.
+
+        So does kube-apiserver: who watches a quiet resource, or from a version of the future, is told nothing.
+        Only etcd's own notes of progress, every ten minutes, are missing here.
+        """
+        return self._bookmark(self._table.reached, {}) if self._table.reached > self.after else b""
 
     def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back when there may be something to read; returns what ends it."""

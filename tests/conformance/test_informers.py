@@ -12,7 +12,7 @@ import pytest
 from kubernetes_asyncio import client
 from kubernetes_asyncio.client.exceptions import ApiException
 
-from aioinformers import Added, Deleted, Event, Metadata, Settings, SharedInformer, SharedInformerFactory
+from aioinformers import Added, Deleted, Event, Metadata, Settings, SharedInformer, SharedInformerFactory, compact
 from tests.cluster import Recorder, cached, version_of
 from tests.fixtures_servers import APIServer
 
@@ -66,14 +66,23 @@ async def settle(informer: SharedInformer[Any], api: client.ApiClient, namespace
             await asyncio.sleep(0.05)
 
 
+@pytest.fixture(params=[False, True], ids=["plain", "compact"])
+def is_compact(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Either way to keep objects; packed ones from the third object on."""
+    monkeypatch.setattr(compact, "FIRST", 2)
+    return bool(request.param)
+
+
 @pytest.mark.parametrize("watch_list", [True, False])
-async def test_lists_watches_and_indexes(api: client.ApiClient, namespace: str, watch_list: bool) -> None:
+async def test_lists_watches_and_indexes(
+    api: client.ApiClient, namespace: str, watch_list: bool, is_compact: bool
+) -> None:
     core: Any = client.CoreV1Api(api)
     for i in range(7):
         await core.create_namespaced_config_map(namespace, configmap(f"c{i}", {"tier": "ab"[i % 2]}, v=str(i)))
     settings = Settings(watch_list=watch_list, page_size=3)
     async with SharedInformerFactory(api, namespace=namespace, settings=settings) as factory:
-        configmaps = factory.core.v1.configmaps(indexers={"v": "data.v"})
+        configmaps = factory.core.v1.configmaps(indexers={"v": "data.v"}, compact=is_compact)
         recorder = Recorder()
         registration = configmaps.add_event_handler(recorder)
         await factory.wait_for_cache_sync(timeout=20)
@@ -148,21 +157,27 @@ async def test_custom_resources_are_followed_as_dicts(api: client.ApiClient, nam
         found = await widgets.wait_for((namespace, "w"), lambda obj: obj is not None, timeout=10)
         assert found is not None
         assert (found["kind"], found["spec"]) == ("Widget", {"size": 1})
+        found["spec"] = {"size": 2}
+        await custom.replace_namespaced_custom_object(group, "v1", namespace, "widgets", "w", found)
+        await widgets.wait_for((namespace, "w"), lambda obj: obj is not None and obj["spec"] == {"size": 2}, timeout=10)
         await custom.delete_namespaced_custom_object(group, "v1", namespace, "widgets", "w")
         await widgets.wait_for((namespace, "w"), lambda obj: obj is None, timeout=10)
         await asyncio.sleep(0.1)
 
-        assert recorder.kinds() == ["Added w", "Deleted w"]
+        assert recorder.kinds() == ["Added w", "Updated w", "Deleted w"]
+        assert [event.object["spec"]["size"] for event in recorder.events] == [1, 2, 2]
         assert str(await factory.resolve(f"widgets.{group}")) == f"widgets.v1.{group}"
 
 
 @pytest.mark.parametrize("watch_list", [True, False])
-async def test_metadata_alone_is_followed(api: client.ApiClient, namespace: str, watch_list: bool) -> None:
+async def test_metadata_alone_is_followed(
+    api: client.ApiClient, namespace: str, watch_list: bool, is_compact: bool
+) -> None:
     core: Any = client.CoreV1Api(api)
     await core.create_namespaced_config_map(namespace, configmap("c", {"app": "web"}, v="x" * 2000))
     settings = Settings(watch_list=watch_list)
     async with SharedInformerFactory(api, namespace=namespace, settings=settings) as factory:
-        configmaps = factory.core.v1.configmaps(object_type=Metadata)
+        configmaps = factory.core.v1.configmaps(object_type=Metadata, compact=is_compact)
         recorder = Recorder()
         configmaps.add_event_handler(recorder)
         await factory.wait_for_cache_sync(timeout=20)
@@ -212,6 +227,7 @@ async def test_two_thousand_random_writes_from_four_writers(api: client.ApiClien
             factory.core.v1.configmaps(namespace=namespace),
             factory.for_resource("configmaps.v1.", namespace=[namespace, other]),
             factory.core.v1.configmaps(namespace=namespace, label_selector="app=web", indexers={"v": "data.v"}),
+            factory.for_resource("configmaps.v1.", namespace=namespace, compact=True),
         ]
         recorders = [Recorder() for _ in informers]
         stale: list[str] = []
@@ -247,6 +263,10 @@ async def test_two_thousand_random_writes_from_four_writers(api: client.ApiClien
         web = await core.list_namespaced_config_map(namespace, label_selector="app=web")
         assert cached(informers[0]) == mine
         assert cached(informers[1]) == mine | others
+        assert cached(informers[3]) == mine
+        packed = informers[3].statistics().compact
+        assert packed is not None
+        assert packed.objects > 500
         assert set(cached(informers[2])) == {f"{namespace}/{o.metadata.name}" for o in web.items}
         for informer, recorder in zip(informers, recorders, strict=True):
             assert recorder.problems == []

@@ -181,6 +181,10 @@ async def test_parameters_that_do_not_fit(rest: Rest, query: dict[str, str], fie
         {"labelSelector": "a in ("},
         {"fieldSelector": "foo=bar"},
         {"fieldSelector": "foo"},
+        {"fieldSelector": "metadata.name=a=b"},
+        {"fieldSelector": "metadata.name=a\\b"},
+        {"fieldSelector": "metadata.name=a\\"},
+        {"fieldSelector": " metadata.name=a"},
     ],
 )
 async def test_parameters_that_cannot_be_read(rest: Rest, query: dict[str, str]) -> None:
@@ -207,6 +211,11 @@ async def test_selectors(rest: Rest) -> None:
     assert await names(rest, fieldSelector="metadata.name=b") == ["b"]
     assert await names(rest, fieldSelector="metadata.name!=b") == ["a", "c"]
     assert await names(rest, fieldSelector=f"metadata.namespace={rest.namespace},metadata.name=c") == ["c"]
+    assert await names(rest, fieldSelector=",metadata.name=b,") == ["b"]
+    for escaped in (r"a\,b", r"a\=b", r"a\\b", r"a\\\,metadata.name\=a"):  # one value each, that no object has
+        assert await names(rest, fieldSelector=f"metadata.name={escaped}") == [], escaped
+        assert await names(rest, fieldSelector=f"metadata.name!={escaped}") == ["a", "b", "c"], escaped
+    assert await names(rest, fieldSelector=r"metadata.name!=a\\,metadata.name=a") == ["a"]
     everywhere = await rest.get("/api/v1/configmaps", fieldSelector=f"metadata.namespace={rest.namespace}")
     assert len(everywhere.json["items"]) == 3
 

@@ -65,8 +65,15 @@ async def test_a_live_change_arrives_at_once(rest: Rest) -> None:
         url = rest.url + rest.path("configmaps")
         query = {"watch": "1", "resourceVersion": made.version}
         async with rest.session.get(url, params=query, ssl=rest.ssl) as response:
-            async for line in response.content:
-                lines.put_nowait(line)
+            assert response.connection is not None
+            transport = response.connection.transport
+            assert transport is not None
+            try:
+                async for line in response.content:
+                    lines.put_nowait(line)
+            finally:
+                # Left in its middle: the orderly end of TLS waits for the server, and the session does not wait for it.
+                transport.abort()
 
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         follower = group.create_task(follow())
@@ -129,6 +136,26 @@ async def test_bookmarks(rest: Rest) -> None:
         % asked[0].version.encode()
     )
     assert int(asked[-1].version) > int(made.version)
+
+
+async def test_bookmarks_need_news_of_the_resource(rest: Rest) -> None:
+    """None comes for what happens to other resources, unless a read of the most recent state has made it known."""
+    made = await rest.configmap("x")
+    path = rest.path("configmaps")
+    versions: list[str] = []
+
+    async def write(*, reads: bool) -> None:
+        await asyncio.sleep(0.1)
+        await rest.post(rest.path("secrets"), {"metadata": {"generateName": "x-"}})
+        if reads:
+            versions.append((await rest.get(path)).version)
+
+    for reads in (False, True):
+        query = {"resourceVersion": made.version, "allowWatchBookmarks": "true"}
+        events, _ = await asyncio.gather(rest.watch(path, query, timeout=4), write(reads=reads))
+        assert {(event.type, event.version) for event in events} == {("BOOKMARK", version) for version in versions}
+    _, mark = await rest.watch(path, STREAM, timeout=4, allowWatchBookmarks="true", resourceVersion=versions[0])
+    assert END in mark.object["metadata"]["annotations"]
 
 
 async def test_a_stream_of_initial_objects_marks_its_end(rest: Rest) -> None:

@@ -99,6 +99,7 @@ PATIENCE = [
         title="a busy server names a date to come back at",
         inject=answered("watch list", said_no(503, {"Retry-After": "Wed, 21 Oct 2037 07:28:00 GMT"})),
         says="503",
+        within=61,
     ),
     Case(
         title="the server is overloaded for everybody: several informers at once get 429",

@@ -104,6 +104,13 @@ def of_kind(fault_body: Any) -> Fault:
     return Fault(status=200, body=json.dumps(fault_body).encode(), headers=JSON)
 
 
+SECRETS = {
+    "kind": "SecretList",
+    "apiVersion": "v1",
+    "metadata": {"resourceVersion": "1"},
+    "items": [{"metadata": {"name": "s", "namespace": "default", "uid": "u", "resourceVersion": "1"}}],
+}
+
 TOO_LARGE = [
     Case(
         title=f"lists are refused as of a too large resourceVersion, {how}",
@@ -154,6 +161,13 @@ BODIES = [
         at_start=True,
         server=LISTS,
         says="expected a list, got Table",
+    ),
+    Case(
+        title="lists are answered with a list of another kind",
+        inject=answered("list", of_kind(SECRETS)),
+        at_start=True,
+        server=LISTS,
+        says="expected a list of configmaps.v1, got SecretList",
     ),
     Case(
         title="lists are answered with a single object",

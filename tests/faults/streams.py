@@ -262,7 +262,6 @@ UNMARKED = [
         inject=rewritten(replaced(b'initial-events-end":"true"', b'initial-events-end":"false"'), "stream"),
         at_start=True,
         server={"bookmark_interval": 30.0},
-        is_quiet=True,
         says="none marks the end",
     ),
     Case(

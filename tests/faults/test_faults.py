@@ -8,7 +8,7 @@ from collections import defaultdict
 import pytest
 from kubernetes_asyncio import client
 
-from aioinformers import SharedInformerFactory
+from aioinformers import Settings, SharedInformerFactory
 from tests.cluster import cached
 from tests.faults.scene import Case, Scene, do, staged
 from tests.faults.table import CASES
@@ -17,6 +17,8 @@ pytestmark = pytest.mark.virtual_time
 
 BACKED_OFF = 60.0
 """Seconds after which delays have grown to their bound."""
+REQUESTS_PER_TRY = 3
+"""A watch that is refused, its list that is refused too, and the list of the most recent state; 401 asks twice."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
@@ -55,7 +57,8 @@ async def play(case: Case, scene: Scene, factory: SharedInformerFactory) -> None
         assert any(informer.health().reason for informer in scene.informers), "wrong, and says nothing of it"
     assert case.says in " | ".join(sorted(said)), f"never said {case.says!r}, but {sorted(said)}"
     assert scene.hits or not scene.is_armed, "no request has met the fault"
-    check_rate(scene, begin + BACKED_OFF, begin + case.lasts)
+    check_rate(scene, begin, begin + case.lasts)
+    check_schedule(scene, begin, begin + case.lasts)
     check_handlers(scene, is_right=False)
     if case.within is None:
         return
@@ -77,15 +80,36 @@ async def recovered(scene: Scene, within: float) -> None:
         await asyncio.sleep(min(1.0, end - loop.time()))
 
 
-def check_rate(scene: Scene, begin: float, end: float) -> None:
-    """Fewer than ten requests a minute and scope, once backed off (G9)."""
+def requests_of(scene: Scene, begin: float, end: float) -> dict[str, list[float]]:
+    """Return the times of requests by path, which is one per scope."""
     times: dict[str, list[float]] = defaultdict(list)
     for request in scene.server.requests:
         if begin <= request.time <= end:
             times[request.path].append(request.time)
-    for path, moments in times.items():
+    return times
+
+
+def check_rate(scene: Scene, begin: float, end: float) -> None:
+    """Fewer than ten requests a minute and scope, once backed off (G9)."""
+    for path, moments in requests_of(scene, begin + BACKED_OFF, end).items():
         busiest = max(sum(first <= time < first + 60 for time in moments) for first in moments)
         assert busiest < 10, f"{busiest} requests a minute of {path}"
+
+
+def check_schedule(scene: Scene, begin: float, end: float) -> None:
+    """From the first second of a fault on: no more tries than the growing delays allow by then (G9)."""
+    for path, moments in requests_of(scene, begin, end).items():
+        for number, moment in enumerate(moments, 1):
+            allowed = REQUESTS_PER_TRY * (tries(scene.case.settings, moment - begin) + 1)
+            assert number <= allowed, f"{number} requests of {path} within {moment - begin:g} s, not {allowed}"
+
+
+def tries(settings: Settings, seconds: float) -> int:
+    """Return how many tries the delays without jitter allow in a time, with one at its begin."""
+    count, delay = 1, settings.backoff_initial
+    while (seconds := seconds - delay) > -1e-6:
+        count, delay = count + 1, min(delay * settings.backoff_factor, settings.backoff_max)
+    return count
 
 
 def check_handlers(scene: Scene, *, is_right: bool) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import random
 
 import pytest
 
-from aioinformers import WatchFailure
+from aioinformers import Settings, WatchFailure
 from aioinformers.testing import FakeAPIServer
 from tests.cluster import QUICK, Recorder, cached, configmap, factory_on, stored
 
@@ -58,12 +59,75 @@ async def test_g9_ten_minute_outage_to_the_instant(watch_list: bool) -> None:
             assert informer.has_synced
 
         await server.start()
-        await asyncio.sleep(62)
-        lists = [r.path for r in server.requests[asked:] if r.verb == "list" or "sendInitialEvents" in r.query]
-        assert sorted(lists) == [f"/api/v1/{name}" for name in sorted(NAMES)]
+        await asyncio.sleep(30)
+        lists = [r for r in server.requests[asked:] if "sendInitialEvents" in r.query or r.verb == "list"]
+        lists = [r for r in lists if r.query.get("limit") != "1"]  # nothing had happened: the version is checked first
+        assert sorted(r.path for r in lists) == [f"/api/v1/{name}" for name in sorted(NAMES)]
+        # The first try after the outage is refused, and the list follows within that instant.
+        back = next(time for time in expected if time > 700)
+        assert [round(r.time, 6) for r in lists if r.resource == "configmaps"] == [back]
         assert cached(informers[0]) == stored(server, "configmaps")
         assert recorder.kinds() == ["Added before", "Deleted before", "Added during"]
         assert all(informer.health().reason == "" for informer in informers)
+
+
+class MostJitter(random.Random):
+    """Jitter that always lengthens a delay as far as it can."""
+
+    def random(self) -> float:
+        return 1.0 - 1e-12
+
+
+@pytest.mark.parametrize("quiet", [5, 70], ids=["before any health", "after a healthy watch"])
+@pytest.mark.parametrize("watch_list", [True, False], ids=["streaming", "listing"])
+async def test_g9_recovery_takes_one_delay_at_its_longest_and_a_round_of_requests(
+    watch_list: bool, quiet: float
+) -> None:
+    """Whenever the server comes back, and although it has forgotten all old versions: 30 s, doubled by jitter."""
+    loop = asyncio.get_running_loop()
+    settings = Settings(watch_list=watch_list)
+    async with FakeAPIServer() as server, factory_on(server, settings=settings) as factory:
+        factory._source.random = MostJitter()
+        configmaps = factory.for_resource("configmaps.v1.")
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=10)
+        await asyncio.sleep(quiet)
+        for outage in (400, 417, 433, 455):
+            await server.stop()
+            server.create("configmaps", configmap(f"during-{outage}"))
+            server.expire()
+            await asyncio.sleep(outage)
+            await server.start()
+            back = loop.time()
+            while cached(configmaps) != stored(server, "configmaps"):
+                await asyncio.sleep(0.1)
+                assert loop.time() - back < 60 + 3.5
+            await asyncio.sleep(70)
+            assert not configmaps.health().reason
+
+
+async def test_g9_server_that_refuses_every_watch_is_listed_at_once_and_then_ever_more_rarely() -> None:
+    """A 410 for each watch: what was just listed is no use to the server, so lists must not become a habit."""
+    settings = dataclasses.replace(QUICK, watch_list=False)
+    status = {"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired"}
+    async with FakeAPIServer() as server, factory_on(server, settings=settings) as factory:
+        server.create("configmaps", configmap("c"))
+        configmaps = factory.for_resource("configmaps.v1.")
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=10)
+        await asyncio.sleep(100)
+        asked = len(server.requests)
+        server.fail("watch configmaps", 410, times=None, body=status)
+        server.create("configmaps", configmap("d"))
+        await asyncio.sleep(0)
+        server.close_watches()
+        await asyncio.sleep(200)
+        times = [round(r.time - 100, 2) for r in server.requests[asked:] if r.verb == "list"]
+        expected = [0.0]
+        for delay in [*DOUBLING, *[30.0] * 5]:
+            expected.append(round(expected[-1] + delay, 2))
+        assert times == [time for time in expected if time < 200]
+        assert "410" in configmaps.health().reason
 
 
 async def test_g9_outage_that_forgets_nothing_costs_no_list() -> None:

@@ -32,20 +32,10 @@ QUICK = Settings(page_size=3, watch_timeout_min=60, watch_timeout_max=90, queue_
 class TickingLoop(VirtualTimeLoop):
     """Virtual time that also passes while something happens: time slices end, workers let others run.
 
-    Every run of a script is the same: sockets that are ready together take their turns by number, and nothing runs in
-    a thread, which would end whenever it likes.
+    Every run of a script is the same, as nothing runs in a thread, which would end whenever it likes.
     """
 
     tick = 0.0
-
-    def __init__(self) -> None:
-        super().__init__()
-        select = self._selector.select  # type: ignore[attr-defined]
-
-        def select_in_order(timeout: float | None = None) -> list[Any]:
-            return sorted(select(timeout), key=lambda ready: ready[0].fd)
-
-        self._selector.select = select_in_order  # type: ignore[attr-defined]
 
     def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Call the function at once; aiohttp asks for proxies in this way."""

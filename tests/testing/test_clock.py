@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -121,6 +123,28 @@ def test_sockets_need_no_time() -> None:
         return now()
 
     assert run_virtual(with_echo(body)) == 1.0
+
+
+def test_sockets_that_are_ready_together_take_turns_by_number() -> None:
+    """Whichever was first: that depends on real time."""
+
+    async def main() -> tuple[list[int], list[int]]:
+        loop, order = asyncio.get_running_loop(), list[int]()
+        with contextlib.ExitStack() as stack:
+            pairs = [[stack.enter_context(end) for end in socket.socketpair()] for _ in range(5)]
+            numbers = [reader.fileno() for reader, _ in pairs]
+            for reader, _ in pairs:
+                loop.add_reader(reader, order.append, reader.fileno())
+            for _, writer in reversed(pairs):
+                writer.send(b"x")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            for number in numbers:
+                loop.remove_reader(number)
+        return order[:5], numbers
+
+    order, numbers = run_virtual(main())
+    assert order == sorted(numbers)
 
 
 def test_a_megabyte_needs_no_time() -> None:

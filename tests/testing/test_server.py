@@ -74,11 +74,35 @@ def test_bookmarks_and_the_end_in_virtual_time() -> None:
     """Bookmarks every minute and 2 s before the end, each at its exact instant."""
 
     async def scenario(server: FakeAPIServer, http: aiohttp.ClientSession) -> None:
+        server.create("pods", {"metadata": {"name": "a"}})
         query = {"watch": "1", "resourceVersion": "1", "timeoutSeconds": "150", "allowWatchBookmarks": "true"}
         async with http.get(server.url + PODS, params=query) as response:
             assert await timeline(response) == [
-                (60.0, "BOOKMARK"), (120.0, "BOOKMARK"), (148.0, "BOOKMARK"), (150.0, "END"),
+                (0.0, "ADDED"), (60.0, "BOOKMARK"), (120.0, "BOOKMARK"), (148.0, "BOOKMARK"), (150.0, "END"),
             ]  # fmt: skip
+
+    in_virtual_time(scenario)
+
+
+def test_a_bookmark_needs_news_of_the_resource_since_the_watch_began() -> None:
+    """Of the resource, not of what the watch selects; or a read of the most recent state, which makes it known."""
+
+    async def scenario(server: FakeAPIServer, http: aiohttp.ClientSession) -> None:
+        loop = asyncio.get_running_loop()
+        query = {"watch": "1", "resourceVersion": "1", "timeoutSeconds": "400", "allowWatchBookmarks": "true"}
+        url = f"{server.url}/api/v1/namespaces/watched/pods"
+        loop.call_later(70, server.create, "nodes", {"metadata": {"name": "n"}})
+        loop.call_later(190, server.create, "pods", {"metadata": {"name": "a", "namespace": "elsewhere"}})
+        async with http.get(url, params=query) as response:
+            assert await timeline(response) == [
+                (240.0, "BOOKMARK"), (300.0, "BOOKMARK"), (360.0, "BOOKMARK"), (398.0, "BOOKMARK"), (400.0, "END"),
+            ]  # fmt: skip
+        query |= {"resourceVersion": server.resource_version, "timeoutSeconds": "130"}
+        server.create("nodes", {"metadata": {"name": "m"}})
+        for version, bookmarks in (("0", 0), ("", 3)):
+            async with http.get(url, params=query) as response:
+                await (await http.get(url, params={"resourceVersion": version})).read()
+                assert len(await timeline(response)) == bookmarks + 1
 
     in_virtual_time(scenario)
 
@@ -87,9 +111,12 @@ def test_the_server_ends_watches_that_set_no_time() -> None:
     """After watch_timeout; bookmark_interval is a switch too."""
 
     async def scenario(server: FakeAPIServer, http: aiohttp.ClientSession) -> None:
+        server.create("pods", {"metadata": {"name": "a"}})
         query = {"watch": "1", "resourceVersion": "1", "allowWatchBookmarks": "true"}
         async with http.get(server.url + PODS, params=query) as response:
-            assert await timeline(response) == [(7.0, "BOOKMARK"), (8.0, "BOOKMARK"), (10.0, "END")]
+            assert await timeline(response) == [
+                (0.0, "ADDED"), (7.0, "BOOKMARK"), (8.0, "BOOKMARK"), (10.0, "END"),
+            ]  # fmt: skip
 
     in_virtual_time(scenario, watch_timeout=10.0, bookmark_interval=7.0)
 
