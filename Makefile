@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
 SECONDS ?= 20
 WORKERS ?= auto
 
-.PHONY: demo test check types bench docs matrix soak lock clean
+.PHONY: demo test check types bench bench-quick docs matrix soak lock clean
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("aioinformers needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
@@ -39,8 +40,15 @@ matrix: $(STAMP)  ## unit and embedded-server tests on every supported Python th
 soak: $(STAMP)  ## random histories, faults and consumers for as long as asked: make soak SECONDS=3600
 	$(BIN)/python -m tools.soak --seconds $(SECONDS)
 
-bench: $(STAMP)
+$(BENCH_STAMP): requirements/bench.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
+	touch $(BENCH_STAMP)
+
+bench: $(BENCH_STAMP)  ## everything, beside client-go, kube-rs and others; writes benchmarks/results
 	$(BIN)/python -m benchmarks
+
+bench-quick: $(BENCH_STAMP)  ## a few minutes; fails if the budget is exceeded by more than the noise
+	$(BIN)/python -m benchmarks quick
 
 docs: $(STAMP)
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html

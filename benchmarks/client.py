@@ -1,94 +1,171 @@
-"""One measured client: syncs, takes the flood, and prints what that cost as JSON.
+"""aioinformers as a contender: one informer of Pods that syncs and takes a flood of updates; prints its costs.
 
-Run as ``python -m benchmarks.client PORT OBJECTS EVENTS HANDLERS READS``, READS being ``none`` or ``fields``.
+Run by ``python -m benchmarks`` as every contender is (``benchmarks/contenders.py``), with the client's defaults; the
+variant is what the handler gets and reads. The cache has an index on ``spec.nodeName`` besides the namespaces. With
+``--informers`` there are several informers in the factory, and the server sends all objects to each.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gc
 import json
-import os
-import resource
-import sys
+import platform
+import time
 from typing import Any
 
+import msgspec
 from kubernetes_asyncio import client
 
-from aioinformers import Event, SharedInformerFactory
+from aioinformers import Event, Metadata, Settings, SharedInformer, SharedInformerFactory, __version__
+from benchmarks.measure import cpu, memory, peak_memory
+
+TIMEOUT = 300.0
+NODE = {"node": "spec.nodeName"}
+FURTHER = (
+    "metadata.labels['app']", "metadata.labels['tier']", "metadata.labels['pod-template-hash']",
+    "metadata.generateName", "metadata.ownerReferences[].name", "metadata.ownerReferences[].kind",
+    "spec.serviceAccountName", "spec.schedulerName", "spec.restartPolicy", "spec.dnsPolicy", "spec.containers[].name",
+    "spec.containers[].image", "spec.volumes[].name", "spec.tolerations[].key", "status.phase", "status.hostIP",
+    "status.qosClass", "status.startTime", "status.conditions[].type", "status.containerStatuses[].image",
+)  # fmt: skip
+"""The paths of further indexes: each has few values, as those of the peers' further indexes."""
 
 
-def cpu() -> float:
-    """Return the CPU seconds that this process has used, user and system."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+class Spec(msgspec.Struct, frozen=True, rename="camel"):
+    node_name: str = ""
 
 
-def memory() -> int:
-    """Return the resident memory in bytes."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+class Status(msgspec.Struct, frozen=True):
+    phase: str = ""
 
 
-class Stalls:
-    """Remembers the longest time that the loop did not turn."""
+class TwoFields(msgspec.Struct, frozen=True):
+    """What a user declares who needs two fields."""
+
+    spec: Spec = Spec()
+    status: Status = Status()
+
+
+class Counter:
+    """Counts events and wakes who waits for so many."""
 
     def __init__(self) -> None:
-        self.longest = 0.0
+        self.seen = self.wanted = 0
+        self.reached = asyncio.Event()
 
-    async def watch(self) -> None:
-        """Run until cancelled."""
-        loop = asyncio.get_running_loop()
-        before = loop.time()
-        while True:
-            await asyncio.sleep(0)
-            now = loop.time()
-            self.longest = max(self.longest, now - before)
-            before = now
+    async def until(self, count: int) -> None:
+        """Wait until so many events have been seen in all."""
+        if self.seen < count:
+            self.wanted = count
+            self.reached.clear()
+            await asyncio.wait_for(self.reached.wait(), TIMEOUT)
+
+    def add(self) -> None:
+        """Count an event."""
+        self.seen += 1
+        if self.seen == self.wanted:
+            self.reached.set()
+
+    async def count(self, event: Event[Any]) -> None:
+        """Handle an event without a look at its object."""
+        self.seen += 1
+        if self.seen == self.wanted:
+            self.reached.set()
+
+    async def read_fields(self, event: Event[Any]) -> None:
+        """Read two fields of a model or a Struct."""
+        pod = event.object
+        assert pod.status.phase
+        assert pod.spec.node_name
+        self.add()
+
+    async def read_keys(self, event: Event[Any]) -> None:
+        """Read two fields of a dict."""
+        pod = event.object
+        assert pod["status"]["phase"]
+        assert pod["spec"]["nodeName"]
+        self.add()
 
 
-async def measure(port: int, objects: int, events: int, handlers: int, reads: str) -> dict[str, Any]:
+async def idle(event: Event[Any]) -> None:
+    """Handle an event by doing nothing."""
+
+
+def informers_of(factory: SharedInformerFactory, options: argparse.Namespace) -> list[SharedInformer[Any]]:
+    """Return the informer of a variant, or as many as were asked for, told apart by selectors."""
+    if options.informers == 1:
+        return [informer_of(factory, options.variant, options.indexes)]
+    return [factory.core.v1.pods(label_selector=f"app!=other-{i}", indexers=NODE) for i in range(options.informers)]
+
+
+def informer_of(factory: SharedInformerFactory, variant: str, indexes: int) -> SharedInformer[Any]:
+    """Return the informer of a variant."""
+    indexers = NODE | {path: path for path in FURTHER[:indexes]}
+    if variant == "metadata":  # no path below metadata is there
+        return factory.core.v1.pods(object_type=Metadata)
+    if variant == "struct":
+        return factory.core.v1.pods(object_type=TwoFields, indexers=indexers)
+    if variant == "compact":
+        return factory.core.v1.pods(compact=True, indexers=indexers)
+    if variant == "dict":
+        return factory.for_resource("pods.v1.", indexers=indexers)
+    return factory.core.v1.pods(indexers=indexers)
+
+
+async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Sync and take the flood; return the costs."""
-    configuration = client.Configuration(host=f"http://127.0.0.1:{port}")
-    async with client.ApiClient(configuration) as api:
-        factory = SharedInformerFactory(api)
-        pods = factory.core.v1.pods(indexers={"node": "spec.nodeName"})
-        done = asyncio.Event()
-        seen = 0
-
-        async def count(event: Event[client.V1Pod]) -> None:
-            nonlocal seen
-            seen += 1
-            if seen == objects + events:
-                done.set()
-
-        async def touch(event: Event[client.V1Pod]) -> None:
-            assert event.object.status.phase
-            assert event.object.spec.node_name
-            await count(event)
-
-        async def idle(event: Event[client.V1Pod]) -> None: ...
-
-        registration = pods.add_event_handler(touch if reads == "fields" else count, limit=10**9)
-        for _ in range(handlers - 1):
-            pods.add_event_handler(idle, limit=10**9)
+    async with client.ApiClient(client.Configuration(host=options.url)) as api:
+        counter = Counter()
+        handler = {"model-fields": counter.read_fields, "struct": counter.read_fields, "dict": counter.read_keys}
+        settings = Settings(http_version="1.0" if options.variant == "model-http10" else "1.1")
+        factory = SharedInformerFactory(api, settings=settings)
+        informers = informers_of(factory, options)
+        registrations = [pods.add_event_handler(handler.get(options.variant, counter.count)) for pods in informers]
+        for _ in range(options.handlers - 1):
+            informers[0].add_event_handler(idle)
         gc.collect()
-        memory_before, cpu_before = memory(), cpu()
+        empty, before, begun = memory(), cpu(), time.perf_counter()
         await factory.start()
-        await registration.wait_synced()
-        cpu_synced, memory_synced = cpu(), memory()
-        async with api.rest_client.pool_manager.get(f"http://127.0.0.1:{port}/flood") as answer:
-            await answer.read()
-        await done.wait()
-        cpu_done = cpu()
+        for registration in registrations:
+            await registration.wait_synced()
+        found: dict[str, Any] = {
+            "version": f"aioinformers {__version__}, Python {platform.python_version()}",
+            "empty_rss": empty, "sync_cpu": cpu() - before, "sync_seconds": time.perf_counter() - begun,
+            "peak_rss": peak_memory(),
+        }  # fmt: skip
+        assert counter.seen == options.objects * options.informers, f"{counter.seen} objects"
+        await asyncio.sleep(0.5)
+        found["rss"] = memory()
+        gc.collect()
+        found["rss_collected"] = memory()
+
+        async def flood(path: str, events: int) -> tuple[float, float]:
+            before, begun, expected = cpu(), time.perf_counter(), counter.seen + events
+            async with api.rest_client.pool_manager.get(options.url + path) as answer:
+                await answer.read()
+            await counter.until(expected)
+            return cpu() - before, time.perf_counter() - begun
+
+        found["event_cpu"], found["event_seconds"] = await flood("/flood", options.events * options.informers)
+        if options.trickle:
+            found["trickle_cpu"], _ = await flood(f"/trickle?rate=100&count={options.trickle}", options.trickle)
         await factory.shutdown()
-    return {
-        "sync_us": 1e6 * (cpu_synced - cpu_before) / objects,
-        "event_us": 1e6 * (cpu_done - cpu_synced) / events,
-        "kib": (memory_synced - memory_before) / objects / 1024,
-    }
+    return found
+
+
+def arguments() -> argparse.Namespace:
+    """Return what every contender is told."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--variant", required=True)
+    parser.add_argument("--objects", type=int, required=True)
+    parser.add_argument("--events", type=int, required=True)
+    for name, default in {"trickle": 0, "handlers": 1, "indexes": 0, "informers": 1}.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    port, objects, events, handlers, reads = sys.argv[1:]
-    print(json.dumps(asyncio.run(measure(int(port), int(objects), int(events), int(handlers), reads))))
+    print(json.dumps(asyncio.run(measure(arguments()))))

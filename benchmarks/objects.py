@@ -20,7 +20,7 @@ import msgspec
 
 from aioinformers.metadata import Metadata
 from aioinformers.object_types import object_type_of
-from benchmarks.client import memory
+from benchmarks.measure import memory
 from benchmarks.pods import encoded
 
 PODS = 3_000

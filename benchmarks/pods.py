@@ -1,9 +1,14 @@
-"""Realistic Pods of about 5 KB, as a cluster has them."""
+"""Realistic Pods of about 5 KB, as a cluster has them: ``python -m benchmarks.pods OBJECTS EVENTS`` prints them."""
 
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
 from typing import Any
+
+TRICKLE = 1_000
+"""How many updates are there to be sent one at a time, after the flood."""
 
 MANAGERS = ("kube-controller-manager", "kube-scheduler", "kubelet", "rollout-operator")
 
@@ -80,3 +85,21 @@ def pod(index: int, version: int) -> dict[str, Any]:
 def encoded(index: int, version: int) -> bytes:
     """Return one Pod as the bytes that a server sends."""
     return json.dumps(pod(index, version), separators=(",", ":")).encode()
+
+
+def feed(objects: int, events: int) -> Iterator[bytes]:
+    """Yield the objects, then the updates, then ``TRICKLE`` updates more."""
+    for i in range(objects):
+        yield encoded(i, i + 1)
+    for i in range(events + TRICKLE):
+        yield encoded(i % objects, objects + i + 1)
+
+
+def main(objects: int, events: int) -> None:
+    """Print a feed, one Pod a line."""
+    for body in feed(objects, events):
+        sys.stdout.buffer.write(body + b"\n")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

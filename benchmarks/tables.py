@@ -1,0 +1,225 @@
+"""The tables of the report, in Markdown, from what was measured. Pure functions."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.contenders import CONTENDERS
+from benchmarks.figures import METRICS, Spread, Verdict, per_handler, per_turn, ratios, spread
+
+Workload = Mapping[str, Any]
+PEER = "go-protobuf"
+NONE = "–"
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:
+    """Return a Markdown table whose first columns are texts and whose others are figures."""
+    rule = ["---" if index < texts else "---:" for index in range(len(headers))]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (headers, rule, *rows))
+
+
+def figure(value: float) -> str:
+    """Return a number with as many digits as it deserves."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    if abs(value) >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
+
+
+def ranged(found: Spread | None) -> str:
+    """Return a median and the range around it."""
+    if found is None:
+        return NONE
+    return f"{figure(found.median)} ({figure(found.low)}–{figure(found.high)})"
+
+
+def summary(values: Mapping[int, float] | Sequence[float]) -> Spread | None:
+    """Summarize values, if there are any."""
+    found = list(values.values() if isinstance(values, Mapping) else values)
+    return spread(found) if found else None
+
+
+def label(case: str) -> str:
+    """Return what a case is called, its options in words."""
+    name, *options = case.split(" ")
+    text = CONTENDERS[name].label if name in CONTENDERS else name
+    return ", ".join([text, *(f"{value} {option}" for option, _, value in (part.partition("=") for part in options))])
+
+
+def budget_table(verdicts: Sequence[Verdict]) -> str:
+    """Return each row of the budget, what was measured, and whether it is kept."""
+    return table(
+        ["what", "at", "budget", "measured (range)", "turns", "verdict"],
+        [
+            [
+                verdict.row.what, f"{int(verdict.at):,} {verdict.row.size}", f"≤ {verdict.limit:g} {verdict.row.unit}",
+                ranged(verdict.found), str(verdict.found.count) if verdict.found else NONE, verdict.word,
+            ]
+            for verdict in verdicts
+        ],
+    )  # fmt: skip
+
+
+def compared(work: Workload, case: str, metric: str, peer: str = PEER) -> tuple[str, str]:
+    """Return a case's figure, and its ratio to a peer; each with its range."""
+    ours = per_turn(work, case, metric)
+    ratio = summary(ratios(ours, per_turn(work, peer, metric))) if case != peer else None
+    return ranged(summary(ours)), ranged(ratio) if case != peer else "1"
+
+
+def base_table(work: Workload, label: Callable[[str], str] = label) -> str:
+    """Return what contenders cost, each beside client-go."""
+    rows = []
+    for case, runs in work["runs"].items():
+        event, sync, kib = (compared(work, case, metric) for metric in ("event_us", "sync_us", "kib"))
+        if case.startswith("floor"):  # it keeps nothing
+            kib = (NONE, NONE)
+        peak = summary(per_turn(work, case, "peak"))
+        rows.append([label(case), *event, *sync, *kib, figure(peak.median) if peak else NONE, str(len(runs))])
+    return table(
+        ["", "CPU per event, µs", "× client-go", "CPU per object of the sync, µs", "× client-go", "KiB per object",
+         "× client-go", "peak / steady", "turns"],
+        rows,
+    )  # fmt: skip
+
+
+def rate_table(work: Workload) -> str:
+    """Return how long the sync took, and how many events a second were handled."""
+    rows = []
+    for case in work["runs"]:
+        sync, rate = (summary(per_turn(work, case, metric)) for metric in ("sync_seconds", "events_per_second"))
+        rows.append([label(case), ranged(sync), ranged(rate)])
+    return table(["", "seconds to sync", "events per second"], rows)
+
+
+def option_table(work: Workload, option: str, names: Sequence[str] = ("model", PEER)) -> str:
+    """Return how costs change with an option."""
+    rows = []
+    for case in work["runs"]:
+        name, _, value = case.partition(f" {option}=")
+        if name in names:
+            cells = [ranged(summary(per_turn(work, case, metric))) for metric in ("event_us", "sync_us", "kib")]
+            rows.append([label(name), f"{int(value):,}", *cells])
+    return table(["", option, "CPU per event, µs", "CPU per object of the sync, µs", "KiB per object"], rows)
+
+
+def handler_slopes(work: Workload) -> str:
+    """Return what each further handler costs."""
+    return table(
+        ["", "CPU per further handler and event, µs"],
+        [[label(name), ranged(summary(per_handler(work, name)))] for name in ("model", PEER)],
+    )
+
+
+def read_table(work: Workload) -> str:
+    """Return how many reads a second of CPU pays for."""
+    found: dict[str, dict[str, list[float]]] = {}
+    sizes: dict[str, float] = {}
+    for case, runs in work["runs"].items():
+        for run in runs:
+            for read, one in run["reads"].items():
+                found.setdefault(read, {}).setdefault(case, []).append(one["per_second"])
+                sizes[read] = one["found"]
+    rows = []
+    for read, rates in found.items():
+        ours, theirs = (summary(rates.get(case, [])) for case in ("reads", "go-reads"))
+        rows.append([read, f"{sizes[read]:,.0f}", ranged(ours), ranged(theirs)])
+    return table(["read", "objects found", "aioinformers, reads per CPU second", "client-go"], rows)
+
+
+def trickle_table(work: Workload) -> str:
+    """Return what an event costs that comes alone."""
+    cases = [case for case in ("model", PEER) if case in work["runs"]]
+    rows = [[label(case), *compared(work, case, "trickle_us")] for case in cases]
+    return table(["", "CPU per lone event, µs", "× client-go"], rows)
+
+
+def informer_table(work: Workload) -> str:
+    """Return what many informers in one factory cost."""
+    rows = []
+    for case, runs in work["runs"].items():
+        count = int(case.rpartition("=")[2])
+        kept = spread((run["rss_collected"] - run["empty_rss"]) / count / 1024 for run in runs)
+        used = spread(1e3 * run["sync_cpu"] / count for run in runs)
+        rows.append([str(count), ranged(summary(per_turn(work, case, "sync_seconds"))), ranged(used), ranged(kept)])
+    return table(["informers", "seconds to sync all", "CPU of the sync per informer, ms", "KiB per informer"], rows)
+
+
+def growth_table(works: Mapping[int, Workload]) -> str:
+    """Return how costs grow with the number of objects."""
+    rows = []
+    for name in ("model", "compact", PEER):
+        for objects, work in sorted(works.items()):
+            if name in work["runs"]:
+                metrics = ("event_us", "sync_us", "kib", "mib", "sync_seconds")
+                cells = [ranged(summary(per_turn(work, name, metric))) for metric in metrics]
+                rows.append([label(name), f"{objects:,}", *cells])
+    return table(
+        ["", "objects", "CPU per event, µs", "CPU per object of the sync, µs", "KiB per object", "process, MiB",
+         "seconds to sync"],
+        rows,
+    )  # fmt: skip
+
+
+def latency_table(work: Workload) -> str:
+    """Return how long a write takes to reach the handler."""
+    rows = []
+    for rate, one in sorted(work["rates"].items(), key=lambda item: int(item[0])):
+        for name in ("aioinformers", "client-go"):
+            cells = [figure(one[name][key]) for key in ("p50", "p99", "max", "cpu_us")]
+            both = [ranged(spread(one["ratios"][key])) if name == "aioinformers" else "1" for key in ("p50", "p99")]
+            rows.append([f"{int(rate):,}", name, *cells, *both])
+    return table(
+        ["writes per second", "", "p50, ms", "p99, ms", "longest, ms", "CPU per update, µs", "p50 × client-go",
+         "p99 × client-go"],
+        rows, texts=2,
+    )  # fmt: skip
+
+
+def step_table(works: Iterable[Workload]) -> str:
+    """Return how long the loop was kept while many objects arrived."""
+    rows: list[list[str]] = []
+    for work in works:
+        for way, turns in work["turns"].items():
+            phases = zip(*turns, strict=True)
+            rows += [[f"{work['objects']:,}", way, same[0]["phase"], *step_cells(same)] for same in phases]
+    return table(
+        ["objects", "lists by", "what happens", "CPU per object, µs", "steps, p99.9, ms", "longest, ms", "MiB kept",
+         "peak / steady"],
+        rows, texts=3,
+    )  # fmt: skip
+
+
+def step_cells(turns: Sequence[Mapping[str, Any]]) -> list[str]:
+    median = {key: statistics.median(row[key] for row in turns) for key in ("cpu_us", "p999_ms", "max_ms", "peak")}
+    kept = statistics.median(row["rss"] for row in turns) / 2**20
+    return [*(figure(median[key]) for key in ("cpu_us", "p999_ms", "max_ms")), figure(kept), figure(median["peak"])]
+
+
+def server_table(works: Mapping[str, Workload]) -> str:
+    """Return the largest part of any run's time that the replay server computed."""
+    rows = []
+    for name, work in works.items():
+        shares = {
+            case: max(METRICS["server_share"](run, work) for run in runs)
+            for case, runs in work.get("runs", {}).items()
+            if "sync_cpu" in runs[0] and not case.startswith("floor")  # which waits for the server by intent
+        }
+        if shares:
+            busiest = max(shares, key=lambda case: shares[case])
+            rows.append([name, label(busiest), f"{shares[busiest]:.2f}", "yes" if shares[busiest] < 1 else "**NO**"])
+    return table(["workload", "who kept it busiest", "server CPU / measured time", "below 1"], rows, texts=2)
+
+
+def version_table(works: Mapping[str, Workload]) -> str:
+    """Return the version that each contender printed."""
+    found = {
+        case.partition(" ")[0]: run["version"]
+        for work in works.values()
+        for case, runs in work.get("runs", {}).items()
+        for run in runs
+    }
+    return table(["contender", "version"], [[label(name), version] for name, version in found.items()], texts=2)

@@ -1,0 +1,166 @@
+"""The workloads: each measures one thing, and returns what it found as JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Container, Iterable
+from typing import Any
+
+from benchmarks.contenders import CONTENDERS, READERS
+from benchmarks.figures import MANY_HANDLERS
+from benchmarks.runs import FAILURES, ROOT, Case, Measured, alternate, reason, say
+
+__all__ = ["QUICK", "WORKLOADS", "run_all"]
+
+Workload = Callable[[int], Measured]
+"""Takes the number of rounds, which slow contenders need not reach."""
+
+EVENTS = 20_000
+SLOW_ROUNDS = 3
+OURS = ("model", "model-fields", "struct", "dict", "metadata", "compact")
+FAST = (*OURS, "go-protobuf")
+TRICKLE = 300
+
+
+def options(name: str, option: str, *values: int) -> list[Case]:
+    """Return a contender once per value of an option."""
+    return [Case(CONTENDERS[name], {option: value}) for value in values]
+
+
+def base(objects: int, names: Iterable[str], rounds: int, *, seldom: Container[str] = ()) -> Measured:
+    """Sync, and take a flood of updates; slow contenders and those named so take fewer turns."""
+    cases = [
+        Case(one, rounds=SLOW_ROUNDS if one.is_slow or one.name in seldom else None)
+        for one in map(CONTENDERS.__getitem__, names)
+    ]
+    return alternate(cases, objects, EVENTS, rounds)
+
+
+def trickle(rounds: int) -> Measured:
+    """Take updates that come one by one."""
+    chosen = [case for name in ("model", "go-protobuf") for case in options(name, "trickle", TRICKLE)]
+    found = alternate(chosen, 10_000, 1_000, rounds)
+    for kind in ("runs", "left_out"):
+        found[kind] = {name.partition(" ")[0]: value for name, value in found[kind].items()}
+    return found | {"trickle": TRICKLE}
+
+
+def handlers(objects: int, rounds: int, counts: tuple[int, ...] = (1, MANY_HANDLERS)) -> Measured:
+    """Have more and more handlers that do nothing."""
+    peer = options("go-protobuf", "handlers", 1, MANY_HANDLERS)
+    ours = [
+        Case(case.contender, case.options, rounds=2 if case.options["handlers"] > MANY_HANDLERS else None)
+        for case in options("model", "handlers", *counts)
+    ]
+    return alternate([*ours, *peer], objects, EVENTS, rounds)
+
+
+def indexes(rounds: int) -> Measured:
+    """Have further indexes."""
+    chosen = [case for name in ("model", "go-protobuf") for case in options(name, "indexes", 0, 1, 20)]
+    return alternate(chosen, 10_000, EVENTS, rounds)
+
+
+def reads(rounds: int) -> Measured:
+    """Read the cache."""
+    return alternate([Case(reader) for reader in READERS], 10_000, EVENTS, rounds)
+
+
+def informers(rounds: int) -> Measured:
+    """Have one informer in a factory, and 50; each gets 200 objects and 400 updates."""
+    return alternate(options("model", "informers", 1, 50), 200, 400, rounds)
+
+
+def steps(objects: int, rounds: int) -> Measured:
+    """Measure the turns of the loop while many objects arrive, in both ways to list."""
+    found: Measured = {"objects": objects, "turns": {}, "left_out": {}}
+    for turn in range(rounds):
+        for way in ("LIST", "WatchList"):
+            say(f"{objects:,} objects, turn {turn + 1} of {rounds}: steps of the loop, {way}")
+            try:
+                found["turns"].setdefault(way, []).append(big_list(way, objects))
+            except FAILURES as error:
+                found["left_out"][way] = reason(error)
+                say(f"{way} is left out: {reason(error)}")
+    return found
+
+
+def big_list(way: str, objects: int) -> list[dict[str, Any]]:
+    """Measure one client of a server with many objects, in processes of their own."""
+    command = [sys.executable, "-m", "benchmarks.big_server", str(objects)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+        assert server.stdout is not None
+        try:
+            url = server.stdout.readline().strip()
+            arguments = [sys.executable, "-m", "benchmarks.big_lists", "--case", way, url, str(objects)]
+            answer = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, timeout=600)
+        finally:
+            server.kill()
+    found: list[dict[str, Any]] = json.loads(answer.stdout)
+    return found
+
+
+def latency(rounds: int) -> Measured:
+    """Measure how long a write takes to reach a handler, on a real API server."""
+    from benchmarks.latency import run  # needs what the tests of the real server need
+
+    return run(rounds=rounds)
+
+
+WORKLOADS: dict[str, tuple[Workload, int]] = {
+    # name: what to run, and how many rounds
+    "base-10000": (lambda rounds: base(10_000, CONTENDERS, rounds), 5),
+    "base-100000": (
+        lambda rounds: base(100_000, (*FAST, "go-dynamic", "kube-rs", "floor-aiohttp"), rounds, seldom=["kube-rs"]),
+        5,
+    ),
+    "base-300000": (lambda rounds: base(300_000, ("model", "compact", "go-protobuf"), rounds), 2),
+    "base-1000": (lambda rounds: base(1_000, ("model", "compact", "go-protobuf"), rounds), 5),
+    "trickle-10000": (trickle, 5),
+    "handlers-10000": (lambda rounds: handlers(10_000, rounds, (1, 10, MANY_HANDLERS, 1_000)), 3),
+    "handlers-100000": (lambda rounds: handlers(100_000, rounds), 3),
+    "indexes-10000": (indexes, 3),
+    "reads-10000": (reads, 3),
+    "informers": (informers, 3),
+    "steps-10000": (lambda rounds: steps(10_000, rounds), 2),
+    "steps-100000": (lambda rounds: steps(100_000, rounds), 1),
+    "latency": (latency, 5),
+}
+
+QUICK: dict[str, tuple[Workload, int]] = {
+    "base-10000": (lambda rounds: base(10_000, (*FAST, "go-dynamic"), rounds), 5),
+    "handlers-10000": (lambda rounds: handlers(10_000, rounds), 3),
+    "trickle-10000": (trickle, 3),
+    "steps-10000": (lambda rounds: steps(10_000, rounds), 1),
+}
+"""What finds most regressions in a few minutes."""
+
+
+def run_all(
+    chosen: dict[str, tuple[Workload, int]], rounds: int | None, done: Callable[[str, Measured], None]
+) -> dict[str, Measured]:
+    """Run workloads one after the other.
+
+    Args:
+        chosen: Which.
+        rounds: How many rounds instead of each one's own.
+        done: Called with each that is done; so an interrupted run loses little.
+    """
+    found: dict[str, Measured] = {}
+    for index, (name, (workload, usual)) in enumerate(chosen.items()):
+        say(f"workload {index + 1} of {len(chosen)}: {name}")
+        begun = time.monotonic()
+        try:
+            one = workload(rounds or usual)
+        except Exception as error:  # whatever it is, the other workloads can be measured
+            traceback.print_exc()
+            one = {"left_out": {name: reason(error)}}
+            say(f"{name} is left out: {reason(error)}")
+        one = json.loads(json.dumps(one))  # what will be read back, with keys of text
+        found[name] = {"seconds": time.monotonic() - begun, "date": time.strftime("%Y-%m-%d %H:%M")} | one
+        done(name, found[name])
+    return found
