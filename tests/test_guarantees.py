@@ -16,6 +16,7 @@ from aioinformers import (
     Deleted,
     Event,
     InformerClosedError,
+    Settings,
     SharedInformer,
     Updated,
 )
@@ -721,6 +722,29 @@ async def test_g13_what_a_reader_does_to_an_object_changes_nothing_for_the_next(
         assert seen == ["1", "1"]
         assert configmaps.lister.get("c", namespace="default")["data"] == {"v": "1", "w": "2"}
         assert models.lister.get("c", namespace="default").data == {"v": "1", "w": "2"}
+
+
+# -- G14 any framing ------------------------------------------------------------------------------------------
+
+
+async def test_g14_compressed_lists_give_the_same_objects() -> None:
+    """Lists beyond 128 KiB are compressed for who asks; their pieces end anywhere in an object or a character."""
+    async with FakeAPIServer(watch_list=False) as server:
+        for i in range(400):
+            server.create("configmaps", configmap(f"c{i}", text="é✓𝄞" * (i % 97), other="x" * i))
+        found: list[dict[str, tuple[str, str]]] = []
+        for compression in (False, True):
+            settings = Settings(compression=compression, backoff_jitter=0.0)
+            async with factory_on(server, settings=settings) as factory:
+                configmaps = factory.core.v1.configmaps(object_type=dict)
+                await factory.start()
+                await factory.wait_for_cache_sync(timeout=10)
+                found.append(cached(configmaps))
+                text = configmaps.lister.get("c96", namespace="default")["data"]["text"]
+                assert text == "é✓𝄞" * 96
+        assert found[0] == found[1] == stored(server, "configmaps")
+        asked = {request.headers["accept-encoding"] for request in server.requests if "watch" not in request.query}
+        assert asked == {"identity", "gzip"}
 
 
 # -- G15 read your writes -------------------------------------------------------------------------------------
