@@ -52,11 +52,20 @@ def configmap(name: str, labels: dict[str, str] | None = None, **data: str) -> d
     return {"metadata": {"name": name, "labels": labels or {}}, "data": data}
 
 
-async def contents(api: client.ApiClient, namespace: str, what: str = "config_map") -> dict[str, tuple[str, str]]:
+async def contents(
+    api: client.ApiClient, namespace: str, what: str = "config_map", **query: str
+) -> dict[str, tuple[str, str]]:
     """Return uid and resourceVersion of what the server has, by key."""
     core: Any = client.CoreV1Api(api)
-    found = await getattr(core, f"list_namespaced_{what}")(namespace)
+    found = await getattr(core, f"list_namespaced_{what}")(namespace, **query)
     return {f"{o.metadata.namespace}/{o.metadata.name}": version_of(o) for o in found.items}
+
+
+async def caught_up(api: client.ApiClient, namespace: str) -> None:
+    """Wait until lists of any state show all that is there: a first list takes the server's cache as it is."""
+    async with asyncio.timeout(20):
+        while await contents(api, namespace, resource_version="0") != await contents(api, namespace):
+            await asyncio.sleep(0.05)
 
 
 async def settle(informer: SharedInformer[Any], api: client.ApiClient, namespace: str) -> None:
@@ -80,6 +89,7 @@ async def test_lists_watches_and_indexes(
     core: Any = client.CoreV1Api(api)
     for i in range(7):
         await core.create_namespaced_config_map(namespace, configmap(f"c{i}", {"tier": "ab"[i % 2]}, v=str(i)))
+    await caught_up(api, namespace)
     settings = Settings(watch_list=watch_list, page_size=3)
     async with SharedInformerFactory(api, namespace=namespace, settings=settings) as factory:
         configmaps = factory.core.v1.configmaps(indexers={"v": "data.v"}, compact=is_compact)
@@ -175,6 +185,7 @@ async def test_metadata_alone_is_followed(
 ) -> None:
     core: Any = client.CoreV1Api(api)
     await core.create_namespaced_config_map(namespace, configmap("c", {"app": "web"}, v="x" * 2000))
+    await caught_up(api, namespace)
     settings = Settings(watch_list=watch_list)
     async with SharedInformerFactory(api, namespace=namespace, settings=settings) as factory:
         configmaps = factory.core.v1.configmaps(object_type=Metadata, compact=is_compact)
