@@ -53,13 +53,11 @@ class Partition:
         old = objects.get(key)
         objects[key] = entry
         if old is None:
-            entry.index = self._shared(entry.index)
-            self._link(key, entry.index)
+            entry.index = self._link(key, entry.index)
         elif old.index == entry.index:
             entry.index = old.index  # the common case: one shared tuple, no bucket touched
         else:
-            entry.index = self._shared(entry.index)
-            self._link(key, entry.index)
+            entry.index = self._link(key, entry.index)
             self._unlink(key, old.index, entry.index)  # last: readers in other threads never miss the object
         return old
 
@@ -70,23 +68,25 @@ class Partition:
             self._unlink(key, old.index, (None,) * len(old.index))
         return old
 
-    def _shared(self, index: Index) -> Index:
-        """Return index values that share one string object per distinct value."""
+    def _link(self, key: str, values: Index) -> Index:
+        """File a key under index values; return these with one string object per distinct text."""
         one = self._values.setdefault
-        return tuple([
-            one(v, v) if type(v) is str else v if v is None else tuple([one(text, text) for text in v]) for v in index
-        ])  # fmt: skip
-
-    def _link(self, key: str, values: Index) -> None:
+        shared: list[IndexValue] = []
         for index, value in zip(self.indexes, values, strict=True):
-            if value is None:
-                continue
-            for one in (value,) if type(value) is str else value:
-                bucket = index.get(one)
+            texts: tuple[str, ...] = ()
+            if type(value) is str:
+                value = one(value, value)
+                texts = (value,)
+            elif value is not None:
+                value = texts = tuple([one(text, text) for text in value])
+            shared.append(value)
+            for text in texts:
+                bucket = index.get(text)
                 if bucket is None:
-                    index[one] = {key: None}
+                    index[text] = {key: None}
                 else:
                     bucket[key] = None
+        return tuple(shared)
 
     def _unlink(self, key: str, values: Index, kept: Index) -> None:
         for index, value, now in zip(self.indexes, values, kept, strict=True):
