@@ -108,8 +108,12 @@ _NEVER = object()
 
 
 def _locate(struct: type[msgspec.Struct], path: Path) -> tuple[str, Any] | None:
-    """Return the dotted attribute that a path reads, and the default that hides whether the field was there."""
+    """Return the dotted attribute that a path reads, and the default that hides whether the field was there.
+
+    None if the class does not show the field as a text, or if several defaults may hide that it is absent.
+    """
     names: list[str] = []
+    defaults: list[tuple[int, Any]] = []  # of the fields on the way, and how many names lead to each
     for position, step in enumerate(path.steps):
         if step is EACH or struct.__struct_config__.array_like or hasattr(struct, "__post_init__"):
             return None
@@ -117,13 +121,25 @@ def _locate(struct: type[msgspec.Struct], path: Path) -> tuple[str, Any] | None:
         if field is None:
             return None
         names.append(field.name)
+        if field.default_factory is not msgspec.NODEFAULT:
+            return None
+        if not field.required and field.default is not None:
+            defaults.append((len(names), field.default))
         options = [option for option in get_args(field.type) or (field.type,) if option is not type(None)]
         if len(options) != 1 or not isinstance(options[0], type):
             return None
         if position == len(path.steps) - 1:
-            hidden = _NEVER if field.required or field.default is None else field.default
-            return (".".join(names), hidden) if options[0] is str else None
+            hidden = {_follow(default, names[depth:]) for depth, default in defaults} - {None}
+            if options[0] is not str or len(hidden) > 1:
+                return None
+            return ".".join(names), hidden.pop() if hidden else _NEVER
         if not issubclass(options[0], msgspec.Struct):
             return None
         struct = options[0]
     return None
+
+
+def _follow(value: Any, names: Sequence[str]) -> Any:
+    for name in names:
+        value = getattr(value, name, None)
+    return value

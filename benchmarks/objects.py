@@ -20,6 +20,7 @@ import msgspec
 
 from aioinformers.metadata import Metadata
 from aioinformers.object_types import object_type_of
+from benchmarks.client import TwoFields
 from benchmarks.measure import memory
 from benchmarks.pods import encoded
 
@@ -30,21 +31,6 @@ INDEXES = {"node": "spec.nodeName"}
 
 Decode = Callable[[bytes], Any]
 Read = Callable[[Any], object]
-
-
-class Spec(msgspec.Struct, frozen=True, rename="camel"):
-    node_name: str = ""
-
-
-class Status(msgspec.Struct, frozen=True):
-    phase: str = ""
-
-
-class TwoFields(msgspec.Struct, frozen=True):
-    """What a user declares who needs two fields."""
-
-    spec: Spec = Spec()
-    status: Status = Status()
 
 
 def decoder(python_type: Any) -> Decode:

@@ -51,6 +51,20 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     kind: str = ""
 
 
+class Placed(msgspec.Struct, frozen=True):
+    """Says of an object without a spec what no JSON says."""
+
+    spec: Spec = Spec(node_name="anywhere")
+
+
+class Made(msgspec.Struct, frozen=True):
+    kind: str = msgspec.field(default_factory=lambda: "made")
+
+
+class Sure(msgspec.Struct, frozen=True):
+    spec: Required = Required("anywhere")
+
+
 class Odd(msgspec.Struct, frozen=True):
     long: Annotated[str, msgspec.Meta(min_length=1)] = "x"
     either: str | int = ""
@@ -108,7 +122,8 @@ DOCUMENTS = st.fixed_dictionaries(
 )
 LAYOUTS = [
     layout_of(Pod), layout_of(Pod, "spec.nodeName"), layout_of(Pod, "spec.host", "kind", "spec.nodeName"),
-    layout_of(Strict, "spec.nodeName"), layout_of(Pod, "spec.replicas"), layout_of(Pod, "metadata.labels.app"),
+    layout_of(Strict, "spec.nodeName"), layout_of(Placed, "spec.nodeName"), layout_of(Sure, "spec.nodeName"),
+    layout_of(Made, "kind"), layout_of(Pod, "spec.replicas"), layout_of(Pod, "metadata.labels.app"),
 ]  # fmt: skip
 
 
@@ -154,6 +169,8 @@ def test_what_only_the_json_knows_is_left_to_the_general_way(document: dict[str,
         (Pod, ["spec"]),
         (Pod, ["metadata.labels.app"]),  # not declared
         (Pod, ["kind.more"]),
+        (Placed, ["spec.nodeName"]),  # two defaults may hide that it is absent
+        (Made, ["kind"]),
         (Odd, ["long"]),
         (Odd, ["either"]),
         (Odd, ["many[]"]),
