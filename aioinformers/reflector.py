@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from aioinformers.dispatcher import QueueItem, ReplaceAbort, ReplaceBegin, ReplaceChunk, ReplaceEnd, WatchBatch
 from aioinformers.errors import ConnectionFailedError, InformerError, ResponseError
@@ -25,8 +25,9 @@ from aioinformers.wire import Batch, WatchDecoder
 
 __all__ = ["Reflector", "Target"]
 
-logger: logging.Logger = logging.getLogger("aioinformers.reflector")
+T = TypeVar("T")
 
+logger: logging.Logger = logging.getLogger("aioinformers.reflector")
 
 CHECK_PERIOD = 15.0
 """Seconds after which a silent stream is looked at, whatever its limit: its client may have been closed."""
@@ -233,7 +234,7 @@ class Reflector:
             ) as body,
             self._silence(lambda: settings.list_silence_timeout, "the list"),
         ):
-            while data := await self._read(body):
+            while data := await self._read(body.read):
                 await self._put_chunks(decoder.feed(data))
             await self._put_chunks(decoder.flush())
         head = decoder.finish()
@@ -325,7 +326,7 @@ class Reflector:
         last_object = asyncio.get_running_loop().time()
 
         async with self._silence(lambda: limits["silence"], "the stream of initial objects"):
-            while data := await self._read(body):
+            while data := await self._read(body.read_lines):
                 batches = decoder.feed(data)
                 for batch in batches:
                     self._refuse_lost(batch)
@@ -383,7 +384,7 @@ class Reflector:
             return settings.watch_silence_timeout if self._bookmarks else timeout + settings.watch_timeout_slack
 
         async with self._silence(silence, "the watch"):
-            while data := await self._read(body):
+            while data := await self._read(body.read_lines):
                 decoder = self._current(decoder)
                 await self._put_events(decoder.feed(data))
 
@@ -413,10 +414,10 @@ class Reflector:
 
     # -- liveness ---------------------------------------------------------------------------------------------
 
-    async def _read(self, body: Body) -> bytes:
+    async def _read(self, read: Callable[[], Awaitable[T]]) -> T:
         self._is_reading = True
         try:
-            data = await body.read()
+            data = await read()
         finally:
             self._is_reading = False
         self._touch()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
 
 __all__ = ["Settings"]
 
@@ -66,16 +65,12 @@ class Settings:
     """A single object beyond this size ends the stream with a named error instead of eating the memory."""
     compression: bool = False
     """Accept gzip for LIST: less network, more CPU."""
-    http_version: Literal["1.1", "1.0"] = "1.1"
-    """Ask for lists and watches in HTTP/1.0: bodies without chunk framing take less CPU."""
     time_slice: float = 0.002
     """How long a stage may keep the event loop before others run."""
     slow_handler_warning: float = 30.0
     """A handler that holds a key this long is named in a warning."""
 
     def __post_init__(self) -> None:
-        if self.http_version not in ("1.1", "1.0"):
-            raise ValueError(f"Settings.http_version must be '1.1' or '1.0', not {self.http_version!r}")
         for field in fields(self):
             value = getattr(self, field.name)
             if not isinstance(value, bool | str) and (value < 0 or (value == 0 and field.name not in _MAY_BE_ZERO)):

@@ -11,20 +11,23 @@ import logging
 import random
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from aioinformers.errors import ApiStatusError, ConnectionFailedError, ResponseError
 from aioinformers.settings import Settings
+from aioinformers.tap import Tap
 from aioinformers.version import __version__
 from aioinformers.wire import status_error
 
 if TYPE_CHECKING:
     import aiohttp
-    from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
+
+    from aioinformers.chunks import Block
 
 __all__ = ["Body", "Source", "retry_after"]
 
@@ -32,8 +35,6 @@ logger: logging.Logger = logging.getLogger("aioinformers.source")
 
 READ_BUFFER: Final = 128 * 1024
 """Measured: smaller ones pause the socket too often, larger ones fall out of the processor's cache."""
-HTTP_1_0_REFUSALS: Final = frozenset({400, 426, 505})
-"""How servers and proxies refuse HTTP/1.0; 400 has other reasons as well."""
 
 
 class Body:
@@ -56,9 +57,30 @@ class Body:
             while not (data := await self._response.content.readany()):
                 if self._response.content.at_eof():
                     return b""
-        except (aiohttp.ClientError, ConnectionError, ValueError) as error:
+        except (aiohttp.ClientError, ConnectionError, ValueError, RuntimeError) as error:  # RuntimeError: it is closed
             raise ConnectionFailedError(f"the connection broke while reading: {_words(error)}") from error
         return data
+
+    async def read_lines(self) -> bytes | list[Block]:
+        """Return what has arrived of a watch, as :meth:`read` does: lines, or bytes of which nothing is known.
+
+        Cancellation loses nothing that has not been returned.
+
+        Raises:
+            ConnectionFailedError: If the connection broke.
+        """
+        tap = self._tap
+        while tap is not None:
+            if (received := tap.take()) is not None:
+                return received
+            if not tap.is_open:
+                break
+            await tap.wait()
+        return await self.read()
+
+    @cached_property
+    def _tap(self) -> Tap | None:
+        return Tap.of(self._response)
 
 
 class Prepared(NamedTuple):
@@ -107,11 +129,6 @@ class ClientAdapter:
         }
         return {name: value for name, value in options.items() if value}
 
-    @property
-    def http_1_0(self) -> dict[str, Any]:
-        """What makes a request of the session one of HTTP/1.0; whatever middleware it has stays before it."""
-        return {"middlewares": (*getattr(self.session, "_middlewares", ()), _ask_in_http_1_0)}
-
     async def prepare(self, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Prepared:
         """Add the client's headers and credentials to a GET request; refreshes them by the client's own hook.
 
@@ -158,7 +175,6 @@ class Source:
         client: The client.
         lists: Caps the lists that run at once.
         streams_again_at: When the server may be asked to stream initial objects again; shared by all informers.
-        uses_http_1_0: Whether lists and watches are asked for in HTTP/1.0, unless the server has refused that.
     """
 
     def __init__(self, api_client: Any, settings: Settings) -> None:
@@ -166,7 +182,6 @@ class Source:
         self.settings = settings
         self.lists: asyncio.Semaphore = asyncio.Semaphore(settings.max_concurrent_lists)
         self.streams_again_at: float = 0.0
-        self.uses_http_1_0: bool = settings.http_version == "1.0"
         self.random: random.Random = random.Random()
 
     @property
@@ -183,7 +198,6 @@ class Source:
         header_timeout: float,
         compression: bool = False,
         accept: str = "application/json",
-        is_small: bool = False,
     ) -> AsyncIterator[Body]:
         """Open a GET request and give its body; the response is closed on exit, however that happens.
 
@@ -193,18 +207,17 @@ class Source:
             header_timeout: Seconds within which the response's headers must be there.
             compression: Whether the body may come compressed.
             accept: The representations asked for.
-            is_small: Whether the body is short: then HTTP/1.0 would only cost the connection.
 
         Raises:
             ApiStatusError: If the server answers with a failure; on 401 credentials are refreshed and tried once more.
             ConnectionFailedError: If it cannot be reached or stays silent.
         """
         headers = {"Accept": accept, "Accept-Encoding": "gzip" if compression else "identity"}
-        response = await self._answer(path, query, headers, header_timeout, is_small=is_small)
+        response = await self._request(path, query, headers, header_timeout)
         try:
             if response.status == 401:
                 _close(response)
-                response = await self._answer(path, query, headers, header_timeout, is_small=is_small)
+                response = await self._request(path, query, headers, header_timeout)
             if response.status >= 400:
                 raise await self._failure(response)
             if response.status != 200:
@@ -230,7 +243,10 @@ class Source:
         """
         timeout = self.settings.header_timeout
         try:
-            async with self._open_small(path, query or {}, accept) as body, asyncio.timeout(timeout):
+            async with (
+                self.open(path, query or {}, header_timeout=timeout, accept=accept) as body,
+                asyncio.timeout(timeout),
+            ):
                 chunks = []
                 while chunk := await body.read():
                     chunks.append(chunk)
@@ -238,26 +254,8 @@ class Source:
         except TimeoutError as error:
             raise ConnectionFailedError(f"GET {path} was not answered within {timeout:g} s") from error
 
-    def _open_small(self, path: str, query: Mapping[str, str], accept: str) -> AbstractAsyncContextManager[Body]:
-        return self.open(path, query, header_timeout=self.settings.header_timeout, accept=accept, is_small=True)
-
-    async def _answer(
-        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], header_timeout: float, *, is_small: bool
-    ) -> aiohttp.ClientResponse:
-        """Make a request; what HTTP/1.0 is refused is asked for again, and that remembered if it helped."""
-        is_1_0 = self.uses_http_1_0 and not is_small
-        response = await self._request(path, query, headers, header_timeout, is_1_0=is_1_0)
-        if not is_1_0 or response.status not in HTTP_1_0_REFUSALS:
-            return response
-        _close(response)
-        again = await self._request(path, query, headers, header_timeout, is_1_0=False)
-        if again.status != response.status:
-            self.uses_http_1_0 = False
-            logger.warning("HTTP/1.0 was answered with %d: lists and watches use HTTP/1.1 from now on", response.status)
-        return again
-
     async def _request(
-        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], header_timeout: float, *, is_1_0: bool
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], header_timeout: float
     ) -> aiohttp.ClientResponse:
         import aiohttp
 
@@ -269,12 +267,11 @@ class Source:
         except TimeoutError as error:
             problem = f"the client's credentials were not refreshed within {header_timeout:g} s"
             raise ConnectionFailedError(problem, is_refused=True) from error
-        options = client.options | (client.http_1_0 if is_1_0 else {})
         try:
             async with asyncio.timeout(header_timeout):
                 return await client.session.get(
                     prepared.url, headers=prepared.headers, timeout=timeout, read_bufsize=READ_BUFFER,
-                    allow_redirects=False, **options,
+                    allow_redirects=False, **client.options,
                 )  # fmt: skip
         except aiohttp.ClientConnectorError as error:
             raise ConnectionFailedError(f"cannot connect: {_words(error)}", is_refused=True) from error
@@ -324,13 +321,6 @@ def _date(text: str) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-async def _ask_in_http_1_0(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    from aiohttp import HttpVersion10
-
-    request.version = HttpVersion10
-    return await handler(request)
 
 
 def _close(response: aiohttp.ClientResponse) -> None:

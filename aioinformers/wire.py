@@ -9,12 +9,13 @@ object made that nobody reads.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
 from aioinformers.arrival import arrival_reader
+from aioinformers.chunks import Block
 from aioinformers.errors import ApiStatusError, ResponseError
 from aioinformers.objects import Entry, Layout, RejectedError
 from aioinformers.paths import Reading
@@ -191,6 +192,15 @@ class ObjectDecoder:
             return REJECT, key, "nested too deeply" if _CUT in raw else str(error)
 
 
+def _spans(data: bytes, start: int, end: int) -> list[tuple[int, int]]:
+    """Return where the lines of a part begin and end."""
+    spans: list[tuple[int, int]] = []
+    while (newline := data.find(b"\n", start, end)) >= 0:
+        spans.append((start, newline))
+        start = newline + 1
+    return spans
+
+
 class WatchDecoder(ObjectDecoder):
     """Decodes the lines of a watch stream.
 
@@ -215,77 +225,91 @@ class WatchDecoder(ObjectDecoder):
         """Whether the last chunk ended inside a line."""
         return self._rest_bytes > 0
 
-    def feed(self, data: bytes) -> Iterator[Batch]:
-        """Take the next chunk of the stream and yield the batches that it completes.
+    def feed(self, data: bytes | list[Block]) -> Iterator[Batch]:
+        """Take what came next of the stream and yield the batches that it completes.
+
+        Args:
+            data: The next bytes, split anywhere; or blocks of lines, unless there is a rest.
 
         Raises:
             ApiStatusError: For an ERROR event; what came before it has been yielded.
             ResponseError: If a line is too long.
         """
+        yield from self._parse(self._blocks(data) if isinstance(data, bytes) else data)
+        self._refuse_long(self._rest_bytes)
+
+    def _blocks(self, data: bytes) -> Iterator[Block]:
         start = 0
         if self._rest:
             end = data.find(b"\n")
             self._rest.append(data if end < 0 else data[: end + 1])
             self._rest_bytes += len(self._rest[-1])
             if end < 0:
-                self._refuse_long(self._rest_bytes)
                 return
             # Only the first line is joined: copying the whole chunk would cost more than decoding it.
             first = b"".join(self._rest)
             self._rest.clear()
             self._rest_bytes = 0
-            yield from self._parse(first, 0)
+            yield Block(first, [(0, len(first) - 1)])
             start = end + 1
-        yield from self._parse(data, start)
-        if (cut := data.rfind(b"\n", start) + 1 or start) < len(data):
+        block = Block(data, _spans(data, start, len(data)))
+        yield block
+        cut = block.spans[-1][1] + 1 if block.spans else start
+        if cut < len(data):
             self._rest.append(data[cut:])
             self._rest_bytes = len(data) - cut
-            self._refuse_long(self._rest_bytes)
 
     def _refuse_long(self, length: int) -> None:
         if length > self._max_line:
             raise ResponseError(f"one event is larger than max_object_bytes={self._max_line}")
 
-    def _parse(self, data: bytes, start: int) -> Iterator[Batch]:
-        view = memoryview(data)
+    def _parse(self, blocks: Iterable[Block]) -> Iterator[Batch]:
         decode, layout, max_line = self._decode_line, self.layout, self._max_line
         read, is_plain = layout.reader.read, layout.is_plain
-        arrival = self._arrival if self._arrival is not None and data.isascii() else None
-        batch, limit = Batch([], "", layout), start + BATCH_BYTES
-        deltas = batch.deltas
-        while (end := data.find(b"\n", start)) >= 0:
-            if end - start > max_line:
-                yield batch
-                self._refuse_long(end - start)
-            arrived = None if arrival is None else arrival.read(view[start:end], self.is_stored)
-            if arrived is not None:
-                deltas.append(arrived)
-                batch.version = arrived[2].version or batch.version
-            else:
-                try:
-                    line = decode(view[start:end])
-                    operation, prefix, size = _ENVELOPES[line.type]
-                    if not (data.startswith(prefix, start) and data.endswith(b"}}", start, end)):
-                        raise KeyError(line.type)
-                except (KeyError, *UNREADABLE):
-                    yield from self._odd(batch, data[start:end])
+        (batch, deltas), room = self._new_batch(), BATCH_BYTES
+        for data, spans in blocks:
+            view = memoryview(data)
+            arrival = self._arrival if self._arrival is not None and data.isascii() else None
+            for start, end in spans:
+                if end - start > max_line:
+                    yield batch
+                    self._refuse_long(end - start)
+                arrived = None if arrival is None else arrival.read(view[start:end], self.is_stored)
+                if arrived is not None:
+                    deltas.append(arrived)
+                    batch.version = arrived[2].version or batch.version
                 else:
-                    # The typed pass has proven the envelope, so what is between its ends is the object.
-                    raw = data[start + size : end - 1]
-                    key, uid, version, index = found = read(line.object)
-                    if is_plain and raw.isascii():
-                        deltas.append((operation, key, Entry(raw, uid, version, index)))
+                    try:
+                        line = decode(view[start:end])
+                        operation, prefix, size = _ENVELOPES[line.type]
+                        if not (data.startswith(prefix, start) and data.endswith(b"}}", start, end)):
+                            raise KeyError(line.type)
+                    except (KeyError, *UNREADABLE):
+                        if data.find(b"\n", start, end) < 0:
+                            yield from self._odd(batch, data[start:end])
+                        else:  # a chunk of several lines
+                            yield batch
+                            batch, deltas = self._new_batch()
+                            yield from self._parse([Block(data, _spans(data, start, end + 1))])
                     else:
-                        deltas.append(self.delta(operation, raw, found))
-                    if version:
-                        batch.version = version
-            start = end + 1
-            if len(deltas) >= BATCH_EVENTS or start >= limit or batch.ends_initial:
-                yield batch
-                batch, limit = Batch([], "", layout), start + BATCH_BYTES
-                deltas = batch.deltas
+                        # The typed pass has proven the envelope, so what is between its ends is the object.
+                        raw = data[start + size : end - 1]
+                        key, uid, version, index = found = read(line.object)
+                        if is_plain and raw.isascii():
+                            deltas.append((operation, key, Entry(raw, uid, version, index)))
+                        else:
+                            deltas.append(self.delta(operation, raw, found))
+                        batch.version = version or batch.version
+                room -= end - start
+                if len(deltas) >= BATCH_EVENTS or room <= 0 or batch.ends_initial:
+                    yield batch
+                    (batch, deltas), room = self._new_batch(), BATCH_BYTES
         if deltas or batch.version or batch.unreadable or batch.bookmarks:
             yield batch
+
+    def _new_batch(self) -> tuple[Batch, list[Delta]]:
+        deltas: list[Delta] = []
+        return Batch(deltas, "", self.layout), deltas
 
     def _odd(self, batch: Batch, line: bytes) -> Iterator[Batch]:
         """Handle a line that is no plain event of a plain object; yields what must not wait for an error."""

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from kubernetes_asyncio import client
 
-from aioinformers import Event, Metadata, Settings, SharedInformer, SharedInformerFactory, __version__
+from aioinformers import Event, Metadata, SharedInformer, SharedInformerFactory, __version__
 from benchmarks.measure import cpu, memory, peak_memory
 
 TIMEOUT = 300.0
@@ -119,8 +119,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     async with client.ApiClient(client.Configuration(host=options.url)) as api:
         counter = Counter()
         handler = {"model-fields": counter.read_fields, "struct": counter.read_fields, "dict": counter.read_keys}
-        settings = Settings(http_version="1.0" if options.variant == "model-http10" else "1.1")
-        factory = SharedInformerFactory(api, settings=settings)
+        factory = SharedInformerFactory(api)
         informers = informers_of(factory, options)
         registrations = [pods.add_event_handler(handler.get(options.variant, counter.count)) for pods in informers]
         for _ in range(options.handlers - 1):

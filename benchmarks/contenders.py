@@ -78,7 +78,6 @@ CONTENDERS: dict[str, Contender] = {
     contender.name: contender
     for contender in (
         ours("model", "aioinformers, `V1Pod` untouched"),
-        ours("model-http10", "aioinformers, `V1Pod` untouched, HTTP/1.0"),
         ours("model-fields", "aioinformers, two fields of `V1Pod` read"),
         ours("struct", "aioinformers, two fields of a frozen Struct read"),
         ours("dict", "aioinformers `for_resource`, two fields of a dict read"),

@@ -1,8 +1,7 @@
 """A replay server: sends prepared Pods as fast as a client reads them, and never is what is measured.
 
 Every object is encoded before the first request. A client lists or streams the collection, and its watch then waits
-until somebody asks for the flood; each event is one HTTP chunk, as API servers send them, and none to a client that
-speaks HTTP/1.0. Answers:
+until somebody asks for the flood; each event is one HTTP chunk, as API servers send them. Answers:
 
 - ``GET /api/v1/pods`` lists, pages with ``limit`` and ``continue`` as a server does, whole with ``resourceVersion=0``;
 - ``…?watch=true`` watches; without a ``resourceVersion`` (or from 0) all objects come first, and with
@@ -154,40 +153,23 @@ class Feed:
     """A collection in one form, and its prepared updates."""
 
     def __init__(self, form: JSON | Protobuf, objects: list[bytes], updates: list[bytes]) -> None:
-        self.form, self.objects, self._updates = form, objects, updates
-        self._prepared: dict[Framing, tuple[list[bytes], list[bytes]]] = {}
-        self.updates(chunk)
+        self.form, self.objects = form, objects
+        events = [chunk(form.event(b"MODIFIED", body)) for body in updates]
+        flood, self.trickle = events[:-TRICKLE], events[-TRICKLE:]
+        self.flood = [b"".join(flood[at : at + PER_WRITE]) for at in range(0, len(flood), PER_WRITE)]
 
-    def updates(self, frame: Framing) -> tuple[list[bytes], list[bytes]]:
-        """Return the flood and the trickle, made when first asked for in a framing."""
-        if frame not in self._prepared:
-            events = [frame(self.form.event(b"MODIFIED", body)) for body in self._updates]
-            flood, trickle = events[:-TRICKLE], events[-TRICKLE:]
-            writes = [b"".join(flood[at : at + PER_WRITE]) for at in range(0, len(flood), PER_WRITE)]
-            self._prepared[frame] = writes, trickle
-        return self._prepared[frame]
-
-    def initial(self, frame: Framing, *, bookmark: bool) -> Iterator[bytes]:
+    def initial(self, *, bookmark: bool) -> Iterator[bytes]:
         """Yield the objects as events, and the bookmark that ends them if it was asked for."""
         event = self.form.event
         for at in range(0, len(self.objects), PER_WRITE):
-            yield b"".join([frame(event(b"ADDED", body)) for body in self.objects[at : at + PER_WRITE]])
+            yield b"".join([chunk(event(b"ADDED", body)) for body in self.objects[at : at + PER_WRITE]])
         if bookmark:
-            yield frame(self.form.bookmark(len(self.objects)))
-
-
-Framing = Callable[[bytes], bytes]
-"""How a piece of a body is sent: as an HTTP chunk, or as it is."""
+            yield chunk(self.form.bookmark(len(self.objects)))
 
 
 def chunk(line: bytes) -> bytes:
     """Return one event as one HTTP chunk."""
     return b"%x\r\n%b\r\n" % (len(line), line)
-
-
-def bare(line: bytes) -> bytes:
-    """Return one event as HTTP/1.0 has it."""
-    return line
 
 
 def read_protobuf(path: Path) -> list[bytes]:
@@ -242,27 +224,23 @@ class Replay:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 request, *lines = head.decode("latin-1").split("\r\n")
                 headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-                _, target, version = request.split(" ")
-                frame = bare if version == "HTTP/1.0" else chunk
-                await self._answer(target, headers.get("accept", ""), frame, reader, writer)
-                if frame is bare:
-                    break
+                await self._answer(request.split(" ")[1], headers.get("accept", ""), reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
 
     async def _answer(
-        self, target: str, accept: str, frame: Framing, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, target: str, accept: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         url = urlsplit(target)
         query = {name: values[-1] for name, values in parse_qs(url.query).items()}
         if url.path == "/api/v1/pods":
             feed = self._choose(accept)
             if query.get("watch") in {"true", "1", "True"}:
-                await self._watch(feed, query, frame, reader, writer)
+                await self._watch(feed, query, reader, writer)
             else:
-                await self._list(feed, query, frame, writer)
+                await self._list(feed, query, writer)
         elif found := DISCOVERY.get(url.path.rstrip("/")):
             await plain(writer, json.dumps(found).encode())
         elif url.path in {"/flood", "/trickle"}:
@@ -275,38 +253,36 @@ class Replay:
         else:
             await plain(writer, b'{"kind":"Status","apiVersion":"v1","status":"Failure","code":404}', "404 Not Found")
 
-    async def _list(self, feed: Feed, query: dict[str, str], frame: Framing, writer: asyncio.StreamWriter) -> None:
+    async def _list(self, feed: Feed, query: dict[str, str], writer: asyncio.StreamWriter) -> None:
         start, limit = int(query.get("continue", 0)), int(query.get("limit", 0))
         whole = not limit or (query.get("resourceVersion") == "0" and not start)
         bodies = feed.objects if whole else feed.objects[start : start + limit]
         end = start + len(bodies)
-        begin(writer, feed.form.content_type, frame)
+        begin(writer, feed.form.content_type)
         for part in feed.form.pages(self._objects, bodies, str(end) if end < len(feed.objects) else ""):
-            writer.write(frame(part))
+            writer.write(chunk(part))
             await writer.drain()
-        writer.write(frame(b""))  # the last chunk of a body is the empty one
+        writer.write(chunk(b""))  # the last chunk of a body is the empty one
         await writer.drain()
 
     async def _watch(
-        self, feed: Feed, query: dict[str, str], frame: Framing, reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:  # fmt: skip
-        whole, single = feed.updates(frame)
+        self, feed: Feed, query: dict[str, str], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         asked: asyncio.Queue[tuple[float, int] | None] = asyncio.Queue()
         gone = asyncio.ensure_future(reader.read(1))  # a client that watches sends nothing more
         gone.add_done_callback(lambda _: asked.put_nowait(None))
         self._watches.add(asked)
         try:
-            begin(writer, feed.form.stream_type, frame)
+            begin(writer, feed.form.stream_type)
             bookmark = query.get("sendInitialEvents") == "true"
             if bookmark or query.get("resourceVersion", "0") == "0":
-                await send(writer, feed.initial(frame, bookmark=bookmark))
+                await send(writer, feed.initial(bookmark=bookmark))
             while (wanted := await asked.get()) is not None:
                 rate, count = wanted
                 if not count:
-                    await send(writer, whole)
+                    await send(writer, feed.flood)
                 else:
-                    async for event in paced(single[:count], rate):
+                    async for event in paced(feed.trickle[:count], rate):
                         writer.write(event)
         finally:
             self._watches.discard(asked)
@@ -314,10 +290,10 @@ class Replay:
             writer.close()
 
 
-def begin(writer: asyncio.StreamWriter, content_type: str, frame: Framing) -> None:
+def begin(writer: asyncio.StreamWriter, content_type: str) -> None:
     """Write the head of an answer of unknown length."""
-    version, end = (b"1.0", b"Connection: close") if frame is bare else (b"1.1", b"Transfer-Encoding: chunked")
-    writer.write(b"HTTP/%b 200 OK\r\nContent-Type: %b\r\n%b\r\n\r\n" % (version, content_type.encode(), end))
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n" % content_type.encode())
+    writer.write(b"Transfer-Encoding: chunked\r\n\r\n")
 
 
 async def plain(writer: asyncio.StreamWriter, body: bytes, status: str = "200 OK") -> None:

@@ -21,7 +21,7 @@ Workload = Callable[[int], Measured]
 
 EVENTS = 20_000
 SLOW_ROUNDS = 3
-OURS = ("model", "model-http10", "model-fields", "struct", "dict", "metadata", "compact")
+OURS = ("model", "model-fields", "struct", "dict", "metadata", "compact")
 FAST = (*OURS, "go-protobuf")
 TRICKLE = 300
 

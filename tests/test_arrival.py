@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioinformers import arrival
-from aioinformers.arrival import ArrivalReader, arrival_reader
+from aioinformers.arrival import arrival_reader
 from aioinformers.object_types import object_type_of
 from aioinformers.objects import Entry, Layout
 from aioinformers.wire import WatchDecoder
@@ -73,6 +72,72 @@ class Odd(msgspec.Struct, frozen=True):
     changing: Changing = Changing()
 
 
+class Name(msgspec.Struct, frozen=True):
+    name: str
+    generation: int = 0
+
+
+class Named(msgspec.Struct, frozen=True):
+    """What a user declares who needs the name."""
+
+    metadata: Name
+    spec: Spec = Spec()
+
+
+class Versions(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    resource_version: str = "none"
+    uid: str
+    extra: int = msgspec.field(name="generation", default=3)
+
+
+class Labelled(msgspec.Struct, frozen=True, kw_only=True):
+    meta: Versions = msgspec.field(name="metadata")
+    kind: str = "none"
+
+
+class Keyed(Pod, frozen=True, kw_only=True):
+    api: str = msgspec.field(name="apiVersion", default_factory=lambda: "v0")
+
+
+class Maybe(msgspec.Struct, frozen=True):
+    metadata: Name | None = None
+
+
+class Refusing(msgspec.Struct, frozen=True):
+    spec: Spec = Spec()
+
+    def __post_init__(self) -> None:
+        raise ValueError("never made")
+
+
+class Tagged(msgspec.Struct, frozen=True, tag="Pod", tag_field="kind"):
+    spec: Spec = Spec()
+
+
+class Forbidding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    spec: Spec = Spec()
+
+
+class Long(msgspec.Struct, frozen=True):
+    name: Annotated[str, msgspec.Meta(min_length=9)] = "long enough"
+
+
+class OddMetadata(msgspec.Struct, frozen=True):
+    metadata: Long
+
+
+class EitherMetadata(msgspec.Struct, frozen=True):
+    metadata: str | Name
+
+
+class ForbiddingName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+
+
+class ForbiddingMetadata(msgspec.Struct, frozen=True):
+    metadata: ForbiddingName
+
+
 def layout_of(python_type: Any, *paths: str) -> Layout[Any]:
     return Layout(object_type_of(python_type), (), {f"index-{i}": path for i, path in enumerate(paths)})
 
@@ -124,6 +189,9 @@ LAYOUTS = [
     layout_of(Pod), layout_of(Pod, "spec.nodeName"), layout_of(Pod, "spec.host", "kind", "spec.nodeName"),
     layout_of(Strict, "spec.nodeName"), layout_of(Placed, "spec.nodeName"), layout_of(Sure, "spec.nodeName"),
     layout_of(Made, "kind"), layout_of(Pod, "spec.replicas"), layout_of(Pod, "metadata.labels.app"),
+    layout_of(Named, "spec.nodeName"), layout_of(Labelled, "kind"), layout_of(Keyed), layout_of(Maybe),
+    layout_of(Tagged), layout_of(Forbidding), layout_of(OddMetadata), layout_of(EitherMetadata), layout_of(Refusing),
+    layout_of(ForbiddingMetadata), layout_of(Named, "metadata.name"), layout_of(Labelled, "metadata.uid"),
 ]  # fmt: skip
 
 
@@ -152,7 +220,8 @@ def test_one_pass_is_what_reads_the_common_line() -> None:
         pod(spec={"nodeName": ""}),
         pod(spec=None),
         pod(spec={"nodeName": 5}),  # is rejected, with words
-        {"apiVersion": "v1", "kind": "Pod", "metadata": pod()["metadata"], "spec": {"nodeName": "n1"}},
+        {"kind": "Pod", "metadata": {"namespace": "prod"}, "spec": {"nodeName": "n1"}},
+        {"kind": "Pod", "metadata": {"name": ""}, "spec": {"nodeName": "n1"}},
     ],
 )
 def test_what_only_the_json_knows_is_left_to_the_general_way(document: dict[str, Any]) -> None:
@@ -176,9 +245,14 @@ def test_what_only_the_json_knows_is_left_to_the_general_way(document: dict[str,
         (Odd, ["many[]"]),
         (Odd, ["row.kind"]),
         (Odd, ["changing.kind"]),  # not what the JSON says
+        (Tagged, []),  # refuses what is not as the class says
+        (Forbidding, []),
+        (OddMetadata, []),
+        (EitherMetadata, []),
+        (ForbiddingMetadata, []),
     ],
 )
-def test_paths_that_the_class_does_not_show_are_read_the_general_way(python_type: Any, paths: list[str]) -> None:
+def test_what_a_class_does_not_show_is_read_the_general_way(python_type: Any, paths: list[str]) -> None:
     assert arrival_reader(layout_of(python_type, *paths), OPERATIONS) is None
 
 
@@ -195,14 +269,21 @@ def test_a_version_that_is_stored_is_not_decoded_again() -> None:
         asked.append(version)  # type: ignore[arg-type]
         return True
 
-    with mock.patch.object(ArrivalReader, "_decode", create=True, side_effect=AssertionError):
-        found = decoded(layout_of(Pod, "spec.nodeName"), line(pod(spec={"nodeName": "n1"})), is_stored=is_stored)
+    layout = layout_of(Refusing, "spec.nodeName")
+    found = decoded(layout, line(pod(spec={"nodeName": "n1"})), is_stored=is_stored)
     assert found == [(0, "prod/web", (None, "u-1", "7", ()))]
     assert asked == [("prod/web", "u-1", "7")]
 
 
-def test_identity_is_found_where_servers_write_it() -> None:
-    """The order of kube-apiserver: name, generateName, namespace, uid, resourceVersion."""
-    found = arrival._IDENTITY.match(line(pod()))
+@pytest.mark.parametrize("python_type", [Named, Labelled, Keyed, Pod, Maybe])
+def test_the_object_is_the_users_own(python_type: type[msgspec.Struct]) -> None:
+    """Of the class itself, with what it declares of the metadata and no more."""
+    data = line(pod(spec={"nodeName": "n1"}))
+    reader = arrival_reader(layout_of(python_type), OPERATIONS)
+    assert reader is not None
+    found = reader.read(memoryview(data), None)
     assert found is not None
-    assert found.groups() == (b"MODIFIED", b"web", b"prod", b"u-1", b"7")
+    whole = msgspec.json.decode(data)["object"]
+    assert found[2].body == msgspec.convert(whole, python_type)
+    assert type(found[2].body) is python_type
+    assert (found[1], found[2].uid, found[2].version) == ("prod/web", "u-1", "7")

@@ -47,7 +47,6 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         "queue_size": 8,
         "max_object_bytes": 64 * 1024 * 1024,
         "compression": False,
-        "http_version": "1.1",
         "time_slice": 0.002,
         "slow_handler_warning": 30.0,
     }
@@ -92,13 +91,6 @@ def test_zero_is_for_what_can_be_left_out(name: str) -> None:
 @pytest.mark.parametrize("value", [True, False])
 def test_switches_are_either(name: str, value: bool) -> None:
     assert getattr(changed(name, value), name) is value
-
-
-def test_versions_of_http_are_those_there_are() -> None:
-    assert changed("http_version", "1.0").http_version == "1.0"
-    for version in ("2", "", 1.0, None):
-        with pytest.raises(ValueError, match=r"Settings\.http_version must be '1\.1' or '1\.0'"):
-            changed("http_version", version)
 
 
 def test_bounds_must_be_in_order() -> None:
