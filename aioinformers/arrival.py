@@ -1,49 +1,43 @@
 """Objects that are kept decoded, read from a watch in one pass instead of two. Pure.
 
 For an informer whose user's Struct is decoded on arrival, a pass over the bytes for the identity and the paths and
-another one for the Struct would be one too many. Here the identity is taken from the front of the line, where servers
-write it for built-in kinds, and the values of paths from the decoded object. Whatever does not fit is left to the
-general way, so that both give the same.
+another one for the Struct would be one too many. Here a line is decoded as a Struct that has the user's fields and the
+identity, of which the user's object is then made; the values of paths are read from that. Whatever does not fit is
+left to the general way, so that both give the same.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter, eq
-from typing import Any, TypeAlias, get_args
+from typing import Any, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
 from aioinformers.objects import Entry, Layout
-from aioinformers.paths import EACH, Path, join_key
+from aioinformers.paths import EACH, Path
 
 __all__ = ["ArrivalReader", "arrival_reader"]
 
 ValuesReader: TypeAlias = Callable[[Any], tuple[str | None, ...] | None]
 
-_TEXT = rb'"([^"\\]*)"'
-_IDENTITY = re.compile(
-    rb'\{"type":"([A-Z]+)","object":\{"kind":"[^"\\]*","apiVersion":"[^"\\]*","metadata":\{"name":"([^"\\]+)",'
-    rb'(?:"generateName":"[^"\\]*",)?(?:"namespace":' + _TEXT + rb",)?"
-    rb'"uid":' + _TEXT + rb',"resourceVersion":' + _TEXT + rb"[,}]"
-)
+_IDENTITY = ("name", "namespace", "uid", "resourceVersion")
+_OWN = {"metadata", *_IDENTITY}
 
 
 class ArrivalReader:
     """Reads one line of a watch as an entry that holds the decoded object.
 
     Args:
-        struct: The user's class.
-        values: Gives the index values of an instance, or None where only its JSON can tell them.
+        mirror: What to decode an object as.
+        values: Gives the index values of a user's object, or None where only its JSON can tell them.
         operations: What to do for each type of event.
     """
 
-    def __init__(self, struct: type[msgspec.Struct], values: ValuesReader, operations: Mapping[str, int]) -> None:
-        self._operations = {kind.encode(): operation for kind, operation in operations.items()}
-        line = msgspec.defstruct("Line", [("type", str), ("object", struct)], forbid_unknown_fields=True, gc=False)
+    def __init__(self, mirror: _Mirror, values: ValuesReader, operations: Mapping[str, int]) -> None:
+        line = msgspec.defstruct("Line", [("type", str), ("object", mirror.type)], forbid_unknown_fields=True, gc=False)
         self._decode: Callable[[Any], Any] = msgspec.json.Decoder(line, strict=False).decode
-        self._values = values
+        self._make, self._values, self._operations = mirror.make, values, operations
 
     def read(
         self, line: memoryview, is_stored: Callable[[str, str, str], bool] | None
@@ -52,24 +46,23 @@ class ArrivalReader:
 
         Args:
             line: The line.
-            is_stored: Tells whether a version is in the store already; then it is not decoded, its entry has no body.
+            is_stored: Tells whether a version is in the store already; then its entry has no body.
         """
-        found = _IDENTITY.match(line)
-        if found is None:
-            return None
-        kind, *texts = found.groups(b"")
-        operation = self._operations.get(kind)
-        if operation is None:
-            return None
-        name, namespace, uid, version = [text.decode() for text in texts]
-        key = join_key(namespace, name)
-        if is_stored is not None and kind != b"DELETED" and is_stored(key, uid, version):
-            return operation, key, Entry(None, uid, version, ())
         try:
-            body = self._decode(line).object
+            event = self._decode(line)
+            operation, found = self._operations[event.type], event.object
+            metadata = found.metadata
+            namespace, key, uid, version = metadata.namespace, metadata.name, metadata.uid, metadata.resourceVersion
+            if not key:
+                return None
+            if namespace:
+                key = f"{namespace}/{key}"  # join_key, without a call per event
+            if is_stored is not None and event.type != "DELETED" and is_stored(key, uid, version):
+                return operation, key, Entry(None, uid, version, ())
+            body = self._make(found)
+            values = self._values(body)
         except Exception:  # what is wrong, and what follows from it, is for the general way to say
             return None
-        values = self._values(body)
         return None if values is None else (operation, key, Entry(body, uid, version, (namespace, *values)))
 
 
@@ -78,8 +71,99 @@ def arrival_reader(layout: Layout[Any], operations: Mapping[str, int]) -> Arriva
     struct = layout.arrives_as
     if struct is None:
         return None
-    values = _values_reader(struct, layout.reader.paths)
-    return None if values is None else ArrivalReader(struct, values, operations)
+    values, mirror = _values_reader(struct, layout.reader.paths), _mirror(struct)
+    return None if values is None or mirror is None else ArrivalReader(mirror, values, operations)
+
+
+class _Mirror(NamedTuple):
+    """What to decode an object as.
+
+    Attributes:
+        type: A Struct that has the user's fields, and ``metadata`` with the identity.
+        make: Makes the user's object of an instance.
+    """
+
+    type: type[msgspec.Struct]
+    make: Callable[[Any], Any]
+
+
+def _mirror(struct: type[msgspec.Struct]) -> _Mirror | None:
+    """Return the mirror of a class; None if decoding it is more than decoding its fields, or its metadata is odd."""
+    types = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
+    inner = _only_type(types.get("metadata", msgspec.Struct))
+    if not (_is_its_fields(struct) and _is_its_fields(inner)):
+        return None
+    texts = {field.encode_name: field.type for field in msgspec.structs.fields(inner)}
+    if any(texts.get(name, str) is not str for name in _IDENTITY):
+        return None
+    metadata, identity = _like(inner, {name: (str, "") for name in _IDENTITY if name not in texts})
+    whole, names = _like(struct, {"metadata": (metadata,)})
+    get, construct = _getter([names[name] for name in types]), _constructor(struct)
+    if "metadata" not in types:
+        return _Mirror(whole, lambda found: construct(get(found)))
+    at = list(types).index("metadata")
+    get_inner, construct_inner = _getter([identity[name] for name in texts]), _constructor(inner)
+
+    def make(found: Any) -> Any:
+        values = list(get(found))
+        values[at] = construct_inner(get_inner(values[at]))
+        return construct(values)
+
+    return _Mirror(whole, make)
+
+
+def _only_type(hint: Any) -> Any:
+    """Return the type of a hint that allows nothing else but None."""
+    options = [option for option in get_args(hint) or (hint,) if option is not type(None)]
+    return options[0] if len(options) == 1 else None
+
+
+def _is_its_fields(struct: Any) -> bool:
+    """Tell whether an instance is what its fields are, and nothing is said of others."""
+    if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
+        return False
+    config = struct.__struct_config__
+    return not config.array_like and not config.forbid_unknown_fields and config.tag is None
+
+
+def _like(struct: type[msgspec.Struct], others: Mapping[str, tuple[Any, ...]]) -> tuple[type, dict[str, str]]:
+    """Return a Struct with the fields of another one and further ones, which win; its attributes by name in JSON.
+
+    Args:
+        struct: The other one.
+        others: Type, and default if there is one, by name in JSON.
+    """
+    fields: dict[str, tuple[Any, ...]] = {
+        field.encode_name: (field.type, *_default(field)) for field in msgspec.structs.fields(struct)
+    }
+    fields.update(others)
+    attributes = {name: name if name in _OWN else f"f{index}" for index, name in enumerate(fields)}
+    definitions = [(attributes[name], *definition) for name, definition in fields.items()]
+    rename = {attribute: name for name, attribute in attributes.items()}
+    return msgspec.defstruct("Mirror", definitions, rename=rename, kw_only=True, gc=False), attributes
+
+
+def _default(field: msgspec.structs.FieldInfo) -> list[Any]:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return [msgspec.field(default_factory=field.default_factory)]
+    return [] if field.default is msgspec.NODEFAULT else [msgspec.field(default=field.default)]
+
+
+def _getter(attributes: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return what gives the values of attributes, dotted or not, as a tuple."""
+    if len(attributes) > 1:
+        return attrgetter(*attributes)
+    if not attributes:
+        return lambda found: ()
+    get = attrgetter(*attributes)
+    return lambda found: (get(found),)
+
+
+def _constructor(struct: type[msgspec.Struct]) -> Callable[[Iterable[Any]], Any]:
+    names = struct.__struct_fields__
+    if names == struct.__match_args__:
+        return lambda values: struct(*values)
+    return lambda values: struct(**dict(zip(names, values, strict=True)))
 
 
 def _values_reader(struct: type[msgspec.Struct], paths: Sequence[Path]) -> ValuesReader | None:
@@ -91,11 +175,11 @@ def _values_reader(struct: type[msgspec.Struct], paths: Sequence[Path]) -> Value
     if len(names) < len(paths):
         return None
     defaults = [found[1] for found in located if found is not None]
-    get = attrgetter(*names, names[0])  # one more, so that it gives a tuple even of a single one
+    get = _getter(names)
 
     def read(instance: Any) -> tuple[str | None, ...] | None:
         try:
-            values = get(instance)[:-1]
+            values = get(instance)
         except AttributeError:  # a null on the way
             return None
         # A default: the field is absent, or present with that very text.
@@ -125,17 +209,17 @@ def _locate(struct: type[msgspec.Struct], path: Path) -> tuple[str, Any] | None:
             return None
         if not field.required and field.default is not None:
             defaults.append((len(names), field.default))
-        options = [option for option in get_args(field.type) or (field.type,) if option is not type(None)]
-        if len(options) != 1 or not isinstance(options[0], type):
+        kind = _only_type(field.type)
+        if not isinstance(kind, type):
             return None
         if position == len(path.steps) - 1:
             hidden = {_follow(default, names[depth:]) for depth, default in defaults} - {None}
-            if options[0] is not str or len(hidden) > 1:
+            if kind is not str or len(hidden) > 1:
                 return None
             return ".".join(names), hidden.pop() if hidden else _NEVER
-        if not issubclass(options[0], msgspec.Struct):
+        if not issubclass(kind, msgspec.Struct):
             return None
-        struct = options[0]
+        struct = kind
     return None
 
 

@@ -146,7 +146,8 @@ def _lazy(model: type, role: _Role) -> type:
     """Generate the class of a model that decodes itself, and the Struct of its level."""
     shape = _shape(model)
     hints = [(field.slot, field.level_hint, None) for field in shape.fields]
-    level: Any = msgspec.defstruct(model.__name__, hints, rename=shape.json_names)
+    # Of no interest to the garbage collector: what is in a level does not refer back to it.
+    level: Any = msgspec.defstruct(model.__name__, hints, rename=shape.json_names, gc=False)
     below = Part if role is Whole else Leaf
     slots = {field.slot: Slot(field.slot, _reader(shape.models, field.type_name, below)) for field in shape.fields}
     namespace = shape.namespace(restore_lazy, role) | slots
