@@ -1,8 +1,8 @@
 """Objects that are kept decoded, read from a watch in one pass instead of two. Pure.
 
 For an informer whose user's Struct is decoded on arrival, a pass over the bytes for the identity and the paths and
-another one for the Struct would be one too many. Here a line is decoded as a Struct that has the user's fields and the
-identity, of which the user's object is then made; the values of paths are read from that. Whatever does not fit is
+another one for the Struct would be one too many. Here an object is decoded as a Struct that has the user's fields and
+the identity, of which the user's object is then made; the values of paths are read from that. Whatever does not fit is
 left to the general way, so that both give the same.
 """
 
@@ -26,53 +26,48 @@ _OWN = {"metadata", *_IDENTITY}
 
 
 class ArrivalReader:
-    """Reads one line of a watch as an entry that holds the decoded object.
+    """Reads an object as an entry that holds it decoded.
 
     Args:
         mirror: What to decode an object as.
         values: Gives the index values of a user's object, or None where only its JSON can tell them.
-        operations: What to do for each type of event.
     """
 
-    def __init__(self, mirror: _Mirror, values: ValuesReader, operations: Mapping[str, int]) -> None:
-        line = msgspec.defstruct("Line", [("type", str), ("object", mirror.type)], forbid_unknown_fields=True, gc=False)
-        self._decode: Callable[[Any], Any] = msgspec.json.Decoder(line, strict=False).decode
-        self._make, self._values, self._operations = mirror.make, values, operations
+    def __init__(self, mirror: _Mirror, values: ValuesReader) -> None:
+        self._decode: Callable[[Any], Any] = msgspec.json.Decoder(mirror.type, strict=False).decode
+        self._make, self._values = mirror.make, values
 
-    def read(
-        self, line: memoryview, is_stored: Callable[[str, str, str], bool] | None
-    ) -> tuple[int, str, Entry] | None:
-        """Return the operation, key and entry of a line of ASCII; None if it is to be read the general way.
+    def read(self, raw: memoryview, is_stored: Callable[[str, str, str], bool] | None) -> tuple[str, Entry] | None:
+        """Return the key and entry of an object; None if it is to be read the general way.
 
         Args:
-            line: The line.
+            raw: Its JSON, all ASCII.
             is_stored: Tells whether a version is in the store already; then its entry has no body.
         """
         try:
-            event = self._decode(line)
-            operation, found = self._operations[event.type], event.object
+            found = self._decode(raw)
             metadata = found.metadata
             namespace, key, uid, version = metadata.namespace, metadata.name, metadata.uid, metadata.resourceVersion
             if not key:
                 return None
             if namespace:
                 key = f"{namespace}/{key}"  # join_key, without a call per event
-            if is_stored is not None and event.type != "DELETED" and is_stored(key, uid, version):
-                return operation, key, Entry(None, uid, version, ())
+            if is_stored is not None and is_stored(key, uid, version):
+                return key, Entry(None, uid, version, ())
             body = self._make(found)
             values = self._values(body)
         except Exception:  # what is wrong, and what follows from it, is for the general way to say
             return None
-        return None if values is None else (operation, key, Entry(body, uid, version, (namespace, *values)))
+        return None if values is None else (key, Entry(body, uid, version, (namespace, *values)))
 
 
-def arrival_reader(layout: Layout[Any], operations: Mapping[str, int]) -> ArrivalReader | None:
+def arrival_reader(layout: Layout[Any]) -> ArrivalReader | None:
     """Return the reader for a layout, or None if its objects need the general way."""
     struct = layout.arrives_as
     if struct is None:
         return None
     values, mirror = _values_reader(struct, layout.reader.paths), _mirror(struct)
-    return None if values is None or mirror is None else ArrivalReader(mirror, values, operations)
+    return None if values is None or mirror is None else ArrivalReader(mirror, values)
 
 
 class _Mirror(NamedTuple):

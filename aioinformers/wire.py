@@ -30,8 +30,9 @@ T = TypeVar("T")
 UPSERT, DELETE, REJECT = range(3)
 _OPERATIONS = {"ADDED": UPSERT, "MODIFIED": UPSERT, "DELETED": DELETE}
 _PREFIXES = {name: f'{{"type":"{name}","object":'.encode() for name in _OPERATIONS}
-_ENVELOPES = {name: (_OPERATIONS[name], prefix + b"{", len(prefix)) for name, prefix in _PREFIXES.items()}
+_ENVELOPES = [(_OPERATIONS[name], prefix + b"{", len(prefix)) for name, prefix in _PREFIXES.items()]
 """How servers begin a line: the operation, the bytes up to the object's brace, and where that is."""
+_NO_ENVELOPE = UPSERT, b"\n", 0  # no line begins so
 
 Delta: TypeAlias = tuple[int, str, Any]
 """Operation, key, and the entry; for REJECT the reason instead; a DELETE whose object is unreadable has None."""
@@ -201,6 +202,10 @@ def _spans(data: bytes, start: int, end: int) -> list[tuple[int, int]]:
     return spans
 
 
+def _envelope(data: bytes, start: int) -> tuple[int, bytes, int]:
+    return next((one for one in _ENVELOPES if data.startswith(one[1], start)), _NO_ENVELOPE)
+
+
 class WatchDecoder(ObjectDecoder):
     """Decodes the lines of a watch stream.
 
@@ -214,11 +219,8 @@ class WatchDecoder(ObjectDecoder):
         self._max_line = max_line
         self._rest: list[bytes] = []
         self._rest_bytes = 0
-        line = msgspec.defstruct(
-            "Line", [("type", str), ("object", layout.reader.projection)], forbid_unknown_fields=True, gc=False
-        )
-        self._decode_line: Callable[[Any], Any] = msgspec.json.Decoder(line).decode
-        self._arrival = arrival_reader(layout, _OPERATIONS)
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(layout.reader.projection).decode
+        self._arrival = arrival_reader(layout)
 
     @property
     def has_rest(self) -> bool:
@@ -264,9 +266,10 @@ class WatchDecoder(ObjectDecoder):
             raise ResponseError(f"one event is larger than max_object_bytes={self._max_line}")
 
     def _parse(self, blocks: Iterable[Block]) -> Iterator[Batch]:
-        decode, layout, max_line = self._decode_line, self.layout, self._max_line
+        decode, layout, max_line = self._decode, self.layout, self._max_line
         read, is_plain = layout.reader.read, layout.is_plain
         (batch, deltas), room = self._new_batch(), BATCH_BYTES
+        operation, prefix, size = _NO_ENVELOPE
         for data, spans in blocks:
             view = memoryview(data)
             arrival = self._arrival if self._arrival is not None and data.isascii() else None
@@ -274,17 +277,25 @@ class WatchDecoder(ObjectDecoder):
                 if end - start > max_line:
                     yield batch
                     self._refuse_long(end - start)
-                arrived = None if arrival is None else arrival.read(view[start:end], self.is_stored)
+                if not data.startswith(prefix, start):  # most are of the type of the one before
+                    operation, prefix, size = _envelope(data, start)
+                is_enveloped = size and data.endswith(b"}}", start, end)
+                arrived = None
+                if arrival is not None and is_enveloped:
+                    known = self.is_stored if operation == UPSERT else None
+                    arrived = arrival.read(view[start + size : end - 1], known)
                 if arrived is not None:
-                    deltas.append(arrived)
-                    batch.version = arrived[2].version or batch.version
+                    deltas.append((operation, *arrived))
+                    version = arrived[1].version
                 else:
                     try:
-                        line = decode(view[start:end])
-                        operation, prefix, size = _ENVELOPES[line.type]
-                        if not (data.startswith(prefix, start) and data.endswith(b"}}", start, end)):
-                            raise KeyError(line.type)
-                    except (KeyError, *UNREADABLE):
+                        if not is_enveloped:
+                            raise ValueError
+                        # What is between the envelope's ends is the object, if as a whole it is one.
+                        raw = data[start + size : end - 1]
+                        key, uid, version, index = found = read(decode(raw))
+                    except (ValueError, *UNREADABLE):
+                        version = ""
                         if data.find(b"\n", start, end) < 0:
                             yield from self._odd(batch, data[start:end])
                         else:  # a chunk of several lines
@@ -292,14 +303,11 @@ class WatchDecoder(ObjectDecoder):
                             batch, deltas = self._new_batch()
                             yield from self._parse([Block(data, _spans(data, start, end + 1))])
                     else:
-                        # The typed pass has proven the envelope, so what is between its ends is the object.
-                        raw = data[start + size : end - 1]
-                        key, uid, version, index = found = read(line.object)
                         if is_plain and raw.isascii():
                             deltas.append((operation, key, Entry(raw, uid, version, index)))
                         else:
                             deltas.append(self.delta(operation, raw, found))
-                        batch.version = version or batch.version
+                batch.version = version or batch.version
                 room -= end - start
                 if len(deltas) >= BATCH_EVENTS or room <= 0 or batch.ends_initial:
                     yield batch
