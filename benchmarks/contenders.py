@@ -92,6 +92,7 @@ CONTENDERS: dict[str, Contender] = {
         plain_python("kubernetes_asyncio", "kubernetes_asyncio, `Watch` and a dict", "kubernetes_asyncio_watch"),
         plain_python("kubernetes", "official client, `SharedInformer`", "official_shared_informer"),
         plain_python("kr8s", "kr8s, `watch` and a dict", "kr8s_watch"),
+        Contender("floor-lines", "floor", "bare read of lines, as aioinformers", python("floor"), "lines"),
         Contender("floor-aiohttp", "floor", "bare read with aiohttp", python("floor"), "aiohttp"),
         Contender("floor-socket", "floor", "bare read of a socket", python("floor"), "socket"),
     )

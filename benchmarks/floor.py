@@ -1,7 +1,8 @@
 """The floor: what it costs to read the stream and do nothing with it. A contender like the others, without a cache.
 
-Variants: ``aiohttp`` reads as aioinformers does, with the HTTP library that its clients use; ``socket`` makes bare
-blocking reads, as no client can that checks what it gets. Both count events by their newlines.
+Variants: ``lines`` reads as aioinformers does, which finds the lines in chunks of HTTP itself; ``aiohttp`` reads with
+the HTTP library of its clients alone, and ``socket`` makes bare blocking reads, as no client can that checks what it
+gets; both count events by their newlines.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from aioinformers.source import READ_BUFFER, Body
 from benchmarks.client import arguments
 from benchmarks.measure import cpu, memory, peak_memory
 
@@ -65,6 +67,19 @@ async def aiohttp_counts(url: str) -> AsyncIterator[int]:
             yield events
 
 
+async def line_counts(url: str) -> AsyncIterator[int]:
+    """Read lines as aioinformers does; yield how many there were so far."""
+    events = 0
+    async with aiohttp.ClientSession() as session, session.get(url + PATH, read_bufsize=READ_BUFFER) as answer:
+        body = Body(answer)
+        while received := await body.read_lines():
+            if isinstance(received, bytes):
+                events += received.count(b"\n")
+            else:
+                events += sum(len(block.spans) for block in received)
+            yield events
+
+
 def socket_counts(url: str) -> Iterator[int]:
     """Read from a socket; yield how many events there were so far."""
     server = urlsplit(url)
@@ -80,9 +95,9 @@ def socket_counts(url: str) -> Iterator[int]:
             yield newlines // PER_CHUNK
 
 
-async def read_with_aiohttp(options: argparse.Namespace) -> dict[str, Any]:
+async def read_with_aiohttp(options: argparse.Namespace, counts: Callable[[str], AsyncIterator[int]]) -> dict[str, Any]:
     costs = Costs(options)
-    async for events in aiohttp_counts(options.url):
+    async for events in counts(options.url):
         if costs.is_done(events):
             break
     return costs.found | {"version": f"aiohttp {version('aiohttp')}, Python {platform.python_version()}"}
@@ -97,7 +112,8 @@ def read_with_socket(options: argparse.Namespace) -> dict[str, Any]:
 
 
 VARIANTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
-    "aiohttp": lambda options: asyncio.run(read_with_aiohttp(options)),
+    "lines": lambda options: asyncio.run(read_with_aiohttp(options, line_counts)),
+    "aiohttp": lambda options: asyncio.run(read_with_aiohttp(options, aiohttp_counts)),
     "socket": read_with_socket,
 }
 

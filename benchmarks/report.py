@@ -172,11 +172,11 @@ def base(works: Workloads) -> list[str]:
 
 def floor(work: Mapping[str, Any]) -> str:
     """Say how much of our cost is reading the stream."""
-    ours, read = (tables.summary(per_turn(work, case, "event_us")) for case in ("model", "floor-aiohttp"))
+    ours, read = (tables.summary(per_turn(work, case, "event_us")) for case in ("model", "floor-lines"))
     if ours is None or read is None:
         return ""
     return (
-        f"The floor: reading an event with aiohttp and doing nothing with it costs {tables.figure(read.median)} µs, "
+        f"The floor: reading the line of an event and doing nothing with it costs {tables.figure(read.median)} µs, "
         f"{read.median / ours.median:.0%} of what aioinformers needs to read, check, store and index it, and to await"
         " a handler."
     )

@@ -115,7 +115,7 @@ WORKLOADS: dict[str, tuple[Workload, int]] = {
     # name: what to run, and how many rounds
     "base-10000": (lambda rounds: base(10_000, CONTENDERS, rounds), 5),
     "base-100000": (
-        lambda rounds: base(100_000, (*FAST, "go-dynamic", "kube-rs", "floor-aiohttp"), rounds, seldom=["kube-rs"]),
+        lambda rounds: base(100_000, (*FAST, "go-dynamic", "kube-rs", "floor-lines"), rounds, seldom=["kube-rs"]),
         5,
     ),
     "base-300000": (lambda rounds: base(300_000, ("model", "compact", "go-protobuf"), rounds), 2),
