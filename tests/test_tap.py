@@ -87,7 +87,7 @@ def writes(*parts: bytes, pause: float | None = 0.0) -> Script:
 
 def split(data: bytes, seed: int, pieces: int) -> list[bytes]:
     """Split data somewhere."""
-    cuts = sorted(random.Random(seed).randrange(len(data)) for _ in range(pieces - 1))
+    cuts = sorted(random.Random(seed).choices(range(len(data)), k=pieces - 1))
     return [data[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
 
