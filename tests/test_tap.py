@@ -175,14 +175,25 @@ async def test_a_connection_that_breaks_is_an_error_after_all_whole_lines(cut: b
 
 
 @pytest.mark.parametrize("garbage", [b"garbage\r\n", b"3\r\n{}\nX", b"\r\n\r\n", b"-3\r\n{}\n\r\n"])
-async def test_what_is_no_chunk_is_an_error(garbage: bytes) -> None:
+async def test_what_is_no_chunk_is_a_broken_connection(garbage: bytes) -> None:
     """As aiohttp judges it."""
     stream = writes(HEAD, *FRAMINGS["a line each"], garbage + b"x" * 100)
     async with serving(stream) as (server, session), session.get(server.url) as response:
         read = Read()
-        with pytest.raises(ConnectionFailedError):
+        with pytest.raises(ConnectionFailedError, match="the connection broke while reading"):
             await read.all_of(Body(response))
         assert read.data.startswith(BODY)
+
+
+async def test_a_connection_that_broke_between_two_reads_is_named() -> None:
+    """Of what is no chunk aiohttp tells those who read later by a ``RuntimeError``."""
+    stream = writes(HEAD, chunk(b"{}\n"), b"garbage\r\n")
+    async with serving(stream) as (server, session), session.get(server.url) as response:
+        body = Body(response)
+        assert await body.read() == b"{}\n"
+        await asyncio.sleep(0.1)
+        with pytest.raises(ConnectionFailedError, match="the connection broke while reading"):
+            await body.read()
 
 
 async def test_trailers_are_read() -> None:
