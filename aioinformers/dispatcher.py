@@ -237,31 +237,34 @@ class Dispatcher(Generic[T]):
         records: list[Record] = []
         add = records.append
         put = partition.put
+        watch = Cause.WATCH  # looked up once: a member of an enum is not found as fast as other attributes
+        updated = 0
         deltas = self._current(batch)
         for operation, key, entry in deltas:
             if operation == UPSERT:
                 old = put(key, entry)
                 if old is None:
                     counts.added += 1
-                    add(Record(ADDED, key, entry, None, Cause.WATCH))
+                    add(Record(ADDED, key, entry, None, watch))
                 elif old.uid != entry.uid:  # re-created unseen
                     counts.deleted += 1
                     counts.added += 1
-                    add(Record(DELETED, key, old, old, Cause.WATCH, known=False))
-                    add(Record(ADDED, key, entry, None, Cause.WATCH))
+                    add(Record(DELETED, key, old, old, watch, known=False))
+                    add(Record(ADDED, key, entry, None, watch))
                 elif old.version != entry.version or not old.is_same_version(entry):
-                    counts.updated += 1
-                    add(Record(UPDATED, key, entry, old, Cause.WATCH))
+                    updated += 1
+                    add(Record(UPDATED, key, entry, old, watch))
                 if rejected:
                     rejected.pop(key, None)
             elif operation == DELETE:
                 old = partition.remove(key)
                 if old is not None:
                     counts.deleted += 1
-                    add(Record(DELETED, key, old if entry is None else entry, old, Cause.WATCH))
+                    add(Record(DELETED, key, old if entry is None else entry, old, watch))
                 rejected.pop(key, None)
             else:
                 rejected[key] = entry
+        counts.updated += updated
         if batch.version:
             partition.version = batch.version
         counts.unreadable += batch.unreadable

@@ -273,8 +273,9 @@ class WatchDecoder(ObjectDecoder):
         for data, spans in blocks:
             view = memoryview(data)
             arrival = self._arrival if self._arrival is not None and data.isascii() else None
+            may_be_long, is_large = len(data) > max_line, len(data) > BATCH_BYTES
             for start, end in spans:
-                if end - start > max_line:
+                if may_be_long and end - start > max_line:
                     yield batch
                     self._refuse_long(end - start)
                 if not data.startswith(prefix, start):  # most are of the type of the one before
@@ -307,11 +308,15 @@ class WatchDecoder(ObjectDecoder):
                             deltas.append((operation, key, Entry(raw, uid, version, index)))
                         else:
                             deltas.append(self.delta(operation, raw, found))
-                batch.version = version or batch.version
-                room -= end - start
+                if version:
+                    batch.version = version
+                if is_large:
+                    room -= end - start
                 if len(deltas) >= BATCH_EVENTS or room <= 0 or batch.ends_initial:
                     yield batch
                     (batch, deltas), room = self._new_batch(), BATCH_BYTES
+            if not is_large:
+                room -= len(data)
         if deltas or batch.version or batch.unreadable or batch.bookmarks:
             yield batch
 
