@@ -1,15 +1,19 @@
 """Kubernetes informers for asyncio: a shared, always fresh, indexed, in-memory copy of the cluster.
 
-The way of an event, in seven files to read in this order: ``source`` (bytes from the server) → ``wire`` (lines and
-objects) → ``reflector`` (lists, watches, recovers) → ``dispatcher`` (applies and fans out) → ``indexer`` (the store) →
-``mailbox`` (each consumer's backlog) → ``consumer`` (awaits the handlers). ``factory`` and ``informer`` are the faces.
+The way of an event, in seven files to read in this order: ``transport/source`` (bytes from the server) →
+``listwatch/wire`` (lines and objects) → ``listwatch/reflector`` (lists, watches, recovers) → ``cache/dispatcher``
+(applies and fans out) → ``cache/indexer`` (the store) → ``delivery/mailbox`` (each consumer's backlog) →
+``delivery/consumer`` (awaits the handlers). ``factory`` and ``informer`` are the faces.
 """
 
 from __future__ import annotations
 
 from aioinformers import errors
 from aioinformers.building import new_informer
-from aioinformers.consumer import Registration
+from aioinformers.cache.lister import Indexer, Lister, NamespaceLister
+from aioinformers.delivery.consumer import Registration
+from aioinformers.delivery.events import Added, Deleted, Event, Updated
+from aioinformers.delivery.stream import Stream
 from aioinformers.discovery import ApiResource
 from aioinformers.errors import (
     ApiStatusError,
@@ -22,29 +26,18 @@ from aioinformers.errors import (
 )
 from aioinformers.factory import SharedInformerFactory
 from aioinformers.informer import SharedInformer
-from aioinformers.lister import Indexer, Lister, NamespaceLister
-from aioinformers.metadata import Metadata, ObjectMeta, OwnerReference
+from aioinformers.objects.metadata import Metadata, ObjectMeta, OwnerReference
+from aioinformers.objects.transforms import drop_fields, keep_fields, strip_managed_fields
 from aioinformers.settings import Settings
-from aioinformers.stream import Stream
-from aioinformers.transforms import drop_fields, keep_fields, strip_managed_fields
-from aioinformers.types import (
-    ALL_NAMESPACES,
-    Added,
+from aioinformers.statistics import (
     BusyKey,
-    Cause,
     CompactStatistics,
     ConsumerStatistics,
-    Deleted,
-    Event,
     FactoryHealth,
-    GroupVersionResource,
     InformerHealth,
     InformerStatistics,
-    ListOptions,
-    ObjectKey,
-    Updated,
-    WatchFailure,
 )
+from aioinformers.types import ALL_NAMESPACES, Cause, GroupVersionResource, ListOptions, ObjectKey, WatchFailure
 from aioinformers.version import __version__
 
 __all__ = [

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import functools
 import logging
-import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar, overload
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, overload
 
 from aioinformers.informer import SharedInformer
-from aioinformers.object_types import ObjectType, compacted, object_type_of
-from aioinformers.objects import Indexer, Layout
+from aioinformers.objects.layout import Indexer, Layout
+from aioinformers.objects.object_types import ObjectType, compacted, object_type_of
+from aioinformers.objects.selectors import parse_field_selector, parse_label_selector
+from aioinformers.options import Namespaces, Transforms, Tweak, period_of, scopes_of, transforms_of
 from aioinformers.pipeline import InformerSpec, Pipeline
 from aioinformers.resources import GROUPS, kind_of_model, kind_of_resource, kinds
-from aioinformers.selectors import parse_field_selector, parse_label_selector
 from aioinformers.settings import Settings
-from aioinformers.source import Source
-from aioinformers.types import ALL_NAMESPACES, AllNamespaces, GroupVersionResource, ListOptions, WatchFailure
+from aioinformers.transport.source import Source
+from aioinformers.types import GroupVersionResource, ListOptions, WatchFailure
 
-__all__ = [
-    "Namespaces", "Transforms", "Tweak", "build_informer", "new_informer", "period_of", "resource_of", "scopes_of",
-    "spec_of", "transforms_of",
-]  # fmt: skip
+__all__ = ["build_informer", "new_informer", "resource_of", "spec_of"]
 
 T = TypeVar("T")
 
-Namespaces: TypeAlias = str | Sequence[str] | AllNamespaces | None
-Transforms: TypeAlias = Callable[[Any], Any] | Sequence[Callable[[Any], Any]] | None
-Tweak: TypeAlias = Callable[[ListOptions], None]
 
 logger: logging.Logger = logging.getLogger("aioinformers.factory")
-
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @overload
@@ -234,35 +226,6 @@ def is_foreign(resource: GroupVersionResource, kind: str, api_version: str) -> b
     if api_version.rpartition("/")[0] not in GROUPS:
         return False
     return any(kind == f"{each.kind}List" and api_version == each.resource.api_version for each in kinds())
-
-
-def scopes_of(namespace: Namespaces) -> tuple[str, ...]:
-    """Return one scope per namespace, sorted; ``("",)`` for all namespaces."""
-    if namespace is None or namespace is ALL_NAMESPACES:
-        return ("",)
-    names = (namespace,) if isinstance(namespace, str) else tuple(namespace)
-    if not names:
-        raise ValueError("namespace=[] selects nothing: give names, or ALL_NAMESPACES")
-    for name in names:
-        if not _NAMESPACE.fullmatch(name):
-            raise ValueError(f"{name!r} cannot be a namespace: for all of them leave it out or use ALL_NAMESPACES")
-    return tuple(sorted(set(names)))
-
-
-def transforms_of(transform: Transforms) -> tuple[Callable[[Any], Any], ...]:
-    """Return the transforms in order, whether one was given, several or none."""
-    found = () if transform is None else (transform,) if callable(transform) else tuple(transform)
-    for one in found:
-        if not callable(one):
-            raise TypeError(f"a transform must be callable, not {one!r}")
-    return found
-
-
-def period_of(seconds: float) -> float:
-    """Return a resync period: 0 for never, else at least a second."""
-    if seconds < 0:
-        raise ValueError(f"a resync period must not be negative, not {seconds!r}")
-    return max(seconds, 1.0) if seconds else 0.0
 
 
 def resource_of(what: type[Any] | GroupVersionResource | str) -> GroupVersionResource:

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from aioinformers.errors import InformerError, ResourceNotFoundError, ResponseError
-from aioinformers.source import Source
+from aioinformers.transport.source import Source
 from aioinformers.types import GroupVersionResource
 
 __all__ = ["ApiResource", "Discovery", "discover", "is_namespaced", "resolve"]

@@ -8,32 +8,20 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Self, TypeAlias, TypeVar, overload
 
 from aioinformers import discovery
-from aioinformers.building import (
-    Namespaces,
-    Transforms,
-    Tweak,
-    build_informer,
-    period_of,
-    resource_of,
-    scopes_of,
-    spec_of,
-    transforms_of,
-)
-from aioinformers.consumer import Registration
+from aioinformers.building import build_informer, resource_of, spec_of
+from aioinformers.delivery.consumer import Registration
 from aioinformers.discovery import ApiResource
 from aioinformers.errors import CacheSyncError, InformerClosedError
 from aioinformers.informer import SharedInformer
-from aioinformers.object_types import compacted, object_type_of
-from aioinformers.objects import Indexer
+from aioinformers.objects.layout import Indexer
+from aioinformers.objects.object_types import compacted, object_type_of
+from aioinformers.objects.transforms import BytesTransform
+from aioinformers.options import Namespaces, Transforms, Tweak, period_of, scopes_of, transforms_of
 from aioinformers.resources import Groups, Kind, kind_of_model, kind_of_resource
 from aioinformers.settings import Settings
-from aioinformers.source import Source, load_model
-from aioinformers.transforms import BytesTransform
-from aioinformers.types import (
-    FactoryHealth,
-    GroupVersionResource,
-    WatchFailure,
-)
+from aioinformers.statistics import FactoryHealth
+from aioinformers.transport.source import Source, load_model
+from aioinformers.types import GroupVersionResource, WatchFailure
 
 __all__ = ["SharedInformerFactory"]
 

@@ -8,17 +8,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Gener
 from contextlib import asynccontextmanager
 from typing import Any, Generic, Self, TypeVar
 
-from aioinformers.consumer import ConsumerOptions, Registration
+from aioinformers.cache.lister import Indexer, Lister, StoreReader
+from aioinformers.delivery.consumer import ConsumerOptions, Registration
+from aioinformers.delivery.events import Event
+from aioinformers.delivery.handlers import Handler, HandlerSet, handler_set
+from aioinformers.delivery.stream import Stream
 from aioinformers.errors import InformerClosedError, InformerError, UnknownIndexError
-from aioinformers.handlers import Handler, HandlerSet, handler_set
-from aioinformers.lister import Indexer, Lister, StoreReader
-from aioinformers.objects import NAMESPACE_INDEX
-from aioinformers.objects import Indexer as IndexDefinition
-from aioinformers.paths import join_key
+from aioinformers.objects.layout import NAMESPACE_INDEX
+from aioinformers.objects.layout import Indexer as IndexDefinition
+from aioinformers.objects.paths import join_key
 from aioinformers.pipeline import Phase, Pipeline
-from aioinformers.source import Source
-from aioinformers.stream import Stream
-from aioinformers.types import Event, GroupVersionResource, InformerHealth, InformerStatistics, ObjectKey
+from aioinformers.statistics import InformerHealth, InformerStatistics
+from aioinformers.transport.source import Source
+from aioinformers.types import GroupVersionResource, ObjectKey
 
 __all__ = ["SharedInformer"]
 

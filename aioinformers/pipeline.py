@@ -13,20 +13,22 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from aioinformers.compact import Packer
-from aioinformers.consumer import Consumer, ConsumerOptions, Pace, Registration
+from aioinformers.cache.dispatcher import Dispatcher
+from aioinformers.cache.indexer import Partition, Store
+from aioinformers.delivery.consumer import Consumer, ConsumerOptions, Pace, Registration
+from aioinformers.delivery.events import EventFactory
+from aioinformers.delivery.stream import Stream
 from aioinformers.discovery import is_namespaced
-from aioinformers.dispatcher import Dispatcher, QueueItem, Reindex, ReplaceChunk
 from aioinformers.errors import CacheNotSyncedError, InformerClosedError, InformerCrashedError, InformerError
-from aioinformers.events import EventFactory
-from aioinformers.indexer import Partition, Store
-from aioinformers.objects import Entry, Layout
-from aioinformers.recovery import State
-from aioinformers.reflector import Reflector, Target
+from aioinformers.listwatch.recovery import State
+from aioinformers.listwatch.reflector import Reflector, Target
+from aioinformers.objects.compact import Packer
+from aioinformers.objects.layout import Entry, Layout
+from aioinformers.queue import PackingQueue, QueueItem, Reindex
 from aioinformers.settings import Settings
-from aioinformers.source import Source
-from aioinformers.stream import Stream
-from aioinformers.types import GroupVersionResource, InformerStatistics, WatchFailure
+from aioinformers.statistics import InformerStatistics
+from aioinformers.transport.source import Source
+from aioinformers.types import GroupVersionResource, WatchFailure
 
 __all__ = ["InformerSpec", "Phase", "Pipeline"]
 
@@ -75,15 +77,6 @@ class _RefusedError(Exception):
     """What the user asked for cannot be, which only the server could tell: the end of the informer, not a bug."""
 
 
-class _PackingQueue(asyncio.Queue[QueueItem]):
-    """The queue before a dispatcher that packs: a few batches that are not packed yet take as much as a small store."""
-
-    async def put(self, item: QueueItem) -> None:
-        await super().put(item)
-        if type(item) is ReplaceChunk:
-            await self.join()
-
-
 class Pipeline(Generic[T]):
     """Runs one informer; the host of its consumers.
 
@@ -117,7 +110,7 @@ class Pipeline(Generic[T]):
         self.failures: int = 0
         self.scope_error: Exception | None = None
         self._queue: asyncio.Queue[QueueItem] = (
-            asyncio.Queue(settings.queue_size) if self.packer is None else _PackingQueue(1)
+            asyncio.Queue(settings.queue_size) if self.packer is None else PackingQueue(1)
         )
         self.dispatcher: Dispatcher[T] = Dispatcher(self.store, self._queue, settings.time_slice, self._on_synced)
         self._on_watch_error = on_watch_error

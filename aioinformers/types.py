@@ -5,27 +5,15 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
-
-import msgspec
+from typing import NamedTuple, TypeVar
 
 __all__ = [
     "ALL_NAMESPACES",
-    "Added",
     "AllNamespaces",
-    "BusyKey",
     "Cause",
-    "CompactStatistics",
-    "ConsumerStatistics",
-    "Deleted",
-    "Event",
-    "FactoryHealth",
     "GroupVersionResource",
-    "InformerHealth",
-    "InformerStatistics",
     "ListOptions",
     "ObjectKey",
-    "Updated",
     "WatchFailure",
 ]
 
@@ -112,68 +100,6 @@ class Cause(enum.Enum):
     """The consumer's own resync period came round; nothing changed."""
 
 
-_NO_KEY = ObjectKey("", "")
-_NO_RESOURCE = GroupVersionResource("", "", "")
-
-
-class Added(msgspec.Struct, Generic[T], frozen=True, gc=False):
-    """An object is there that was not, as far as this consumer was told.
-
-    Attributes:
-        object: The object, decoded on first access where its type is decoded lazily.
-        initial: Whether it was there already when the consumer joined or the cache first synced.
-        cause: What made the event.
-        key: Namespace and name, without decoding the object.
-        resource: The informer's resource.
-    """
-
-    object: T
-    initial: bool = False
-    cause: Cause = Cause.WATCH
-    key: ObjectKey = _NO_KEY
-    resource: GroupVersionResource = _NO_RESOURCE
-
-
-class Updated(msgspec.Struct, Generic[T], frozen=True, gc=False):
-    """An object has changed since this consumer was last told; a resync has ``old is object``.
-
-    Attributes:
-        old: What the consumer was last given.
-        object: The newer object.
-        cause: What made the event.
-        key: Namespace and name, without decoding the object.
-        resource: The informer's resource.
-    """
-
-    old: T
-    object: T
-    cause: Cause = Cause.WATCH
-    key: ObjectKey = _NO_KEY
-    resource: GroupVersionResource = _NO_RESOURCE
-
-
-class Deleted(msgspec.Struct, Generic[T], frozen=True, gc=False):
-    """An object is gone (or no longer matches the selector).
-
-    Attributes:
-        object: Its final state, or the last known one if ``final_state_known`` is false.
-        final_state_known: Whether the server reported the deletion; false if it happened unseen.
-        cause: What made the event.
-        key: Namespace and name, without decoding the object.
-        resource: The informer's resource.
-    """
-
-    object: T
-    final_state_known: bool = True
-    cause: Cause = Cause.WATCH
-    key: ObjectKey = _NO_KEY
-    resource: GroupVersionResource = _NO_RESOURCE
-
-
-Event: TypeAlias = Added[T] | Updated[T] | Deleted[T]
-"""What a handler gets: ``Added``, ``Updated`` or ``Deleted``."""
-
-
 _RESERVED = frozenset({
     "allowWatchBookmarks", "continue", "fieldSelector", "labelSelector", "limit", "resourceVersion",
     "resourceVersionMatch", "sendInitialEvents", "shardSelector", "timeoutSeconds", "watch",
@@ -233,128 +159,3 @@ class WatchFailure:
     error: Exception
     attempt: int
     next_delay: float
-
-
-@dataclass(frozen=True, slots=True)
-class BusyKey:
-    """An object whose event is inside a handler.
-
-    Attributes:
-        key: The object.
-        seconds: How long it has been there.
-    """
-
-    key: ObjectKey
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class ConsumerStatistics:
-    """A snapshot of one consumer's backlog and history.
-
-    Attributes:
-        queued: Events that wait for delivery.
-        handled: Events delivered without an error.
-        failed: Events whose handler raised, timed out or cancelled itself.
-        filtered: Records that the filter kept from the consumer.
-        coalesced: Events absorbed by merging.
-        undelivered: Events that were dropped when the consumer was closed.
-        high_water: The longest backlog there has been.
-        busy_keys: Objects inside handlers, the longest first.
-    """
-
-    queued: int
-    handled: int
-    failed: int
-    filtered: int
-    coalesced: int
-    undelivered: int
-    high_water: int
-    busy_keys: tuple[BusyKey, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CompactStatistics:
-    """A snapshot of what packing has done in an informer with ``compact=True``.
-
-    Attributes:
-        objects: Objects packed since the start, each version of one counted.
-        raw_bytes: Their size before, all in all.
-        packed_bytes: Their size after.
-        dictionaries: Dictionaries in use.
-    """
-
-    objects: int
-    raw_bytes: int
-    packed_bytes: int
-    dictionaries: int
-
-    @property
-    def ratio(self) -> float:
-        """How many times smaller objects have become; 1 before any was packed."""
-        return self.raw_bytes / self.packed_bytes if self.packed_bytes else 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class InformerStatistics:
-    """A snapshot of one informer.
-
-    Attributes:
-        objects: Objects in the cache.
-        added: Additions applied since the start.
-        updated: Updates applied since the start.
-        deleted: Deletions applied since the start.
-        lists: Lists committed, initial streams included.
-        failures: Failed attempts to list or watch.
-        rejected: Per key of an object that could not be read: why. The cache keeps its last good version.
-        unreadable: Lines and items that not even a key could be read from.
-        queued_batches: Batches between the reflectors and the dispatcher.
-        consumers: Per consumer, by name.
-        compact: What packing has done; None without ``compact=True``.
-    """
-
-    objects: int
-    added: int
-    updated: int
-    deleted: int
-    lists: int
-    failures: int
-    rejected: Mapping[str, str]
-    unreadable: int
-    queued_batches: int
-    consumers: Mapping[str, ConsumerStatistics]
-    compact: CompactStatistics | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class InformerHealth:
-    """Whether one informer does its work.
-
-    Attributes:
-        name: The informer's name.
-        has_synced: Whether the cache holds a whole state of the server.
-        is_watching: Whether every scope follows the change stream right now.
-        last_activity: Seconds since the server was last heard of; None before that.
-        rejected: How many objects could not be read.
-        reason: What it waits for and why; empty if nothing is wrong.
-    """
-
-    name: str
-    has_synced: bool
-    is_watching: bool
-    last_activity: float | None
-    rejected: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class FactoryHealth:
-    """Whether all informers of a factory do their work.
-
-    Attributes:
-        is_ready: Every informer that is not optional has synced and none has crashed.
-        informers: Each informer's health.
-    """
-
-    is_ready: bool
-    informers: tuple[InformerHealth, ...]

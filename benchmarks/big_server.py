@@ -13,8 +13,8 @@ import asyncio
 import sys
 
 from aioinformers.testing import FakeAPIServer
-from aioinformers.testing.exchange import Fault
-from aioinformers.testing.routing import RequestInfo
+from aioinformers.testing.apiserver.exchange import Fault
+from aioinformers.testing.apiserver.routing import RequestInfo
 from benchmarks.pods import pod
 
 DONE = Fault(status=200, body=b"{}")

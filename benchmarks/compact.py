@@ -27,13 +27,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from aioinformers.compact import Packed, Packer
-from aioinformers.dispatcher import Dispatcher, ReplaceBegin, ReplaceChunk, ReplaceEnd, WatchBatch
-from aioinformers.indexer import Store
-from aioinformers.object_types import compacted, object_type_of
-from aioinformers.objects import Layout
-from aioinformers.selectors import parse_label_selector
-from aioinformers.wire import WatchDecoder
+from aioinformers.cache.dispatcher import Dispatcher
+from aioinformers.cache.indexer import Store
+from aioinformers.listwatch.wire import WatchDecoder
+from aioinformers.objects.compact import Packed, Packer
+from aioinformers.objects.layout import Layout
+from aioinformers.objects.object_types import compacted, object_type_of
+from aioinformers.objects.selectors import parse_label_selector
+from aioinformers.queue import ReplaceBegin, ReplaceChunk, ReplaceEnd, WatchBatch
 from benchmarks.pods import encoded
 
 RECORDED = Path(__file__).resolve().parent.parent / "tests" / "data" / "recorded"

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from aioinformers.source import READ_BUFFER, Body
+from aioinformers.transport.source import READ_BUFFER, Body
 from benchmarks.client import arguments
 from benchmarks.measure import cpu, memory, peak_memory
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import msgspec
 
-from aioinformers.metadata import Metadata
-from aioinformers.object_types import object_type_of
+from aioinformers.objects.metadata import Metadata
+from aioinformers.objects.object_types import object_type_of
 from benchmarks.client import TwoFields
 from benchmarks.measure import memory
 from benchmarks.pods import encoded
@@ -134,8 +134,8 @@ def measure(name: str, pods: int) -> dict[str, float]:
 
 def index_lookup() -> tuple[int, float]:
     """Return how many Pods an index finds for a node among all, and the milliseconds until their phase is read."""
-    from aioinformers.indexer import Partition
-    from aioinformers.objects import Entry
+    from aioinformers.cache.indexer import Partition
+    from aioinformers.objects.layout import Entry
 
     decode = default_model()
     partition = Partition(1)

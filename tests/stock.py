@@ -11,7 +11,7 @@ from typing import Any
 
 from kubernetes_asyncio import client
 
-from aioinformers.models import model_decoder
+from aioinformers.objects.models import model_decoder
 
 SCALARS: dict[str, Any] = {
     "str": "text",

@@ -19,14 +19,14 @@ import pytest
 from kubernetes_asyncio import client
 
 from aioinformers import Event, Metadata, Settings, SharedInformerFactory, Updated
-from aioinformers.consumer import ConsumerOptions, Pace, Registration
-from aioinformers.dispatcher import Dispatcher
-from aioinformers.events import EventFactory
-from aioinformers.indexer import Store
-from aioinformers.object_types import object_type_of
-from aioinformers.objects import Entry, Layout
+from aioinformers.cache.dispatcher import Dispatcher
+from aioinformers.cache.indexer import Store
+from aioinformers.delivery.consumer import ConsumerOptions, Pace, Registration
+from aioinformers.delivery.events import EventFactory
+from aioinformers.listwatch.wire import WatchDecoder
+from aioinformers.objects.layout import Entry, Layout
+from aioinformers.objects.object_types import object_type_of
 from aioinformers.types import GroupVersionResource
-from aioinformers.wire import WatchDecoder
 from benchmarks import __main__ as command
 from benchmarks import report, tables
 from benchmarks.contenders import CONTENDERS

@@ -14,8 +14,8 @@ import pytest
 from aioinformers import GroupVersionResource, Settings
 from aioinformers.discovery import FRESH_FOR, ApiResource, discover, is_namespaced, resolve
 from aioinformers.errors import ConnectionFailedError, ResourceNotFoundError, ResponseError, ServerBusyError
-from aioinformers.source import Source
 from aioinformers.testing import FakeAPIServer, Fault
+from aioinformers.transport.source import Source
 from tests.cluster import Recorder, factory_on, pod
 from tests.conformance.rest import Rest
 from tests.fixtures_servers import APIServer

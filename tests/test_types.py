@@ -11,20 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aioinformers.delivery.events import Added, Deleted, Updated
+from aioinformers.statistics import BusyKey, ConsumerStatistics, FactoryHealth, InformerHealth
 from aioinformers.types import (
     ALL_NAMESPACES,
-    Added,
     AllNamespaces,
-    BusyKey,
     Cause,
-    ConsumerStatistics,
-    Deleted,
-    FactoryHealth,
     GroupVersionResource,
-    InformerHealth,
     ListOptions,
     ObjectKey,
-    Updated,
     WatchFailure,
 )
 

@@ -14,7 +14,7 @@ import typer
 
 from aioinformers import __version__
 from aioinformers.cli import queries
-from aioinformers.cli.demo import run_demo
+from aioinformers.cli.demo.run import run_demo
 from aioinformers.cli.problems import USAGE, CommandError, one_line
 from aioinformers.cli.session import Query
 

@@ -17,7 +17,8 @@ import msgspec
 from aioinformers.cli.columns import format_row, format_table, headings, row_of
 from aioinformers.cli.problems import CommandError, usage_error
 from aioinformers.cli.session import Query, Session, open_session
-from aioinformers.types import Added, Event, ObjectKey, Updated
+from aioinformers.delivery.events import Added, Event, Updated
+from aioinformers.types import ObjectKey
 
 __all__ = ["get", "watch"]
 

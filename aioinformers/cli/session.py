@@ -21,7 +21,7 @@ from aioinformers.errors import (
 )
 from aioinformers.factory import SharedInformerFactory
 from aioinformers.informer import SharedInformer
-from aioinformers.selectors import parse_field_selector, parse_label_selector
+from aioinformers.objects.selectors import parse_field_selector, parse_label_selector
 from aioinformers.settings import Settings
 from aioinformers.types import GroupVersionResource, WatchFailure
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 from aioinformers.informer import SharedInformer
-from aioinformers.objects import Indexer
+from aioinformers.objects.layout import Indexer
 from aioinformers.types import AllNamespaces, GroupVersionResource
 
 __all__ = ["Accessor", "Group", "InformerSource", "Kind", "Version"]

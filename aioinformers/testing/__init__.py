@@ -1,9 +1,7 @@
 """Tools for testing code that uses informers: an embedded API server and virtual time.
 
-``status``, ``resources``, ``documents``, ``table``, ``storage``, ``selection``, ``listing``, ``watching``,
-``routing`` and ``discovery`` are pure; ``exchange``, ``handlers`` and ``server`` put them on a socket;
-``clock`` is an event loop whose time jumps; ``chaos`` is a proxy that harms connections; ``pytest_plugin``
-brings fixtures.
+``apiserver`` is that server; ``clock`` is an event loop whose time jumps; ``chaos`` is a proxy that harms connections;
+``pytest_plugin`` brings fixtures.
 
 The names are loaded when they are first used: pytest loads the plugin in every run of its users.
 """
@@ -14,14 +12,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aioinformers.testing.apiserver.exchange import Ending, Fault, drop_bookmarks
+    from aioinformers.testing.apiserver.resources import DEFAULT_RESOURCES, Resource
+    from aioinformers.testing.apiserver.routing import RequestInfo
+    from aioinformers.testing.apiserver.server import FakeAPIServer, Interceptor
+    from aioinformers.testing.apiserver.status import StatusError
+    from aioinformers.testing.apiserver.storage import Backup
     from aioinformers.testing.chaos import ChaosProxy
     from aioinformers.testing.clock import VirtualTimeLoop, run_virtual
-    from aioinformers.testing.exchange import Ending, Fault, drop_bookmarks
-    from aioinformers.testing.resources import DEFAULT_RESOURCES, Resource
-    from aioinformers.testing.routing import RequestInfo
-    from aioinformers.testing.server import FakeAPIServer, Interceptor
-    from aioinformers.testing.status import StatusError
-    from aioinformers.testing.storage import Backup
 
 __all__ = [
     "DEFAULT_RESOURCES",
@@ -40,18 +38,18 @@ __all__ = [
 ]
 
 _MODULES = {
-    "DEFAULT_RESOURCES": "resources",
-    "Backup": "storage",
+    "DEFAULT_RESOURCES": "apiserver.resources",
+    "Backup": "apiserver.storage",
     "ChaosProxy": "chaos",
-    "Ending": "exchange",
-    "FakeAPIServer": "server",
-    "Fault": "exchange",
-    "Interceptor": "server",
-    "RequestInfo": "routing",
-    "Resource": "resources",
-    "StatusError": "status",
+    "Ending": "apiserver.exchange",
+    "FakeAPIServer": "apiserver.server",
+    "Fault": "apiserver.exchange",
+    "Interceptor": "apiserver.server",
+    "RequestInfo": "apiserver.routing",
+    "Resource": "apiserver.resources",
+    "StatusError": "apiserver.status",
     "VirtualTimeLoop": "clock",
-    "drop_bookmarks": "exchange",
+    "drop_bookmarks": "apiserver.exchange",
     "run_virtual": "clock",
 }
 

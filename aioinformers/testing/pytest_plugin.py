@@ -26,14 +26,14 @@ import pytest
 
 if TYPE_CHECKING:
     from aioinformers import SharedInformerFactory
-    from aioinformers.testing.server import FakeAPIServer
+    from aioinformers.testing.apiserver.server import FakeAPIServer
 
 __all__ = ["pytest_configure"]
 
 
 async def _server() -> AsyncIterator[FakeAPIServer]:
     """A running embedded API server without objects."""
-    from aioinformers.testing.server import FakeAPIServer
+    from aioinformers.testing.apiserver.server import FakeAPIServer
 
     async with FakeAPIServer() as server:
         yield server

@@ -18,8 +18,8 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 from aioinformers import Added, Deleted, Event, Settings, SharedInformer, SharedInformerFactory, WatchFailure
 from aioinformers.errors import GoneError
-from aioinformers.source import Source
 from aioinformers.testing import ChaosProxy
+from aioinformers.transport.source import Source
 from tests.cluster import Recorder, cached, version_of
 from tests.realserver import BinariesMissingError, RealAPIServer, find_binaries
 

@@ -12,7 +12,8 @@ import pytest
 from kubernetes_asyncio import client
 from kubernetes_asyncio.client.exceptions import ApiException
 
-from aioinformers import Added, Deleted, Event, Metadata, Settings, SharedInformer, SharedInformerFactory, compact
+from aioinformers import Added, Deleted, Event, Metadata, Settings, SharedInformer, SharedInformerFactory
+from aioinformers.objects import compact
 from tests.cluster import Recorder, cached, version_of
 from tests.fixtures_servers import APIServer
 

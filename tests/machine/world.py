@@ -16,7 +16,7 @@ import pytest
 from kubernetes_asyncio import client
 
 from aioinformers import CacheNotSyncedError, Settings, SharedInformer, SharedInformerFactory
-from aioinformers.consumer import Registration
+from aioinformers.delivery.consumer import Registration
 from aioinformers.testing import ChaosProxy, FakeAPIServer, Fault, RequestInfo, VirtualTimeLoop
 from tests.machine.follower import FILTERS, Follower
 from tests.machine.kinds import INDEXES, KINDS, facts

@@ -1,0 +1,358 @@
+"""Applies deltas to the store and hands the resulting records to the mailboxes: the store's only writer.
+
+A watch batch is applied, store and fan-out, in one plain ``def``: nobody can run in between, so that whoever
+joins needs no lock (G2, G4). A list is staged beside the store in short slices and committed at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from aioinformers.cache.indexer import Partition, Store
+from aioinformers.cache.packing import Packing
+from aioinformers.cache.staging import Staging, initial_state
+from aioinformers.cache.waits import Waits
+from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, Mailbox, Record
+from aioinformers.objects.deltas import DELETE, UPSERT, Batch, Delta
+from aioinformers.objects.layout import Entry
+from aioinformers.queue import QueueItem, Reindex, ReplaceAbort, ReplaceBegin, ReplaceChunk, ReplaceEnd, WatchBatch
+from aioinformers.types import Cause
+
+__all__ = ["Dispatcher"]
+
+T = TypeVar("T")
+
+RELEASED = 64
+"""References that are let go of between two looks at the clock."""
+
+LOOK = 64
+"""Steps of a fraction of a microsecond each between two looks at the clock."""
+
+
+@dataclass(slots=True)
+class DispatchCounts:
+    """What has gone through the dispatcher."""
+
+    added: int = 0
+    updated: int = 0
+    deleted: int = 0
+    lists: int = 0
+    unreadable: int = 0
+
+
+class Dispatcher(Generic[T]):
+    """Owns the writing side of one informer's store.
+
+    Args:
+        store: The informer's store.
+        queue: Where the reflectors put their batches.
+        time_slice: Seconds of work after which other tasks may run.
+        on_synced: Called once, when every scope's first list has been committed.
+    """
+
+    def __init__(
+        self, store: Store[T], queue: asyncio.Queue[QueueItem], time_slice: float, on_synced: Callable[[], None]
+    ) -> None:
+        self.store = store
+        self.queue = queue
+        self.counts: DispatchCounts = DispatchCounts()
+        self._time_slice = time_slice
+        self._on_synced = on_synced
+        self._mailboxes: dict[Mailbox, None] = {}  # a dict: registration order, removal in O(1)
+        self._staging: dict[str, Staging] = {}
+        self._waits = Waits()
+        self._is_waiting = False
+        self._slice_end = 0.0
+        packer = store.layout.object_type.packer
+        self._packing: Packing | None = None if packer is None else Packing(packer)
+
+    @property
+    def rejected(self) -> dict[str, str]:
+        """Objects that could not be read, and why."""
+        found: dict[str, str] = {}
+        for partition in list(self.store.partitions.values()):
+            found |= partition.rejected  # at once: other threads may ask
+        return found
+
+    def join(self, mailbox: Mailbox) -> None:
+        """Add a consumer; it first gets every stored object as an initial addition (G4).
+
+        Plain ``def``: between the snapshot and the joining nothing can change.
+        """
+        segments = [segment for partition in self.store.partitions.values() for segment in initial_state(partition)]
+        if segments:
+            mailbox.put_list(segments, len(self.store))
+        self._mailboxes[mailbox] = None
+
+    def leave(self, mailbox: Mailbox) -> None:
+        """Remove a consumer; nothing more is put into its mailbox."""
+        self._mailboxes.pop(mailbox, None)
+
+    async def run(self) -> None:
+        """Apply queue items until cancelled. Cancellation lands between batches: a batch is applied whole."""
+        time = asyncio.get_running_loop().time
+        packing = self._packing
+        while True:
+            if self.queue.empty():
+                if packing is not None and packing.waiting:
+                    await self._yield()
+                    await self._pack()
+                    continue
+                self._is_waiting = True
+                try:
+                    item = await self.queue.get()
+                finally:
+                    self._is_waiting = False
+                self._slice_end = time() + self._time_slice
+            else:
+                item = self.queue.get_nowait()
+            if type(item) is WatchBatch:
+                self.apply(item.scope, item.batch)
+            else:
+                await self._handle(item)
+            self.queue.task_done()
+            if time() > self._slice_end:
+                await self._yield()
+                await self._pack()
+
+    def offer(self, item: WatchBatch) -> bool:
+        """Apply a batch here and now if the dispatcher has nothing else to do; else it has to be queued.
+
+        It saves a lone event one of the loop's turns, of four. Plain ``def``, and only while ``run`` waits at an empty
+        queue: nothing is overtaken, and what ``run`` does in several slices is done. Packing is for ``run`` alone.
+        """
+        if not self._is_waiting or not self.queue.empty() or self._packing is not None:
+            return False
+        self.apply(item.scope, item.batch)
+        return True
+
+    async def _handle(self, item: QueueItem) -> None:
+        """Deal with what may take several slices. Nothing else writes meanwhile; consumers may join and leave."""
+        await self._pack()
+        match item:
+            case ReplaceBegin(scope=scope, begun=begun):
+                await self._drop(scope)
+                self._staging[scope] = Staging(len(self.store.layout.names))
+                if not begun.done():
+                    begun.set_result(None)
+            case ReplaceChunk(scope=scope, batch=batch):
+                self._stage(scope, batch)
+                await self._pack()  # nobody is told of these objects yet, and there may be a hundred thousand
+            case ReplaceEnd():
+                if item.kind:
+                    self.store.layout.object_type.learn_kind(item.kind, item.api_version)
+                await self._replace(item)
+            case ReplaceAbort(scope=scope):
+                await self._drop(scope)
+            case Reindex():
+                await self._reindex(item)
+            case _:
+                raise AssertionError(f"unknown queue item {item!r}")
+
+    # -- slices -----------------------------------------------------------------------------------------------
+
+    async def _yield(self) -> None:
+        await asyncio.sleep(0)
+        self._slice_end = asyncio.get_running_loop().time() + self._time_slice
+
+    async def _in_slices(self, steps: Iterable[object], every: int = LOOK) -> None:
+        """Take steps, and let other tasks run whenever the time slice is over."""
+        time = asyncio.get_running_loop().time
+        for count, _ in enumerate(steps):
+            if not count % every and time() > self._slice_end:
+                await self._yield()
+
+    async def _release(self, references: list[Any]) -> None:
+        """Let go of objects in slices: to free a hundred thousand at once takes longer than one."""
+        time = asyncio.get_running_loop().time
+        while references:
+            del references[-RELEASED:]
+            if time() > self._slice_end:
+                await self._yield()
+
+    # -- watch ------------------------------------------------------------------------------------------------
+
+    def apply(self, scope: str, batch: Batch) -> None:
+        """Apply one watch batch to the store and hand its records to all mailboxes. Never blocks."""
+        partition = self.store.partitions[scope]
+        rejected = partition.rejected
+        counts = self.counts
+        records: list[Record] = []
+        add = records.append
+        put = partition.put
+        watch = Cause.WATCH  # looked up once: a member of an enum is not found as fast as other attributes
+        updated = 0
+        deltas = self._current(batch)
+        for operation, key, entry in deltas:
+            if operation == UPSERT:
+                old = put(key, entry)
+                if old is None:
+                    counts.added += 1
+                    add(Record(ADDED, key, entry, None, watch))
+                elif old.uid != entry.uid:  # re-created unseen
+                    counts.deleted += 1
+                    counts.added += 1
+                    add(Record(DELETED, key, old, old, watch, known=False))
+                    add(Record(ADDED, key, entry, None, watch))
+                elif old.version != entry.version or not old.is_same_version(entry):
+                    updated += 1
+                    add(Record(UPDATED, key, entry, old, watch))
+                if rejected:
+                    rejected.pop(key, None)
+            elif operation == DELETE:
+                old = partition.remove(key)
+                if old is not None:
+                    counts.deleted += 1
+                    add(Record(DELETED, key, old if entry is None else entry, old, watch))
+                rejected.pop(key, None)
+            else:
+                rejected[key] = entry
+        counts.updated += updated
+        if batch.version:
+            partition.version = batch.version
+        counts.unreadable += batch.unreadable
+        waits = self._waits
+        if records:
+            for mailbox in self._mailboxes:
+                mailbox.put(records)
+            if waits.for_keys:
+                waits.wake_keys(record.key for record in records)
+        if waits.for_versions:
+            waits.wake_versions()
+        if self._packing is not None:
+            self._packing.waiting.append((partition, deltas))
+
+    def _current(self, batch: Batch) -> Iterable[Delta]:
+        """Return the deltas of a batch with index values for the store's layout."""
+        layout = self.store.layout
+        if batch.layout is layout:
+            return batch.deltas
+        return [
+            (op, key, layout.reindexed(key, entry, batch.layout) if type(entry) is Entry and entry.index else entry)
+            for op, key, entry in batch.deltas
+        ]
+
+    # -- lists ------------------------------------------------------------------------------------------------
+
+    def _stage(self, scope: str, batch: Batch) -> None:
+        staging = self._staging[scope]
+        deltas = self._current(batch)
+        # Only this scope's reflector changes the partition, and it is listing.
+        staging.put(deltas, self.store.partitions[scope].objects)
+        staging.unreadable += batch.unreadable
+        if self._packing is not None:
+            self._packing.waiting.append((staging.partition, deltas))
+
+    async def _replace(self, item: ReplaceEnd) -> None:
+        staging = self._staging.pop(item.scope)
+        old = self.store.partitions[item.scope]
+        if old.is_synced:
+            await self._in_slices(staging.compare(old))
+        else:
+            staging.begin()
+        self._commit(item, staging)
+        for mailbox in list(self._mailboxes):  # who joins or leaves meanwhile has nothing to merge
+            while mailbox.merge_next():
+                await self._yield()
+        await self._yield()
+        rest = [*_parts(old), *staging.segments]
+        del old, staging
+        await self._release(rest)
+
+    def _commit(self, item: ReplaceEnd, staging: Staging) -> None:
+        """Swap the staged objects in and hand out the differences. Plain ``def``: seen whole or not at all."""
+        was_synced = self.store.is_synced
+        old = self.store.partitions[item.scope]
+        new = staging.partition
+        new.version, new.is_synced = item.version, True
+        self.store.partitions[item.scope] = new
+        counts = self.counts
+        counts.lists += 1
+        counts.unreadable += staging.unreadable
+        counts.added += staging.counts[ADDED]
+        counts.updated += staging.counts[UPDATED]
+        counts.deleted += staging.counts[DELETED]
+        initial = 0 if old.is_synced else staging.counts[ADDED]
+        for mailbox in self._mailboxes:
+            mailbox.put_list(staging.segments, initial)
+        self._waits.wake_keys(list(self._waits.for_keys))  # they look for themselves whether it was their key
+        self._waits.wake_versions()
+        if not was_synced and self.store.is_synced:
+            self._on_synced()
+
+    async def _drop(self, scope: str) -> None:
+        """Let go of a list that did not reach its end, if there is one."""
+        if (staging := self._staging.pop(scope, None)) is None:
+            return
+        rest = _parts(staging.partition)
+        del staging
+        await self._release(rest)
+
+    # -- compact ----------------------------------------------------------------------------------------------
+
+    async def _pack(self) -> None:
+        """Pack what the last batches brought.
+
+        Other tasks run between a watch batch and this, so that handlers that are not behind get objects made of the
+        bytes as they came. Cancellation: the rest stays as it is.
+        """
+        packing = self._packing
+        if packing is None or not packing.waiting:
+            return
+        has_backlog = any(mailbox.pending for mailbox in self._mailboxes)
+        await self._in_slices(packing.steps(has_backlog), every=1)
+        if packing.packer.is_crowded:
+            staged = [staging.partition for staging in self._staging.values()]
+            await self._in_slices(packing.renewal([*self.store.partitions.values(), *staged]))
+
+    # -- indexes ----------------------------------------------------------------------------------------------
+
+    async def _reindex(self, item: Reindex) -> None:
+        if item.done.cancelled():
+            return
+        staged = {scope: staging.partition for scope, staging in self._staging.items()}
+        replaced = [*self.store.partitions.values(), *staged.values()]
+        try:
+            layout = item.change(self.store.layout)
+            await self._in_slices(self.store.rebuilt(layout, staged))
+        except (ValueError, TypeError) as error:
+            if not item.done.done():
+                item.done.set_exception(error)
+            return
+        for scope, partition in staged.items():
+            self._staging[scope].partition = partition
+        await self._yield()
+        rest = [part for partition in replaced for part in _parts(partition)]
+        del replaced
+        await self._release(rest)
+        if not item.done.done():
+            item.done.set_result(None)
+
+    # -- waits ------------------------------------------------------------------------------------------------
+
+    async def wait_for(self, key: str, is_met: Callable[[], bool]) -> None:
+        """Wait until a condition on one key holds; see :meth:`Waits.wait_for_key`."""
+        await self._waits.wait_for_key(key, is_met)
+
+    async def wait_for_version(self, is_reached: Callable[[Mapping[str, str]], bool]) -> None:
+        """Wait until a condition on the applied resourceVersions holds; see :meth:`Waits.wait_for_version`."""
+        store = self.store  # its partitions are others once it has been indexed anew
+        await self._waits.wait_for_version(
+            lambda: is_reached({scope: partition.version for scope, partition in store.partitions.items()})
+        )
+
+    def close(self, error: Exception) -> None:
+        """End all waits with an error; no wait outlives what it waits for."""
+        self._waits.close(error)
+        while not self.queue.empty():
+            item = self.queue.get_nowait()
+            if isinstance(item, Reindex) and not item.done.done():
+                item.done.set_exception(error)
+
+
+def _parts(partition: Partition) -> list[Any]:
+    """Return what a partition refers to. What other threads still read of it is left as it is."""
+    return [*(keys for index in partition.indexes for keys in index.values()), *partition.objects.values()]

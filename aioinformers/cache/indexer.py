@@ -1,0 +1,237 @@
+"""The store: entries by key and by index. Pure; written by the dispatcher alone, read by anyone.
+
+A :class:`Partition` holds the objects of one scope (all namespaces, one namespace, one shard), so that a
+relist can be staged beside it and swapped in at once. :class:`Store` is all partitions of an informer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Generic, TypeAlias, TypeVar
+
+from msgspec import UNSET
+
+from aioinformers.errors import UnknownIndexError
+from aioinformers.objects.labels import LabelSet
+from aioinformers.objects.layout import Entry, Layout
+from aioinformers.objects.paths import IndexValue
+
+__all__ = ["Partition", "Store"]
+
+T = TypeVar("T")
+
+Index: TypeAlias = tuple[IndexValue, ...]
+
+Bucket: TypeAlias = dict[str, None]
+"""Keys of one index value; a dict keeps their order and costs less than a set."""
+
+
+class Partition:
+    """The objects of one scope and their indexes.
+
+    Attributes:
+        objects: Entry by internal key.
+        indexes: Per index of the layout: value to keys.
+        version: The resourceVersion that has been applied.
+        is_synced: Whether a list of the scope has been committed.
+        rejected: Why an object could not be read, by its key; its last good version is kept, if there was one.
+    """
+
+    __slots__ = ("_values", "indexes", "is_synced", "objects", "rejected", "version")
+
+    def __init__(self, index_count: int) -> None:
+        self.objects: dict[str, Entry] = {}
+        self.indexes: list[dict[str, Bucket]] = [{} for _ in range(index_count)]
+        self.version: str = ""
+        self.is_synced: bool = False
+        self.rejected: dict[str, str] = {}
+        self._values: dict[str, str] = {}  # not sys.intern: Python 3.12 never frees what it has interned
+
+    def put(self, key: str, entry: Entry) -> Entry | None:
+        """Store an entry and return the one it replaces."""
+        objects = self.objects
+        old = objects.get(key)
+        objects[key] = entry
+        if old is None:
+            entry.index = self._link(key, entry.index)
+        elif old.index == entry.index:
+            entry.index = old.index  # the common case: one shared tuple, no bucket touched
+        else:
+            entry.index = self._link(key, entry.index)
+            self._unlink(key, old.index, entry.index)  # last: readers in other threads never miss the object
+        return old
+
+    def remove(self, key: str) -> Entry | None:
+        """Remove and return an entry; None if there is none."""
+        old = self.objects.pop(key, None)
+        if old is not None:
+            self._unlink(key, old.index, (None,) * len(old.index))
+        return old
+
+    def _link(self, key: str, values: Index) -> Index:
+        """File a key under index values; return these with one string object per distinct text."""
+        one = self._values.setdefault
+        shared: list[IndexValue] = []
+        for index, value in zip(self.indexes, values, strict=True):
+            texts: tuple[str, ...] = ()
+            if type(value) is str:
+                value = one(value, value)
+                texts = (value,)
+            elif value is not None:
+                value = texts = tuple([one(text, text) for text in value])
+            shared.append(value)
+            for text in texts:
+                bucket = index.get(text)
+                if bucket is None:
+                    index[text] = {key: None}
+                else:
+                    bucket[key] = None
+        return tuple(shared)
+
+    def _unlink(self, key: str, values: Index, kept: Index) -> None:
+        for index, value, now in zip(self.indexes, values, kept, strict=True):
+            if value is None or value == now:
+                continue
+            kept_texts = (now,) if type(now) is str else now or ()
+            for one in (value,) if type(value) is str else value:
+                if one in kept_texts:
+                    continue
+                bucket = index[one]
+                del bucket[key]
+                if not bucket:  # an index must not remember every value there ever was
+                    del index[one]
+                    if not any(one in other for other in self.indexes):
+                        del self._values[one]
+
+
+class Store(Generic[T]):
+    """All partitions of one informer, and the layout that their entries follow.
+
+    Attributes:
+        building: Indexes that must not be read yet.
+    """
+
+    def __init__(self, layout: Layout[T], scopes: Iterable[str]) -> None:
+        # One reference: a reader in another thread must never see the partitions of one layout with another.
+        self._current = layout, {scope: Partition(len(layout.names)) for scope in scopes}
+        self.building: set[str] = set()
+
+    @property
+    def layout(self) -> Layout[T]:
+        """The layout that the entries follow."""
+        return self._current[0]
+
+    @property
+    def partitions(self) -> dict[str, Partition]:
+        """Partition by scope."""
+        return self._current[1]
+
+    @partitions.setter
+    def partitions(self, partitions: dict[str, Partition]) -> None:
+        self._current = self.layout, partitions
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether every scope's first list has been committed."""
+        return all(partition.is_synced for partition in self.partitions.values())
+
+    def __len__(self) -> int:
+        return sum(len(partition.objects) for partition in self.partitions.values())
+
+    def get(self, key: str) -> Entry | None:
+        """Return the entry of a key."""
+        for partition in self.partitions.values():
+            if (entry := partition.objects.get(key)) is not None:
+                return entry
+        return None
+
+    def has_version(self, scope: str, key: str, uid: str, version: str) -> bool:
+        """Tell whether this very version of an object is stored; without a version nobody knows."""
+        entry = self.partitions[scope].objects.get(key)
+        return entry is not None and bool(version) and entry.version == version and entry.uid == uid
+
+    def label_set(self, entry: Entry) -> LabelSet:
+        """Return the label set of a stored object; its labels are decoded once per version."""
+        found = entry.labels
+        if found is UNSET:
+            kind = self.layout.object_type
+            found = entry.labels = kind.label_sets.shared(kind.labels(entry.body))
+        return found
+
+    def items(self) -> list[tuple[str, Entry]]:
+        """Return a snapshot of all keys and entries."""
+        return [item for partition in self.partitions.values() for item in list(partition.objects.items())]
+
+    def entries(self) -> list[Entry]:
+        """Return a snapshot of all entries."""
+        return [entry for partition in self.partitions.values() for entry in list(partition.objects.values())]
+
+    def all_keys(self) -> list[str]:
+        """Return a snapshot of all keys."""
+        return [key for partition in self.partitions.values() for key in list(partition.objects)]
+
+    def keys_by_index(self, name: str, value: str) -> list[str]:
+        """Return the keys filed under a value of an index.
+
+        Raises:
+            UnknownIndexError: If there is no such index, or it is being built.
+        """
+        position, partitions = self._located(name)
+        found = (partition.indexes[position].get(value) for partition in partitions)
+        return [key for bucket in found if bucket for key in list(bucket)]
+
+    def by_index(self, name: str, value: str) -> list[tuple[str, Entry]]:
+        """Return keys and entries filed under a value of an index.
+
+        Raises:
+            UnknownIndexError: If there is no such index, or it is being built.
+        """
+        position, partitions = self._located(name)
+        found: list[tuple[str, Entry]] = []
+        for partition in partitions:
+            if bucket := partition.indexes[position].get(value):
+                objects = partition.objects
+                found += [(key, entry) for key in list(bucket) if (entry := objects.get(key)) is not None]
+        return found
+
+    def index_values(self, name: str) -> list[str]:
+        """Return the distinct values of an index that file at least one object.
+
+        Raises:
+            UnknownIndexError: If there is no such index, or it is being built.
+        """
+        position, partitions = self._located(name)
+        values = (list(partition.indexes[position]) for partition in partitions)
+        return list(dict.fromkeys(value for some in values for value in some))
+
+    def _located(self, name: str) -> tuple[int, list[Partition]]:
+        """Return the place of an index, and the partitions in which it has that place."""
+        layout, partitions = self._current
+        if name in self.building:
+            raise UnknownIndexError(name, layout.names, building=True)
+        try:
+            return layout.names.index(name), list(partitions.values())
+        except ValueError:
+            raise UnknownIndexError(name, layout.names) from None
+
+    def rebuilt(self, layout: Layout[T], staged: dict[str, Partition]) -> Iterator[None]:
+        """Build all indexes anew for another layout, a step per object, and install them at the end.
+
+        A generator, so that its caller may let the loop run between steps; nobody else may write meanwhile.
+
+        Args:
+            layout: The layout to follow from now on.
+            staged: Partitions beside the store that follow its layout too; replaced in place.
+        """
+        rebuilt: list[dict[str, Partition]] = []
+        for partitions in (self.partitions, staged):
+            fresh: dict[str, Partition] = {}
+            for scope, old in partitions.items():
+                new = fresh[scope] = Partition(len(layout.names))
+                new.version, new.is_synced, new.rejected = old.version, old.is_synced, old.rejected
+                for key, entry in old.objects.items():
+                    new.put(key, layout.reindexed(key, entry, self.layout))
+                    yield
+            rebuilt.append(fresh)
+        self._current = layout, rebuilt[0]
+        staged.update(rebuilt[1])

@@ -1,0 +1,496 @@
+"""Delivers records as events: to handler coroutines, or to an ``async for``.
+
+Guarantees here: order per key and never two at once for one key (G3), a handler breaks nothing but itself (G7),
+every delivered object is the receiver's own (G13). No task, future or exception per event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from aioinformers.delivery.events import EVENT_TYPES, Event, EventFactory
+from aioinformers.delivery.handlers import HandlerSet, handler_name, handler_set
+from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, KeyedMailbox, Mailbox, Record
+from aioinformers.errors import InformerClosedError
+from aioinformers.objects.layout import Entry
+from aioinformers.statistics import BusyKey, ConsumerStatistics
+from aioinformers.types import Cause, ObjectKey
+
+__all__ = ["Consumer", "ConsumerHost", "ConsumerOptions", "Pace", "Registration"]
+
+MIN_RESYNC = 1.0
+CANCEL_WAIT = 0.9
+"""Seconds that cancelled handlers get to end; teardown as a whole stays within a second of its grace (G10)."""
+
+T = TypeVar("T")
+
+logger: logging.Logger = logging.getLogger("aioinformers.consumer")
+
+
+class Pace:
+    """Shares one time slice among all busy workers, so that a hundred handlers hold the loop no longer than one."""
+
+    __slots__ = ("busy", "time_slice")
+
+    def __init__(self, time_slice: float) -> None:
+        self.time_slice: float = time_slice
+        self.busy: int = 0
+
+    def until(self, now: float) -> float:
+        """Return when a worker that starts now must let others run."""
+        return now + self.time_slice / max(self.busy, 1)
+
+
+def _clock(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+    """Return what tells the loop's time: half the price where it is what asyncio's own loops ask themselves."""
+    return monotonic if type(loop).time is asyncio.BaseEventLoop.time else loop.time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerOptions(Generic[T]):
+    """How one consumer wants its events; see ``SharedInformer.add_event_handler``."""
+
+    concurrency: int = 1
+    resync_period: float | None = None
+    limit: int = 1024
+    overflow: str = "coalesce"
+    filter: Callable[[T], bool] | None = None
+    on_error: Callable[[Exception, Event[T]], Awaitable[None] | None] | None = None
+    handler_timeout: float | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1:
+            raise ValueError(f"concurrency must be at least 1, not {self.concurrency}")
+        if self.limit < 1:
+            raise ValueError(f"limit must be at least 1, not {self.limit}")
+        if self.overflow not in ("coalesce", "unbounded"):
+            raise ValueError(f"overflow must be 'coalesce' or 'unbounded', not {self.overflow!r}")
+        if self.resync_period is not None and self.resync_period < 0:
+            raise ValueError(f"resync_period must not be negative, not {self.resync_period}")
+        if self.handler_timeout is not None and self.handler_timeout <= 0:
+            raise ValueError(f"handler_timeout must be positive, not {self.handler_timeout}")
+
+    def mailbox(self) -> Mailbox:
+        """Return a new mailbox of the right kind."""
+        limit = None if self.overflow == "unbounded" else self.limit
+        return KeyedMailbox(limit) if self.concurrency > 1 else Mailbox(limit)
+
+
+class ConsumerHost(Protocol):
+    """What a consumer needs of its informer's pipeline."""
+
+    @property
+    def pace(self) -> Pace:
+        """The slice that all workers share."""
+
+    @property
+    def name(self) -> str:
+        """The informer's name."""
+
+    def now(self) -> float:
+        """Return the time of the informer's loop."""
+
+    def events(self) -> EventFactory[Any]:
+        """Return what makes events of records."""
+
+    def is_synced(self) -> bool:
+        """Tell whether the informer has synced."""
+
+    def chunks(self) -> Iterator[list[tuple[str, Entry]]]:
+        """Yield the stored objects in chunks, each current when it is yielded."""
+
+    def spawn(
+        self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context | None
+    ) -> asyncio.Task[None]:
+        """Start a task that the informer owns."""
+
+    def forget(self, consumer: Any) -> None:
+        """Put nothing more into a consumer's mailbox."""
+
+
+class Consumer(ABC, Generic[T]):
+    """What handlers and streams have in common: a mailbox, a filter, counts, resync and readiness."""
+
+    def __init__(self, host: ConsumerHost, options: ConsumerOptions[T], name: str) -> None:
+        self.options = options
+        self.name = name
+        self.mailbox: Mailbox = options.mailbox()
+        self.mailbox.wake = self._wake
+        self.mailbox.initial_done = self.check_synced
+        self._host = host
+        self._events: EventFactory[T] = host.events()
+        self._handled = 0
+        self._failed = 0
+        self._filtered = 0
+        self._undelivered = 0
+        self._busy: dict[str, float] = {}
+        self._current: Record | None = None  # with the serial worker: an attribute is cheaper than a key in `_busy`
+        self._since = 0.0
+        self._synced = asyncio.Event()
+        self._is_closed = False
+        self._end: Exception | None = None
+
+    # -- readiness --------------------------------------------------------------------------------------------
+
+    @property
+    def has_synced(self) -> bool:
+        """Whether the events of the initial state have been handled."""
+        return self._synced.is_set() and self._end is None
+
+    def check_synced(self) -> None:
+        """Note that the initial state has been handled, if it has."""
+        if not self.mailbox.initial_pending and self._host.is_synced():
+            self._synced.set()
+
+    async def wait_synced(self) -> None:
+        """Wait until the events of the initial state have been *handled*, not only delivered.
+
+        Cancellation changes nothing.
+
+        Raises:
+            InformerClosedError: If the consumer or its informer ends first.
+        """
+        await self._synced.wait()
+        if self._end is not None:
+            raise self._end
+
+    def _finish(self, error: Exception) -> None:
+        """End all waits."""
+        if not self._synced.is_set():
+            self._end = error
+            self._synced.set()
+
+    # -- delivery ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start delivering; the informer runs."""
+
+    @abstractmethod
+    def _wake(self) -> None:
+        """Deliver what has been put into the mailbox."""
+
+    def _judge(self, record: Record) -> Record | None:
+        """Apply the filter to what the consumer was last given and to what it is now (fail to pass is an addition)."""
+        matches = self._passes
+        if record.kind == ADDED:
+            return record if matches(record.entry) else None
+        if record.kind == DELETED:
+            return record if matches(record.base) else None
+        before, after = matches(record.base), matches(record.entry)
+        if before and after:
+            return record
+        if after:
+            return Record(ADDED, record.key, record.entry, None, record.cause)
+        if before:
+            assert record.base is not None, "an update has a base"
+            return Record(DELETED, record.key, record.base, record.base, record.cause)  # as it was when it passed
+        return None
+
+    def _passes(self, entry: Entry | None) -> bool:
+        assert entry is not None, "an update or deletion has a base"
+        assert self.options.filter is not None
+        try:
+            return bool(self.options.filter(self._events.decode(entry)))
+        except Exception:
+            logger.exception("%s: the filter of %s raised; taken as false", self._host.name, self.name)
+            return False
+
+    def end(self) -> None:
+        """Note that the informer has ended: nothing more will come."""
+        self._finish(InformerClosedError(f"{self._host.name} has ended"))
+
+    def _inside(self) -> Mapping[str, float]:
+        """Return the keys that are being handled, and since when."""
+        return self._busy if self._current is None else {self._current.key: self._since}
+
+    def statistics(self) -> ConsumerStatistics:
+        """Return a snapshot of the counts and the objects inside handlers."""
+        busy: list[BusyKey] = []
+        if inside := self._inside():
+            now = self._host.now()
+            busy = [BusyKey(ObjectKey.parse(key), now - since) for key, since in inside.items()]
+            busy.sort(key=lambda item: -item.seconds)
+        return ConsumerStatistics(
+            queued=max(self.mailbox.pending - len(inside), 0),
+            handled=self._handled,
+            failed=self._failed,
+            filtered=self._filtered,
+            coalesced=self.mailbox.coalesced,
+            undelivered=self._undelivered,
+            high_water=self.mailbox.high_water,
+            busy_keys=tuple(busy),
+        )
+
+    def request_stop(self) -> None:
+        """Let no further delivery begin; what is queued is dropped and counted. A delivery under way goes on."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._host.forget(self)
+        self._undelivered += max(self.mailbox.pending - len(self._inside()), 0)
+        self.mailbox.clear()
+        self._finish(InformerClosedError(f"{self.name} was removed from {self._host.name}"))
+
+    async def _run_resync(self, period: float) -> None:
+        """Put a resync of all objects into the mailbox every ``period`` seconds, until cancelled."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + period
+        while True:
+            await asyncio.sleep(due - loop.time())
+            due += period  # from the period before, not from now: neither a relist nor a slow loop re-arms it
+            if not self._host.is_synced():
+                continue
+            for entries in self._host.chunks():
+                skip = self.mailbox.pending_keys().union(self._inside())
+                records = [Record(UPDATED, k, entry, entry, Cause.RESYNC) for k, entry in entries if k not in skip]
+                if records:
+                    self.mailbox.put(records)
+                await asyncio.sleep(0)
+
+
+class Registration(Consumer[T]):
+    """A handler's place at an informer, as ``add_event_handler`` returns it.
+
+    ``async with registration:`` closes it at the end of the block, once what is queued has been handled.
+    """
+
+    def __init__(self, host: ConsumerHost, handler: Any, options: ConsumerOptions[T]) -> None:
+        handlers = handler if isinstance(handler, HandlerSet) else handler_set(handler)
+        super().__init__(host, options, options.name or handler_name(handler))
+        self._handlers = handlers
+        self._context = contextvars.copy_context()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._resync: asyncio.Task[None] | None = None
+        self._idle: list[asyncio.Future[None]] = []
+        self._is_draining = False
+        self._drained = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def start(self) -> None:
+        """Start delivering; the informer's pipeline owns the tasks."""
+        if self.options.resync_period:
+            period = max(self.options.resync_period, MIN_RESYNC)
+            self._resync = self._host.spawn(self._run_resync(period), f"resync {self.name}", None)
+        self._wake()
+
+    # -- workers ----------------------------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        """Let one more worker look into the mailbox, a new one if all are busy and more are allowed."""
+        if self._idle:
+            future = self._idle.pop()
+            if not future.done():
+                future.set_result(None)
+        elif len(self._workers) < self.options.concurrency:
+            work = self._run_keyed() if self.options.concurrency > 1 else self._run_serial()
+            # A copy each: an eager task cannot enter the context that the task which wakes it is in.
+            task = self._host.spawn(work, f"handler {self.name}", self._context.copy())
+            self._workers.add(task)
+            task.add_done_callback(self._workers.discard)
+        self.mailbox.is_idle = bool(self._idle) or len(self._workers) < self.options.concurrency
+
+    async def _wait_for_work(self) -> None:
+        if self._is_draining and not self.mailbox.pending:
+            self._drained.set()
+        pace = self._host.pace
+        future = asyncio.get_running_loop().create_future()
+        self._idle.append(future)
+        self.mailbox.is_idle = True
+        pace.busy -= 1
+        try:
+            await future
+        finally:
+            pace.busy += 1
+            if future in self._idle:
+                self._idle.remove(future)
+
+    async def _run_serial(self) -> None:
+        """Deliver all records in store order."""
+        pace, mailbox, events, by_kind = self._host.pace, self.mailbox, self._events, self._handlers.by_kind
+        time = _clock(asyncio.get_running_loop())
+        is_plain = self.options.filter is None and self.options.handler_timeout is None
+        await asyncio.sleep(0)  # an eager task must not run the user's code inside whatever woke it
+        pace.busy += 1
+        try:
+            until = pace.until(time())
+            while not self._is_closed:
+                records = mailbox.take()
+                if records is None:
+                    await self._wait_for_work()
+                    until = pace.until(time())
+                    continue
+                for record in records:
+                    if (now := time()) > until:
+                        await asyncio.sleep(0)
+                        until = pace.until(now := time())
+                    if self._is_closed:
+                        return
+                    if not is_plain or (handler := by_kind[record.kind]) is None:
+                        await self._deliver(record, now)
+                        continue
+                    # As _deliver does, without the price of a call per event.
+                    event = EVENT_TYPES[record.kind](record, events)
+                    self._current, self._since = record, now
+                    try:
+                        await handler(event)
+                        self._handled += 1
+                    except BaseException as error:
+                        await self._fail(event, error)
+                    finally:
+                        self._current = None
+                        mailbox.pending -= 1
+                        if record.initial:
+                            mailbox.settle_initial()
+        finally:
+            pace.busy -= 1
+
+    async def _run_keyed(self) -> None:
+        """Deliver records of free keys; the next worker is woken while there is more to take."""
+        assert isinstance(self.mailbox, KeyedMailbox)
+        pace, mailbox, time = self._host.pace, self.mailbox, _clock(asyncio.get_running_loop())
+        await asyncio.sleep(0)  # an eager task must not run the user's code inside whatever woke it
+        pace.busy += 1
+        try:
+            until = pace.until(time())
+            while not self._is_closed:
+                record = mailbox.next()
+                if record is None:
+                    await self._wait_for_work()
+                    until = pace.until(time())
+                    continue
+                if mailbox.is_idle and mailbox.pending > len(self._busy) + 1:
+                    self._wake()
+                while record is not None and not self._is_closed:
+                    now = time()
+                    if now > until:
+                        await asyncio.sleep(0)
+                        if self._is_closed:
+                            return
+                        now = time()
+                        until = pace.until(now)
+                    await self._deliver(record, now)
+                    record = mailbox.release(record.key)
+        finally:
+            pace.busy -= 1
+
+    async def _deliver(self, record: Record, now: float) -> None:
+        """Give one record to its handler; whatever the handler does stays here (G7)."""
+        judged = record if self.options.filter is None else self._judge(record)
+        handler = None if judged is None else self._handlers.by_kind[judged.kind]
+        if judged is None or handler is None:
+            self._filtered += judged is None
+            self.mailbox.settle(record)
+            return
+        event = self._events.make(judged)
+        self._busy[record.key] = now
+        try:
+            if self.options.handler_timeout is None:
+                await handler(event)
+            else:
+                async with asyncio.timeout(self.options.handler_timeout):
+                    await handler(event)
+            self._handled += 1
+        except BaseException as error:
+            await self._fail(event, error)
+        finally:
+            del self._busy[record.key]
+            self.mailbox.settle(record)
+
+    async def _fail(self, event: Event[T], error: BaseException) -> None:
+        """Deal with what a handler raised; only our own cancellation and the end of the process go on."""
+        if isinstance(error, asyncio.CancelledError):
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                self._undelivered += 1
+                raise error
+            await self._report(RuntimeError("the handler let a CancelledError of its own escape"), event, error)
+        elif isinstance(error, Exception):
+            await self._report(error, event, error)
+        else:
+            raise error
+
+    async def _report(self, error: Exception, event: Event[T], cause: BaseException) -> None:
+        self._failed += 1
+        logger.error("%s: handler %s failed on %r", self._host.name, self.name, event, exc_info=cause)
+        if self.options.on_error is None:
+            return
+        try:
+            result = self.options.on_error(error, event)
+            if inspect.isawaitable(result):
+                await result
+        except Exception:
+            logger.exception("%s: on_error of handler %s raised", self._host.name, self.name)
+
+    # -- end --------------------------------------------------------------------------------------------------
+
+    def request_stop(self) -> None:
+        """Let no further call begin; what is queued is dropped and counted. A call under way ends by itself."""
+        super().request_stop()
+        self._drained.set()
+        if self._resync is not None:
+            self._resync.cancel()
+        for future in self._idle:
+            if not future.done():
+                future.set_result(None)
+
+    async def drain(self) -> None:
+        """Wait until everything queued has been handled. Cancellation leaves the rest queued."""
+        self._is_draining = True
+        if self._resync is not None:
+            self._resync.cancel()  # it would tell of changes since, which this consumer was not given
+        if self.mailbox.pending and self._workers:
+            await self._drained.wait()
+
+    async def cancel(self) -> None:
+        """Cancel the calls that are under way and wait for their end, a moment at most.
+
+        A handler that refuses is named at ERROR and left behind: it is the user's code.
+        """
+        self.request_stop()
+        tasks = list(self._workers) if self._resync is None else [*self._workers, self._resync]
+        tasks = [task for task in tasks if task is not asyncio.current_task() and not task.done()]
+        for task in tasks:
+            task.cancel(f"{self.name} is being closed")
+        if not tasks:
+            return
+        _, refusing = await asyncio.wait(tasks, timeout=CANCEL_WAIT)
+        if refusing:
+            busy = ", ".join(str(item.key) for item in self.statistics().busy_keys)
+            logger.error("%s: handler %s refuses to be cancelled; left behind at %s", self._host.name, self.name, busy)
+
+    async def aclose(self, *, drain: bool = True) -> None:
+        """End this registration, and wait for the calls under way.
+
+        Called from its own handler it returns at once, without draining.
+
+        Args:
+            drain: Whether what is queued is handled first; otherwise it is dropped and counted.
+
+        Cancellation: the registration is closed nevertheless; the rest of the queue is dropped.
+        """
+        if asyncio.current_task() in self._workers:
+            self.request_stop()
+            return
+        self._host.forget(self)
+        try:
+            if drain and not self._is_closed:
+                await self.drain()
+        finally:
+            self.request_stop()
+        if self._workers:
+            await asyncio.wait(self._workers)

@@ -1,0 +1,214 @@
+"""How an object is kept: entries, transforms and index values. Pure.
+
+The store keeps an object's own JSON bytes (or, where the user's type is deeply immutable, the decoded
+object) plus the few facts that the machinery needs. A :class:`Layout` says how one informer turns
+bytes into an :class:`Entry` and an entry into what its user sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import msgspec
+
+from aioinformers.errors import IndexConflictError
+from aioinformers.objects.labels import LabelSet
+from aioinformers.objects.object_types import ObjectType
+from aioinformers.objects.paths import IndexValue, PathReader, Reading, parse_path
+from aioinformers.objects.transforms import TransformChain
+
+__all__ = ["NAMESPACE_INDEX", "Entry", "Indexer", "Layout", "RejectedError", "describe"]
+
+T = TypeVar("T")
+
+Document: TypeAlias = dict[str, Any]
+IndexFunction: TypeAlias = Callable[[Any], Iterable[str]]
+Indexer: TypeAlias = str | IndexFunction
+Transform: TypeAlias = Callable[[Any], Any]
+
+NAMESPACE_INDEX = "namespace"
+"""The index that every informer has."""
+
+_decode_document: Callable[[bytes], Document] = msgspec.json.Decoder(Document).decode
+
+
+class RejectedError(Exception):
+    """One object cannot be read as the informer's type; its neighbours go on (G11)."""
+
+
+class Entry(msgspec.Struct, gc=False):
+    """One stored version of one object; not seen by the garbage collector.
+
+    Attributes:
+        body: The object's own JSON bytes, perhaps packed, or the decoded object where it is deeply immutable.
+        uid: The object's uid.
+        version: The object's resourceVersion.
+        index: One value per index of the layout, the namespace first.
+        labels: The label set, shared with all objects that have the same one; not set before a label query.
+    """
+
+    body: Any
+    uid: str
+    version: str
+    index: tuple[IndexValue, ...]
+    labels: LabelSet | msgspec.UnsetType = msgspec.UNSET
+
+    def is_same_version(self, other: Entry) -> bool:
+        """Tell whether both are one version of one object; without any version the content decides."""
+        if self.uid != other.uid or self.version != other.version:
+            return False
+        return bool(self.version) or self.body == other.body
+
+
+class Layout(Generic[T]):
+    """How one informer turns bytes into entries: object type, transform and indexes. Immutable.
+
+    Changing the indexes makes a new layout; batches name the one they were decoded with, so that the
+    dispatcher can tell an entry whose index values are out of date.
+
+    Attributes:
+        names: The indexes, in the order of ``Entry.index``.
+        reader: Reads identity and all path indexes of an object in one pass.
+        is_plain: Bytes are kept as they came and all indexes are paths: nothing to do per object.
+        arrives_as: The Struct that objects are decoded to on arrival, if nothing else is done to them.
+    """
+
+    def __init__(
+        self,
+        object_type: ObjectType[T],
+        transforms: Sequence[Transform] = (),
+        indexers: Mapping[str, Indexer] | None = None,
+        on_index_error: Callable[[str, str, Exception], None] = lambda _name, _key, _error: None,
+    ) -> None:
+        self.object_type = object_type
+        self.transforms: tuple[Transform, ...] = tuple(transforms)
+        self.indexers: dict[str, Indexer] = dict(indexers or {})
+        self.on_index_error = on_index_error
+        self._paths = {n: i for n, i in self.indexers.items() if isinstance(i, str)}
+        self._functions = {n: i for n, i in self.indexers.items() if not isinstance(i, str)}
+        self.names: tuple[str, ...] = (NAMESPACE_INDEX, *self._paths, *self._functions)
+        self.reader: PathReader = PathReader([parse_path(path) for path in self._paths.values()])
+        self._chain = TransformChain(self.transforms)
+        self._keeps_index = self._chain.preserves(self.reader.paths)
+        is_simple = not (self.transforms or self._functions)
+        self.is_plain: bool = object_type.is_plain and is_simple
+        self.arrives_as: type[msgspec.Struct] | None = object_type.arrives_as if is_simple else None
+
+    def with_indexers(self, added: Mapping[str, Indexer]) -> Layout[T]:
+        """Return a layout with more indexes; the same name and definition again changes nothing.
+
+        Raises:
+            IndexConflictError: If a name is taken by another definition.
+            InvalidPathError: If a path cannot be parsed.
+            TypeError: If a definition is neither a path nor callable.
+        """
+        for name, definition in added.items():
+            if name == NAMESPACE_INDEX or self.indexers.get(name, definition) != definition:
+                raise IndexConflictError(name)
+            if isinstance(definition, str):
+                parse_path(definition)
+            elif not callable(definition):
+                raise TypeError(f"index {name!r} must be a path or a callable, not {definition!r}")
+        if added.keys() <= self.indexers.keys():
+            return self
+        return Layout(self.object_type, self.transforms, self.indexers | dict(added), self.on_index_error)
+
+    def without_index(self, name: str) -> Layout[T]:
+        """Return a layout without one index."""
+        kept = {n: i for n, i in self.indexers.items() if n != name}
+        return Layout(self.object_type, self.transforms, kept, self.on_index_error)
+
+    def entry(self, raw: bytes, read: Reading) -> Entry:
+        """Make the entry of one object that has just arrived.
+
+        Args:
+            raw: The object's own JSON bytes.
+            read: What the reader gave.
+
+        Raises:
+            RejectedError: If the bytes are no UTF-8, or cannot be read as the informer's type, or the transform
+                raised, returned None or changed the object's name.
+        """
+        key, uid, version, index = read
+        try:
+            if not raw.isascii():
+                raw.decode()  # msgspec does not check the strings that it skips
+            if self.is_plain:
+                return Entry(raw, uid, version, index)
+            body, index = self._admit(raw, key, index)
+        except RejectedError:
+            raise
+        except Exception as error:
+            raise RejectedError(describe(error)) from error
+        return Entry(body, uid, version, index)
+
+    def _admit(self, raw: bytes, key: str, index: tuple[IndexValue, ...]) -> tuple[Any, tuple[IndexValue, ...]]:
+        raw = self.object_type.reduce(raw)
+        if self.transforms:
+            raw = self._transform(raw)
+            if not self._keeps_index:
+                index = self._read_transformed(raw, key, index[0])
+        body = self.object_type.body(raw)
+        return body, (*index, *self._call_functions(self._functions, body, key)) if self._functions else index
+
+    def _read_transformed(self, raw: bytes, key: str, namespace: IndexValue) -> tuple[IndexValue, ...]:
+        document = _decode_document(raw)
+        if self.object_type.inner.transforms_objects:
+            # The user's class need not declare what identifies an object.
+            identity = {"namespace": namespace, "name": key.rpartition("/")[2]}
+            document["metadata"] = identity | (document.get("metadata") or {})
+        now, _, _, index = self.reader.read_document(document)
+        if now != key:
+            raise RejectedError("the transform changed the object's namespace or name")
+        return index
+
+    def _transform(self, raw: bytes) -> bytes:
+        """Transform a JSON document, or an object of the user's own class, and return it as bytes again."""
+        kind = self.object_type.inner
+        decode = kind.decode if kind.transforms_objects else kind.document
+        made = self._chain.apply(raw, decode, kind.encode)
+        if made is None:
+            raise RejectedError("the transform returned None")
+        return made
+
+    def _call_functions(self, functions: Mapping[str, IndexFunction], body: Any, key: str) -> list[IndexValue]:
+        values: list[IndexValue] = []
+        for name, function in functions.items():
+            try:
+                given = function(self.object_type.decode(body))
+                if isinstance(given, str):
+                    raise TypeError(f"index {name!r} must give several strings, such as a list of one")
+                # str.__str__: members of an enum of strings are to be plain strings
+                found = tuple(dict.fromkeys(map(str.__str__, given)))
+            except Exception as error:
+                self.on_index_error(name, key, error)
+                found = ()
+            values.append(found or None)
+        return values
+
+    def reindexed(self, key: str, entry: Entry, known: Layout[T]) -> Entry:
+        """Return the entry with index values for this layout, taking over those that ``known`` has.
+
+        The entry itself is left alone: readers and events may hold it.
+        """
+        values = {
+            name: value
+            for name, value in zip(known.names, entry.index, strict=True)
+            if known.indexers.get(name) == self.indexers.get(name)  # or it has been replaced by another definition
+        }
+        if any(name not in values for name in self._paths):
+            read = self.reader.read_document(_decode_document(self.object_type.raw(entry.body)))
+            values |= zip((NAMESPACE_INDEX, *self._paths), read[3], strict=True)
+        missing = {name: f for name, f in self._functions.items() if name not in values}
+        if missing:
+            values |= zip(missing, self._call_functions(missing, entry.body, key), strict=True)
+        index = tuple(values[name] for name in self.names)
+        return Entry(entry.body, entry.uid, entry.version, index, entry.labels)
+
+
+def describe(error: BaseException) -> str:
+    """Return what is wrong with an object without quoting it: errors' words may hold secrets (G16)."""
+    text = str(error)
+    quotes_nothing = text.startswith(("Expected `", "Object missing required field `"))
+    return text if quotes_nothing and isinstance(error, msgspec.MsgspecError) else type(error).__name__

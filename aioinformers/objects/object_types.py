@@ -1,0 +1,333 @@
+"""What users of an informer see, and how it comes from JSON bytes. Pure.
+
+=====================================  ==========================  =====================================
+the user's type                        the store keeps             a reader gets
+=====================================  ==========================  =====================================
+``dict``                               the bytes                   a dict, decoded when read
+a kubernetes_asyncio model             the bytes                   a model that decodes itself when touched
+a Struct, dataclass or pydantic model  the bytes, validated        an object, decoded when read
+the same, deeply immutable             the object                  the one object
+:class:`Metadata`                      the bytes of the metadata   an object, decoded when read
+any, with ``shared_objects=True``      the object                  the one object, read-only by contract
+any that keeps bytes, ``compact=True`` the bytes, packed           as without it
+=====================================  ==========================  =====================================
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeAlias, TypeVar, cast
+
+import msgspec
+
+from aioinformers.objects.compact import Packer
+from aioinformers.objects.immutability import is_deeply_immutable, is_pydantic
+from aioinformers.objects.labels import LabelSets, labels_of
+from aioinformers.objects.metadata import Metadata
+from aioinformers.objects.models import model_decoder
+
+__all__ = [
+    "ArrivalType",
+    "CompactType",
+    "ObjectType",
+    "StructType",
+    "compacted",
+    "object_type_of",
+]
+
+T = TypeVar("T")
+
+Document: TypeAlias = dict[str, Any]
+
+_decode_document: Callable[[bytes], Document] = msgspec.json.Decoder(Document).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class ObjectType(Generic[T]):
+    """How objects of one Python type are kept and shown.
+
+    Attributes:
+        keeps_bytes: The store keeps JSON bytes; every reader gets an object of its own (G13).
+        is_plain: The store keeps the bytes as they came: nothing is to be done on arrival.
+        shows_labels: A label selector can be judged on what the store keeps.
+        transforms_objects: A user's transform gets an object of the type; a JSON document otherwise.
+        list_accept: The representations that a LIST asks for.
+        watch_accept: The representations that a WATCH asks for.
+        kind: Filled in where a server leaves it out (items of a LIST do), once it is known.
+        label_sets: The label sets of all stored objects whose labels have been asked for.
+        arrives_as: The Struct that objects are decoded to on arrival, in a single pass.
+        packer: Packs what the store keeps, a little later; None if it keeps objects as they are.
+    """
+
+    packer: Packer | None = None
+    arrives_as: type[msgspec.Struct] | None = None
+    keeps_bytes = True
+    shows_labels = True
+    transforms_objects = False
+    is_plain = True
+    list_accept: str = "application/json"
+    watch_accept: str = "application/json"
+
+    def __init__(self, python_type: type[T], decode: Callable[[bytes], T]) -> None:
+        self.python_type = python_type
+        self._decode = decode
+        self.label_sets: LabelSets = LabelSets()
+        self.kind: str = ""
+        self.api_version: str = ""
+
+    def learn_kind(self, kind: str, api_version: str) -> None:
+        """Remember what a list says its items are."""
+        self.kind = kind
+        self.api_version = api_version
+
+    @property
+    def inner(self) -> ObjectType[T]:
+        """The type that decodes: another one where this one only decides what is kept."""
+        return self
+
+    def reduce(self, raw: bytes) -> bytes:
+        """Return the part of an arriving object that this type is about."""
+        return raw
+
+    def body(self, raw: bytes) -> Any:
+        """Return what the store keeps of an arriving object; raises if the bytes cannot become one."""
+        return raw
+
+    def raw(self, body: Any) -> bytes:
+        """Return the JSON bytes of a stored body, where bytes are kept."""
+        return cast("bytes", body)
+
+    def labels(self, body: Any) -> Mapping[str, str] | None:
+        """Return the labels of a stored body; of an object kept as bytes nothing else is decoded."""
+        return labels_of(body)
+
+    def encode(self, obj: Any) -> bytes:
+        """Return the JSON bytes of what a transform returned."""
+        return _encode(obj)
+
+    def document(self, raw: bytes) -> Document:
+        """Return the object as a plain dict, its kind filled in if that is absent and known."""
+        document = _decode_document(raw)
+        if self.kind and "kind" not in document:
+            return {"apiVersion": self.api_version, "kind": self.kind, **document}
+        return document
+
+    def decode(self, body: Any) -> T:
+        """Return the user's object of a stored body: a fresh one, unless it is immutable."""
+        return self._decode(body)
+
+
+class DictType(ObjectType[Document]):
+    """Plain dicts, decoded on touch."""
+
+    def __init__(self) -> None:
+        super().__init__(cast("type[Document]", dict), _decode_document)
+
+    def decode(self, body: Any) -> Document:
+        return self.document(body)
+
+
+class ModelType(ObjectType[T]):
+    """Models of kubernetes_asyncio, decoded on touch by a decoder compiled from the model's own tables."""
+
+    def __init__(self, python_type: type[T]) -> None:
+        super().__init__(python_type, model_decoder(python_type))
+
+    def learn_kind(self, kind: str, api_version: str) -> None:
+        super().learn_kind(kind, api_version)
+        self._decode = model_decoder(self.python_type, kind=kind, api_version=api_version)
+
+
+class StructType(ObjectType[T]):
+    """A msgspec Struct or dataclass of the user's: validated on arrival, decoded for each reader."""
+
+    is_plain = False
+    transforms_objects = True
+
+    def __init__(self, python_type: type[T], decode: Callable[[bytes], T] | None = None) -> None:
+        super().__init__(python_type, decode or msgspec.json.Decoder(python_type, strict=False).decode)
+
+    def body(self, raw: bytes) -> Any:
+        self._decode(raw)
+        return raw
+
+
+class PydanticType(StructType[T]):
+    """A pydantic model, the user's or one of ``kubernetes.aio``."""
+
+    def __init__(self, python_type: Any) -> None:
+        super().__init__(python_type, python_type.model_validate_json)
+
+    def encode(self, obj: Any) -> bytes:
+        text: str = obj.model_dump_json(by_alias=True, exclude_none=True)
+        return text.encode()
+
+
+class _Whole(msgspec.Struct, rename="camel", gc=False):
+    metadata: dict[str, msgspec.Raw]
+    kind: msgspec.Raw = msgspec.Raw(b'""')
+    api_version: msgspec.Raw = msgspec.Raw(b'""')
+
+
+class MetadataType(StructType[Metadata]):
+    """Metadata alone, as the server sends it or cut out of whole objects."""
+
+    transforms_objects = False
+    list_accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+    watch_accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+
+    def __init__(self) -> None:
+        super().__init__(Metadata)
+        self._decode_whole = msgspec.json.Decoder(_Whole).decode
+
+    def reduce(self, raw: bytes) -> bytes:
+        whole = self._decode_whole(raw)
+        whole.metadata.pop("managedFields", None)
+        for name in [name for name, value in whole.metadata.items() if bytes(value) == b"null"]:
+            del whole.metadata[name]
+        return _encode(whole)
+
+    def body(self, raw: bytes) -> Any:
+        return raw  # reduce() has decoded what there is; the rest is the server's own
+
+    def decode(self, body: Any) -> Metadata:
+        found = self._decode(body)
+        if self.kind and not found.kind:
+            found.kind, found.api_version = self.kind, self.api_version
+        return found
+
+
+class ArrivalType(ObjectType[T]):
+    """Decoded once on arrival, one object per stored version for all readers, the bytes dropped.
+
+    For deeply immutable types, and for any other where the user promises not to change objects.
+    """
+
+    keeps_bytes = False
+    is_plain = False
+
+    def __init__(self, inner: ObjectType[T]) -> None:
+        super().__init__(inner.python_type, inner.decode)
+        self._inner = inner
+        self.shows_labels: bool = not isinstance(inner, StructType) or _has_labels(inner.python_type)
+        if type(inner) is StructType and issubclass(inner.python_type, msgspec.Struct):
+            self.arrives_as: type[msgspec.Struct] | None = inner.python_type
+        self.list_accept: str = inner.list_accept
+        self.watch_accept: str = inner.watch_accept
+
+    @property
+    def inner(self) -> ObjectType[T]:
+        return self._inner
+
+    def learn_kind(self, kind: str, api_version: str) -> None:
+        self._inner.learn_kind(kind, api_version)
+
+    def reduce(self, raw: bytes) -> bytes:
+        return self._inner.reduce(raw)
+
+    def body(self, raw: bytes) -> Any:
+        return self._inner.decode(raw)
+
+    def labels(self, body: Any) -> Mapping[str, str] | None:
+        if isinstance(body, dict):
+            return (body.get("metadata") or {}).get("labels")
+        labels = getattr(getattr(body, "metadata", None), "labels", None)
+        return dict(labels) if labels else None
+
+    def decode(self, body: Any) -> T:
+        return cast("T", body)
+
+
+class CompactType(ObjectType[T]):
+    """Another type whose bytes the store keeps packed.
+
+    Bytes come in as for the other type, and what has just arrived is shown without unpacking; the dispatcher packs
+    it a moment later.
+    """
+
+    def __init__(self, inner: ObjectType[T]) -> None:
+        super().__init__(inner.python_type, inner.decode)
+        self._inner = inner
+        self.packer: Packer = Packer()
+        self.is_plain: bool = inner.is_plain
+        self.transforms_objects: bool = inner.transforms_objects
+        self.list_accept: str = inner.list_accept
+        self.watch_accept: str = inner.watch_accept
+
+    @property
+    def inner(self) -> ObjectType[T]:
+        return self._inner
+
+    def learn_kind(self, kind: str, api_version: str) -> None:
+        self._inner.learn_kind(kind, api_version)
+
+    def reduce(self, raw: bytes) -> bytes:
+        return self._inner.reduce(raw)
+
+    def body(self, raw: bytes) -> Any:
+        return self._inner.body(raw)
+
+    def raw(self, body: Any) -> bytes:
+        return cast("bytes", body if type(body) is bytes else body.unpack())
+
+    def labels(self, body: Any) -> Mapping[str, str] | None:
+        return self._inner.labels(self.raw(body))
+
+    def decode(self, body: Any) -> T:
+        return self._inner.decode(body if type(body) is bytes else body.unpack())
+
+
+def _has_labels(python_type: Any) -> bool:
+    metadata = typing.get_type_hints(python_type).get("metadata")
+    options = typing.get_args(metadata) or (metadata,)
+    return any("labels" in typing.get_type_hints(option) for option in options if isinstance(option, type))
+
+
+def compacted(kind: ObjectType[T]) -> ObjectType[T]:
+    """Return a type that shows the same, whose bytes the store keeps packed.
+
+    Raises:
+        ValueError: If there are no bytes to pack.
+        ImportError: If this Python has no zstd.
+    """
+    if not kind.keeps_bytes:
+        raise ValueError(
+            f"compact=True packs the JSON that a cache keeps, but of {kind.python_type.__name__} it keeps decoded "
+            f"objects and no JSON: leave compact or shared_objects out, or take a type that can be changed"
+        )
+    return CompactType(kind)
+
+
+def object_type_of(python_type: Any, *, shared: bool = False) -> ObjectType[Any]:
+    """Return how objects of a Python type are kept and shown.
+
+    Args:
+        python_type: The type that users see.
+        shared: Keep one decoded object per stored version for all, read-only by contract.
+
+    Raises:
+        TypeError: If it is none of: dict, Metadata, a kubernetes_asyncio model, a msgspec Struct, a dataclass, a
+            pydantic model.
+    """
+    found: ObjectType[Any] | None = None
+    if python_type is dict or typing.get_origin(python_type) is dict:
+        found = DictType()
+    elif isinstance(python_type, type):
+        if python_type is Metadata:
+            found = MetadataType()
+        elif is_pydantic(python_type):  # before the next: models of kubernetes.aio look like both
+            found = PydanticType(python_type)
+            shared = shared or is_deeply_immutable(python_type)
+        elif hasattr(python_type, "openapi_types") and hasattr(python_type, "attribute_map"):
+            found = ModelType(python_type)
+        elif issubclass(python_type, msgspec.Struct) or dataclasses.is_dataclass(python_type):
+            found = StructType(python_type)
+            shared = shared or is_deeply_immutable(python_type)
+    if found is not None:
+        return ArrivalType(found) if shared else found
+    raise TypeError(
+        f"object_type={python_type!r} is not supported: give dict, Metadata, a kubernetes_asyncio model class, "
+        f"a msgspec.Struct class, a dataclass or a pydantic model class"
+    )

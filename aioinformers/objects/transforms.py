@@ -1,0 +1,359 @@
+"""Built-in transforms: leave fields out, or keep only some, on an object's JSON bytes. Pure.
+
+Give them to a factory or an informer, alone or among functions of your own::
+
+    transform=[strip_managed_fields, drop_fields("status"), mark_owner]
+
+They never decode what they leave alone, and neighbours are merged into one pass. In it a *plan* says what stays of a
+value: all of it (true), nothing (false), or what a node says of its parts. A level of the object that a plan changes
+is decoded as names and raw values, and written again; what lies deeper or beside it is copied as it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from aioinformers.errors import InvalidPathError
+from aioinformers.objects.paths import EACH, Each, Path, parse_path
+
+__all__ = [
+    "ALWAYS_KEPT", "BytesTransform", "TransformChain", "drop_fields", "keep_fields", "strip_managed_fields",
+]  # fmt: skip
+
+Document: TypeAlias = dict[str, Any]
+Steps: TypeAlias = tuple[str | Each, ...]
+Plan: TypeAlias = "bool | _Node"
+
+ALWAYS_KEPT: Final = (
+    "apiVersion", "kind",
+    "metadata.name", "metadata.namespace", "metadata.uid", "metadata.resourceVersion", "metadata.labels",
+)  # fmt: skip
+"""What identifies an object, and the labels: listers select by them."""
+
+_NEVER_DROPPED = frozenset({"metadata", "metadata.name", "metadata.namespace"})
+
+_encode = msgspec.json.Encoder().encode
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_GONE: Final = object()
+_BRACE, _BRACKET = b"{["
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """What stays of a value, part by part.
+
+    Attributes:
+        fields: The plans of an object's fields.
+        others: Whether an object's other fields stay.
+        elements: The plan of a list's elements.
+        objects: Whether the value stays at all if it is an object.
+        lists: The same for a list.
+        scalars: The same for anything else.
+    """
+
+    fields: dict[str, Plan]
+    others: bool
+    elements: Plan
+    objects: bool
+    lists: bool
+    scalars: bool
+
+    def of(self, step: str | Each) -> Plan:
+        """Return the plan of a field, or of each element."""
+        return self.elements if step is EACH else self.fields.get(step, self.others)
+
+
+def _plan(tails: Iterable[Steps], *, keeps: bool) -> Plan:
+    """Make the plan that keeps, or drops, what paths lead to; a kind of value that no path fits is left to that too."""
+    following: dict[str | Each, list[Steps]] = {}
+    for tail in tails:
+        if not tail:
+            return keeps
+        following.setdefault(tail[0], []).append(tail[1:])
+    plans = {step: _plan(rest, keeps=keeps) for step, rest in following.items()}
+    fields = {step: plan for step, plan in plans.items() if step is not EACH}
+    return _Node(
+        fields=fields,
+        others=not keeps,
+        elements=plans.get(EACH, not keeps),
+        objects=bool(fields) or not keeps,
+        lists=EACH in plans or not keeps,
+        scalars=not keeps,
+    )
+
+
+def _composed(first: Plan, then: Plan) -> Plan:
+    """Return the plan that does what two do one after the other."""
+    if isinstance(first, bool):
+        return then if first else False
+    if isinstance(then, bool):
+        return first if then else False
+    return _Node(
+        fields={name: _composed(first.of(name), then.of(name)) for name in first.fields | then.fields},
+        others=first.others and then.others,
+        elements=_composed(first.elements, then.elements),
+        objects=first.objects and then.objects,
+        lists=first.lists and then.lists,
+        scalars=first.scalars and then.scalars,
+    )
+
+
+def _reduce(value: Any, plan: Plan) -> Any:
+    """Return what stays of a decoded value, or ``_GONE``; the value itself is not changed."""
+    if isinstance(plan, bool):
+        return value if plan else _GONE
+    if isinstance(value, dict):
+        fields = ((name, _reduce(inner, plan.of(name))) for name, inner in value.items())
+        return {name: inner for name, inner in fields if inner is not _GONE} if plan.objects else _GONE
+    if isinstance(value, list):
+        elements = (_reduce(inner, plan.elements) for inner in value)
+        return [inner for inner in elements if inner is not _GONE] if plan.lists else _GONE
+    return value if plan.scalars else _GONE
+
+
+def _reduce_bytes(raw: Any, plan: Plan) -> Any:
+    """Do what ``_reduce`` does for JSON: returns the same bytes (or Raw) if nothing changes, None for nothing."""
+    if isinstance(plan, bool):
+        return raw if plan else None
+    first = memoryview(raw)[0]
+    if first == _BRACE:
+        return _reduce_object(raw, plan) if plan.objects else None
+    if first == _BRACKET:
+        return _reduce_list(raw, plan) if plan.lists else None
+    return raw if plan.scalars else None
+
+
+def _reduce_object(raw: Any, plan: _Node) -> Any:
+    members: dict[str, msgspec.Raw | None] = dict(_decode_object(raw))
+    before = len(members)
+    changed = False
+    for name in tuple(plan.fields if plan.others else members):
+        if (old := members.get(name)) is None:
+            continue
+        new = _reduce_bytes(old, plan.of(name))
+        if new is None:
+            del members[name]
+        else:
+            members[name] = new
+            changed = changed or new is not old
+    return msgspec.Raw(_encode(members)) if changed or len(members) < before else raw
+
+
+def _reduce_list(raw: Any, plan: _Node) -> Any:
+    old = _decode_list(raw)
+    new = [kept for element in old if (kept := _reduce_bytes(element, plan.elements)) is not None]
+    is_same = len(new) == len(old) and all(a is b for a, b in zip(new, old, strict=True))
+    return raw if is_same else msgspec.Raw(_encode(new))
+
+
+def _type_of(plan: Plan) -> Any:
+    """Return a type that decodes what a plan keeps and nothing else, in one pass; None if no one type does."""
+    if isinstance(plan, bool):
+        return msgspec.Raw if plan else None
+    if plan.objects == plan.lists:  # also where something is dropped: that leaves every kind of value
+        return None
+    if plan.lists:
+        element = _type_of(plan.elements)
+        return None if element is None else list[element]  # type: ignore[valid-type]  # made at runtime
+    types = {name: _type_of(inner) for name, inner in plan.fields.items() if inner is not False}
+    if None in types.values():
+        return None
+    fields = [(f"f{at}", kind | msgspec.UnsetType, msgspec.UNSET) for at, kind in enumerate(types.values())]
+    return msgspec.defstruct("Kept", fields, rename={f"f{at}": name for at, name in enumerate(types)}, gc=False)
+
+
+class _Metadata(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    managed_fields: msgspec.Raw = msgspec.Raw()
+
+
+class _Object(msgspec.Struct, frozen=True, gc=False):
+    metadata: _Metadata = _Metadata()
+
+
+class _Head(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, gc=False):
+    metadata: dict[str, msgspec.Raw]
+    kind: str = ""
+    api_version: str = ""
+
+
+_decode_metadata = msgspec.json.Decoder(_Object).decode
+_decode_head = msgspec.json.Decoder(_Head).decode
+_MARK = b',"managedFields":['
+
+
+def _cut_managed_fields(raw: bytes) -> bytes | None:
+    """Return a valid object's bytes without ``metadata.managedFields``, cut out by offset; None if that is not certain.
+
+    The place is guessed and then proven. What is before the guess, closed by two braces, must be an object of a kind,
+    an apiVersion and metadata only: then the guess stands behind a whole field inside metadata, in no text and no
+    deeper. The bytes without the guess must be an object again, without ``managedFields``: a bracket that closes
+    another list than the one begun, or none at all because it stands in a text, leaves brackets or quotes unpaired.
+    """
+    try:
+        start = raw.find(_MARK)
+        if start < 0:
+            return None if _decode_metadata(raw).metadata.managed_fields else raw
+        _decode_head(raw[:start] + b"}}")
+        cut = raw[:start] + raw[raw.find(b"]", start) + 1 :]
+        return None if _decode_metadata(cut).metadata.managed_fields else cut
+    except msgspec.DecodeError:
+        return None
+
+
+_MANAGED_FIELDS = _plan([("metadata", "managedFields")], keeps=False)
+
+
+class BytesTransform:
+    """Leaves fields of an object out without decoding the others; made by :func:`drop_fields`, :func:`keep_fields`.
+
+    Those that do the same in the same words are equal.
+
+    Args:
+        operations: Whether to keep or drop, and what; carried out in their order.
+    """
+
+    def __init__(self, *operations: tuple[bool, tuple[Path, ...]]) -> None:
+        self._operations = operations
+        plans = (_plan((path.steps for path in paths), keeps=keeps) for keeps, paths in operations)
+        self._plan: Plan = True
+        for plan in plans:
+            self._plan = _composed(self._plan, plan)
+        self._is_cut = self._plan == _MANAGED_FIELDS
+        kept = None if isinstance(self._plan, bool) else _type_of(self._plan)
+        self._decode_kept = None if kept is None else msgspec.json.Decoder(kept).decode
+
+    def __repr__(self) -> str:
+        words = (
+            f"{'keep' if keeps else 'drop'}_fields({', '.join(repr(str(path)) for path in paths)})"
+            for keeps, paths in self._operations
+        )
+        return ", ".join(words)
+
+    def __eq__(self, other: object) -> bool:
+        return self._operations == other._operations if isinstance(other, BytesTransform) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._operations)
+
+    def __call__(self, document: Document) -> Document:
+        """Return what stays of an object that is decoded already; the one given is not changed."""
+        kept: Document = _reduce(document, self._plan)
+        return kept
+
+    def apply(self, raw: bytes) -> bytes:
+        """Return what stays of the bytes of one JSON object; the same bytes if nothing is left out.
+
+        Raises:
+            msgspec.DecodeError: If the bytes are no JSON object; not all that is wrong with them is noticed.
+        """
+        if self._is_cut and (cut := _cut_managed_fields(raw)) is not None:
+            return cut
+        if self._decode_kept is not None:
+            try:
+                return _encode(self._decode_kept(raw))
+            except msgspec.ValidationError:
+                pass  # a value of another kind than a path says: only the slow way leaves it out alone
+        kept = raw if isinstance(self._plan, bool) else _reduce_object(raw, self._plan)
+        return raw if kept is raw else bytes(kept)
+
+    def merge(self, later: BytesTransform) -> BytesTransform:
+        """Return one that does what this and then a later one do, in one pass."""
+        return BytesTransform(*self._operations, *later._operations)
+
+    def preserves(self, path: Path) -> bool:
+        """Tell whether a path reads the same before and after, whatever the object."""
+        plan = self._plan
+        for step in path.steps:
+            if isinstance(plan, bool):
+                break
+            plan = plan.of(step)
+        return plan is True
+
+
+def drop_fields(*paths: str) -> BytesTransform:
+    """Make a transform that leaves fields out, such as ``"status"`` or ``"spec.containers[].env"``.
+
+    A path that an object does not have, or that its values do not fit, changes nothing. Without ``metadata.labels``
+    listers cannot select by labels.
+
+    Args:
+        paths: JSON names as in indexes: ``"metadata.annotations['example.com/note']"``; ``[]`` is every element.
+
+    Raises:
+        InvalidPathError: If one is no path, or objects could not be told apart without it.
+    """
+    parsed = tuple(map(parse_path, paths))
+    for text, path in zip(paths, parsed, strict=True):
+        if str(path) in _NEVER_DROPPED:
+            raise InvalidPathError(text, 0, "an object cannot be known without its name and namespace")
+    return BytesTransform((False, parsed))
+
+
+def keep_fields(*paths: str) -> BytesTransform:
+    """Make a transform that keeps nothing but these fields, and what is in :data:`ALWAYS_KEPT`.
+
+    That is apiVersion, kind, and of the metadata name, namespace, uid, resourceVersion and labels. Of a list on the
+    way every element stays, with what the paths keep of it; values that the paths do not fit are left out.
+
+    Args:
+        paths: As for :func:`drop_fields`.
+
+    Raises:
+        InvalidPathError: If one is no path.
+    """
+    return BytesTransform((True, tuple(map(parse_path, (*ALWAYS_KEPT, *paths)))))
+
+
+strip_managed_fields: Final = drop_fields("metadata.managedFields")
+"""Leaves out the bookkeeping of server-side apply, often a third of an object."""
+
+
+class TransformChain:
+    """An informer's transforms in the user's order; neighbours that work on bytes are one.
+
+    Attributes:
+        stages: What is carried out.
+        is_bytes_only: No function of the user's is among them: no object is ever decoded.
+    """
+
+    def __init__(self, transforms: Sequence[Callable[[Any], Any]]) -> None:
+        stages: list[Callable[[Any], Any]] = []
+        for transform in transforms:
+            if isinstance(transform, BytesTransform) and stages and isinstance(stages[-1], BytesTransform):
+                stages[-1] = stages[-1].merge(transform)
+            else:
+                stages.append(transform)
+        self.stages: tuple[Callable[[Any], Any], ...] = tuple(stages)
+        self.is_bytes_only: bool = all(isinstance(stage, BytesTransform) for stage in stages)
+
+    def apply(
+        self, raw: bytes, decode: Callable[[bytes], Any], encode: Callable[[Any], bytes] = _encode
+    ) -> bytes | None:
+        """Transform one object's bytes; None if a function of the user's returned None.
+
+        Args:
+            raw: The object's JSON.
+            decode: Makes of it what the user's functions take.
+            encode: Makes bytes of what they give.
+        """
+        obj: Any = _GONE  # not decoded, or encoded again
+        for stage in self.stages:
+            if not isinstance(stage, BytesTransform):
+                obj = stage(decode(raw) if obj is _GONE else obj)
+                if obj is None:
+                    return None
+            elif isinstance(obj, dict):
+                obj = stage(obj)
+            else:
+                raw, obj = stage.apply(raw if obj is _GONE else encode(obj)), _GONE
+        return raw if obj is _GONE else encode(obj)
+
+    def preserves(self, paths: Iterable[Path]) -> bool:
+        """Tell whether name, namespace and these paths certainly read the same before and after."""
+        wanted = tuple(paths)
+        return all(isinstance(stage, BytesTransform) and all(map(stage.preserves, wanted)) for stage in self.stages)

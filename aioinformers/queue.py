@@ -1,0 +1,77 @@
+"""What reflectors put and the dispatcher takes: the items of the queue between them, and its two forms."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import msgspec
+
+from aioinformers.objects.deltas import Batch
+from aioinformers.objects.layout import Layout
+
+__all__ = [
+    "PackingQueue", "QueueItem", "Reindex", "ReplaceAbort", "ReplaceBegin", "ReplaceChunk", "ReplaceEnd", "WatchBatch",
+]  # fmt: skip
+
+
+class WatchBatch(msgspec.Struct, frozen=True, gc=False):
+    """Events of a scope's watch."""
+
+    scope: str
+    batch: Batch
+
+
+class ReplaceBegin(msgspec.Struct, frozen=True, gc=False):
+    """A list of a scope begins.
+
+    Attributes:
+        scope: The scope.
+        begun: Resolved when it has its turn: everything before it has been applied.
+    """
+
+    scope: str
+    begun: asyncio.Future[None]
+
+
+class ReplaceChunk(msgspec.Struct, frozen=True, gc=False):
+    """Some of the list's objects; from a stream of initial objects also changes and deletions."""
+
+    scope: str
+    batch: Batch
+
+
+class ReplaceEnd(msgspec.Struct, frozen=True, gc=False):
+    """The list is whole: what it did not name is gone."""
+
+    scope: str
+    version: str
+    kind: str = ""
+    api_version: str = ""
+
+
+class ReplaceAbort(msgspec.Struct, frozen=True, gc=False):
+    """The list failed; what was staged is dropped."""
+
+    scope: str
+
+
+class Reindex(msgspec.Struct, frozen=True):  # an error of the future refers back to it: for the garbage collector
+    """Rebuild the indexes for another layout, then resolve the future."""
+
+    change: Callable[[Layout[Any]], Layout[Any]]
+    done: asyncio.Future[None]
+
+
+QueueItem: TypeAlias = WatchBatch | ReplaceBegin | ReplaceChunk | ReplaceEnd | ReplaceAbort | Reindex
+
+
+class PackingQueue(asyncio.Queue[QueueItem]):
+    """The queue before a dispatcher that packs: a few batches that are not packed yet take as much as a small store."""
+
+    async def put(self, item: QueueItem) -> None:
+        """Put an item; part of a list is waited for until it has been packed."""
+        await super().put(item)
+        if type(item) is ReplaceChunk:
+            await self.join()

@@ -1,0 +1,222 @@
+"""LIST: which version a query asks for, pages and continue tokens, the bytes of the answer. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import bisect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+
+import msgspec
+
+from aioinformers.testing.apiserver.documents import encode, item_bytes
+from aioinformers.testing.apiserver.resources import Resource
+from aioinformers.testing.apiserver.selection import Selection
+from aioinformers.testing.apiserver.status import StatusError
+from aioinformers.testing.apiserver.storage import Storage
+from aioinformers.testing.apiserver.table import Stored, Table
+
+__all__ = ["Listing", "list_objects", "parse_count", "parse_flag", "parse_version"]
+
+_LATEST = -1  # in a continue token: go on in whatever version is the current one
+_TOKEN_EXPIRED = (
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list "
+    "without the continue parameter, or use the continue token in this response to retrieve the remainder of "
+    "the results. Continuing with the provided token results in an inconsistent list - objects that were "
+    "created, modified, or deleted between the time the first chunk was returned and now may show up in the list."
+)
+
+
+class _Token(msgspec.Struct, frozen=True):
+    """The content of a continue token, as kube-apiserver writes it."""
+
+    v: str
+    rv: int
+    start: str
+
+    def encode(self) -> str:
+        return base64.urlsafe_b64encode(msgspec.json.encode(self)).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, text: str) -> _Token:
+        try:
+            raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            return msgspec.json.decode(raw, type=cls)
+        except (binascii.Error, msgspec.DecodeError, ValueError) as error:
+            raise StatusError.bad_request(f"invalid continue token: continue key is not valid: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The answer to a LIST.
+
+    Attributes:
+        resource: What was listed.
+        version: The resourceVersion of the list.
+        items: The objects of this page.
+        continue_token: Where the next page starts; ``""`` on the last.
+        remaining: Objects after this page, where the server tells.
+    """
+
+    resource: Resource
+    version: int
+    items: list[Stored]
+    continue_token: str = ""
+    remaining: int | None = None
+
+    def chunks(self, size: int = 256 * 1024) -> Iterator[bytes]:
+        """Yield the body in pieces of about ``size`` bytes.
+
+        Built-in kinds and custom ones differ in the order of the envelope, and in what an item says
+        of its kind; neither has white space between items.
+        """
+        metadata: dict[str, object] = {"resourceVersion": str(self.version)}
+        if self.continue_token or self.resource.custom:
+            metadata["continue"] = self.continue_token
+        if self.remaining:
+            metadata["remainingItemCount"] = self.remaining
+        kind, api_version = f"{self.resource.kind}List", self.resource.gvr.api_version
+        if self.resource.custom:
+            ordered = encode(dict(sorted(metadata.items()))).decode()
+            head = f'{{"apiVersion":"{api_version}","items":['
+            tail = f'],"kind":"{kind}","metadata":{ordered}}}\n'
+        else:
+            head = f'{{"kind":"{kind}","apiVersion":"{api_version}","metadata":{encode(metadata).decode()},"items":['
+            tail = "]}\n"
+        pieces, pending, separator = [head.encode()], 0, b""
+        for item in self.items:
+            pieces.append(separator + item_bytes(self.resource, item.body))
+            separator = b","
+            pending += len(pieces[-1])
+            if pending >= size:
+                yield b"".join(pieces)
+                pieces, pending = [], 0
+        pieces.append(tail.encode())
+        yield b"".join(pieces)
+
+
+def list_objects(
+    storage: Storage,
+    resource: Resource,
+    selection: Selection,
+    query: Mapping[str, str],
+    *,
+    watch_cache: bool = True,
+) -> Listing:
+    """Answer a LIST.
+
+    Args:
+        storage: The server's storage.
+        resource: What is listed.
+        selection: Which objects.
+        query: The query of the request.
+        watch_cache: Whether the server has a watch cache, which answers ``resourceVersion=0`` whole.
+
+    Raises:
+        StatusError: 400, 410, 422 or 504.
+    """
+    _validate(query)
+    table = storage.table(resource)
+    limit = parse_count(query, "limit")
+    if text := query.get("continue"):
+        token = _Token.decode(text)
+        if query.get("resourceVersion", "0") != "0":
+            raise StatusError.bad_request("specifying resource version is not allowed when using continue")
+        version = storage.version if token.rv == _LATEST else token.rv
+        items = selection.filter(_continued(table, token, version))
+    else:
+        version = _version_asked(storage, query, limit)
+        items = selection.filter(table.at(version))
+        if query.get("resourceVersion") != "0":  # which is answered from what is known already
+            table.reach(version)
+        if watch_cache and query.get("resourceVersion") == "0":
+            limit = 0
+    if not limit or len(items) <= limit:
+        return Listing(resource=resource, version=version, items=items)
+    page = items[:limit]
+    return Listing(
+        resource=resource,
+        version=version,
+        items=page,
+        continue_token=_Token("meta.k8s.io/v1", version, f"/{page[-1].key}\0").encode(),
+        remaining=None if selection.has_selectors else len(items) - limit,
+    )
+
+
+def parse_version(query: Mapping[str, str]) -> int | None:
+    """Return the query's resourceVersion; ``None`` if it has none.
+
+    Raises:
+        StatusError: 400, if it is no number.
+    """
+    text = query.get("resourceVersion", "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        problem = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+        raise StatusError.bad_request(f"invalid resource version: {problem}")
+    return int(text)
+
+
+def parse_count(query: Mapping[str, str], name: str) -> int:
+    """Return a number of the query, 0 if it is not there.
+
+    Raises:
+        StatusError: 400, if it is no number.
+    """
+    text = query.get(name, "")
+    if not text:
+        return 0
+    if not text.removeprefix("-").isdecimal():
+        raise StatusError.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    return max(0, int(text))
+
+
+def parse_flag(query: Mapping[str, str], name: str) -> bool:
+    """Return whether a flag is set; like kube-apiserver, anything but ``false`` and ``0`` sets it."""
+    return query.get(name, "false").lower() not in ("false", "0")
+
+
+def _version_asked(storage: Storage, query: Mapping[str, str], limit: int) -> int:
+    version = parse_version(query)
+    if not version:
+        return storage.version
+    if version > storage.version:
+        raise StatusError.version_too_large(version, storage.version)
+    match = query.get("resourceVersionMatch", "")
+    # A limit without a match asks for exactly this version, as before the parameter existed.
+    return version if match == "Exact" or (limit and not match) else storage.version
+
+
+def _continued(table: Table, token: _Token, version: int) -> list[Stored]:
+    try:
+        items = table.at(version)
+    except StatusError as error:
+        fresh = _Token(token.v, _LATEST, token.start).encode()
+        raise StatusError.expired(_TOKEN_EXPIRED, continue_token=fresh) from error
+    return items[bisect.bisect_left(items, token.start.removeprefix("/"), key=attrgetter("key")) :]
+
+
+def _validate(query: Mapping[str, str]) -> None:
+    match, field = query.get("resourceVersionMatch", ""), "resourceVersionMatch"
+    causes = []
+
+    def forbid(where: str, why: str) -> None:
+        causes.append((where, "FieldValueForbidden", f"Forbidden: {why}"))
+
+    if match:
+        if not query.get("resourceVersion"):
+            forbid(field, "resourceVersionMatch is forbidden unless resourceVersion is provided")
+        if query.get("continue"):
+            forbid(field, "resourceVersionMatch is forbidden when continue is provided")
+        if match not in ("Exact", "NotOlderThan"):
+            known = 'supported values: "Exact", "NotOlderThan", ""'
+            causes.append((field, "FieldValueNotSupported", f'Unsupported value: "{match}": {known}'))
+        if match == "Exact" and query.get("resourceVersion") == "0":
+            forbid(field, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
+    if "sendInitialEvents" in query:
+        forbid("sendInitialEvents", "sendInitialEvents is forbidden for list")
+    if causes:
+        raise StatusError.invalid_options(causes)

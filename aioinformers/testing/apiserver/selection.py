@@ -1,0 +1,95 @@
+"""Which objects a LIST or WATCH is about: namespace, label selector, field selector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from aioinformers.errors import InvalidSelectorError
+from aioinformers.objects.selectors import (
+    FieldRequirement,
+    LabelSelector,
+    Operator,
+    parse_field_selector,
+    parse_label_selector,
+)
+from aioinformers.testing.apiserver.resources import Resource
+from aioinformers.testing.apiserver.status import StatusError
+from aioinformers.testing.apiserver.table import Stored
+
+__all__ = ["Selection"]
+
+_POD_FIELDS = ("spec.nodeName", "status.phase")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A filter on stored objects.
+
+    Attributes:
+        namespace: Only objects of this namespace; ``""`` for all.
+        labels: Only objects with such labels.
+        fields: Only objects whose fields are so.
+    """
+
+    namespace: str = ""
+    labels: LabelSelector | None = None
+    fields: tuple[FieldRequirement, ...] = ()
+
+    @classmethod
+    def parse(cls, resource: Resource, namespace: str, query: Mapping[str, str]) -> Selection:
+        """Read the selectors of a query.
+
+        Raises:
+            StatusError: 400, if one cannot be parsed or names an unknown field.
+        """
+        labels = None
+        if text := query.get("labelSelector"):
+            try:
+                labels = parse_label_selector(text)
+            except InvalidSelectorError as error:
+                raise StatusError.bad_request(f"unable to parse requirement: {error.problem}") from error
+        return cls(namespace, labels, _parse_fields(resource, query.get("fieldSelector", "")))
+
+    @property
+    def has_selectors(self) -> bool:
+        """Whether more than the namespace is asked."""
+        return self.labels is not None or bool(self.fields)
+
+    def matches(self, item: Stored) -> bool:
+        """Return whether an object is meant."""
+        if self.namespace and item.namespace != self.namespace:
+            return False
+        if self.labels is not None and not self.labels.matches(item.labels):
+            return False
+        return all(
+            (_value(item, field) == value) is (operator is Operator.EQUALS) for field, operator, value in self.fields
+        )
+
+    def filter(self, items: Iterable[Stored]) -> list[Stored]:
+        """Return the objects that are meant, in their order."""
+        if not self.namespace and not self.has_selectors:
+            return list(items)
+        return [item for item in items if self.matches(item)]
+
+
+def _parse_fields(resource: Resource, text: str) -> tuple[FieldRequirement, ...]:
+    known = ("metadata.name", "metadata.namespace") if resource.namespaced else ("metadata.name",)
+    supported = known + (_POD_FIELDS if resource.gvr == ("", "v1", "pods") else ())
+    try:
+        requirements = parse_field_selector(text).requirements
+    except InvalidSelectorError as error:
+        raise StatusError.bad_request(f"invalid field selector: {error.problem}") from error
+    for requirement in requirements:
+        if requirement.path not in supported:
+            names = ", ".join(f'"{name}"' for name in supported)
+            raise StatusError.bad_request(f'"{requirement.path}" is not a known field selector: only {names}')
+    return requirements
+
+
+def _value(item: Stored, field: str) -> str:
+    if field == "metadata.name":
+        return item.name
+    if field == "metadata.namespace":
+        return item.namespace
+    return item.fields.get(field, "")

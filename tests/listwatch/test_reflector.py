@@ -1,0 +1,416 @@
+"""What a reflector asks the server for, and when: lists, pages, watches, resumes, relists."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioinformers import Metadata, ObjectKey, Settings, WatchFailure
+from aioinformers.testing import Ending, FakeAPIServer, Fault
+from aioinformers.transport.source import retry_after
+from tests.cluster import QUICK, Recorder, cached, configmap, factory_on, stored
+
+pytestmark = pytest.mark.virtual_time
+
+LISTS = dataclasses.replace(QUICK, watch_list=False)
+
+
+def asked(server: FakeAPIServer, *names: str) -> list[tuple[str, ...]]:
+    """Return what the requests for configmaps asked, without those made by tests."""
+    found = []
+    for request in server.requests:
+        if request.path.endswith("configmaps") and request.method == "GET":
+            verb = "watch" if request.query.get("watch") == "true" else "list"
+            verb = "check" if request.query.get("limit") == "1" else verb
+            found.append((verb, *(request.query.get(name, "-") for name in names)))
+    return found
+
+
+async def started(factory: Any, timeout: float = 30) -> Any:
+    """Start a factory with one informer and wait until it has synced."""
+    configmaps = factory.for_resource("configmaps.v1.")
+    await factory.start()
+    await factory.wait_for_cache_sync(timeout=timeout)
+    await asyncio.sleep(2)  # a watch that is closed within its first second is suspicious
+    return configmaps
+
+
+async def test_first_list_asks_for_any_state_in_pages_and_the_watch_goes_on_from_it() -> None:
+    async with FakeAPIServer() as server, factory_on(server, settings=LISTS) as factory:
+        server.create("configmaps", configmap("c"))
+        await started(factory)
+        assert asked(server, "resourceVersion", "limit") == [
+            ("list", "0", "500"),
+            ("watch", server.resource_version, "-"),
+        ]
+        (watch,) = (request for request in server.requests if request.query.get("watch"))
+        assert watch.query["allowWatchBookmarks"] == "true"
+        assert 300 <= int(watch.query["timeoutSeconds"]) <= 600
+
+
+async def test_pages_carry_the_token_and_no_version() -> None:
+    settings = dataclasses.replace(LISTS, page_size=4)
+    async with FakeAPIServer(watch_cache=False) as server, factory_on(server, settings=settings) as factory:
+        for i in range(10):
+            server.create("configmaps", configmap(f"c{i}"))
+        configmaps = await started(factory)
+        assert len(configmaps.lister) == 10
+        assert configmaps.statistics().lists == 1
+        pages = [request.query for request in server.requests if "watch" not in request.query]
+        assert [page.get("resourceVersion") for page in pages] == ["0", None, None]
+        assert [("continue" in page, page["limit"]) for page in pages] == [(False, "4"), (True, "4"), (True, "4")]
+
+
+async def test_server_that_pages_lists_of_any_state_is_asked_for_pages_again() -> None:
+    settings = dataclasses.replace(LISTS, page_size=4)
+    async with FakeAPIServer(watch_cache=False) as server, factory_on(server, settings=settings) as factory:
+        for i in range(6):
+            server.create("configmaps", configmap(f"c{i}"))
+        await started(factory)
+        server.close_watches()
+        server.create("nodes", {"metadata": {"name": "n"}})
+        server.create("configmaps", configmap("late"))
+        server.expire()
+        await asyncio.sleep(30)
+        lists = [r.query for r in server.requests if "watch" not in r.query and r.query.get("limit") != "1"]
+        assert lists[2].get("limit") == "4"
+        assert "resourceVersion" in lists[2]
+
+
+async def test_expired_page_token_means_one_whole_list_at_the_original_version() -> None:
+    settings = dataclasses.replace(LISTS, page_size=4)
+    async with FakeAPIServer(watch_cache=False) as server, factory_on(server, settings=settings) as factory:
+        for i in range(10):
+            server.create("configmaps", configmap(f"c{i}"))
+        server.fail(lambda request: "continue" in request.query, 410, body=_status(410, "Expired"))
+        configmaps = await started(factory)
+        assert asked(server, "resourceVersion", "limit")[:3] == [
+            ("list", "0", "4"),
+            ("list", "-", "4"),
+            ("list", "0", "-"),
+        ]
+        assert cached(configmaps) == stored(server, "configmaps")
+
+
+async def test_list_whose_version_is_refused_is_repeated_at_once_for_the_most_recent_state() -> None:
+    async with FakeAPIServer() as server, factory_on(server, settings=LISTS) as factory:
+        server.create("configmaps", configmap("c"))
+        await started(factory)
+        server.create("configmaps", configmap("d"))  # or the watch would be checked before it is resumed
+        await asyncio.sleep(1)
+        version = server.resource_version
+        server.fail("watch configmaps", 410, body=_status(410, "Expired"))
+        server.fail("list configmaps", 410, body=_status(410, "Expired"))
+        server.close_watches()
+        await asyncio.sleep(30)
+        sequence = asked(server, "resourceVersion")
+        assert sequence[2:6] == [("watch", version), ("list", version), ("list", "-"), ("watch", version)]
+        times = [r.time for r in server.requests if r.path.endswith("configmaps")]
+        assert times[2:6] == [3.0] * 4, "what is known to be refused need not be waited for"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": 504, "reason": "Timeout", "details": {"causes": [{"reason": "ResourceVersionTooLarge"}]}},
+        {"code": 504, "reason": "Timeout", "details": {"causes": [{"message": "Too large resource version"}]}},
+        {"code": 504, "reason": "Timeout", "message": "Too large resource version"},
+    ],
+)
+async def test_too_large_version_is_answered_at_once_in_each_of_its_forms(body: dict[str, Any]) -> None:
+    async with FakeAPIServer() as server, factory_on(server, settings=LISTS) as factory:
+        server.create("configmaps", configmap("c"))
+        await started(factory)
+        status = {"kind": "Status", "status": "Failure", **body}
+        server.fail("watch configmaps", 403, body=_status(403, "Forbidden"))
+        server.create("configmaps", configmap("d"))
+        await asyncio.sleep(1)
+        server.fail("list configmaps", 504, body=status, headers={"Retry-After": "30"})
+        server.close_watches()
+        await asyncio.sleep(5)
+        assert [version for verb, version in asked(server, "resourceVersion") if verb == "list"][1:] == [
+            server.resource_version,
+            "-",
+        ]
+
+
+async def test_watch_that_ends_is_resumed_at_once_from_the_last_version() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        configmaps = await started(factory)
+        for i in range(3):
+            server.create("configmaps", configmap(f"c{i}"))
+            await asyncio.sleep(2)
+            server.close_watches()
+            await asyncio.sleep(0.1)
+        assert [v for verb, v in asked(server, "resourceVersion")][1:] == [
+            obj["metadata"]["resourceVersion"] for obj in server.list("configmaps")
+        ]
+        assert configmaps.statistics().lists == 1
+
+
+async def test_watching_is_between_the_headers_of_an_answer_and_its_end() -> None:
+    """Not while the server has only been asked, and no longer once the stream has ended."""
+    settings = dataclasses.replace(LISTS, watch_timeout_min=100, watch_timeout_max=100)
+    async with FakeAPIServer() as server, factory_on(server, settings=settings) as factory:
+        server.intercept(lambda request: Fault(delay=20) if request.verb == "watch" else None)
+        configmaps = factory.for_resource("configmaps.v1.")
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=10)
+        await asyncio.sleep(0.5)
+        seen: list[tuple[int, bool, str]] = []
+        for second in range(1, 190):
+            health = configmaps.health()
+            if not seen or seen[-1][1:] != (health.is_watching, health.reason):
+                seen.append((second, health.is_watching, health.reason))
+            if second % 7 == 0:
+                server.create("configmaps", configmap(f"c{second}"))
+            await asyncio.sleep(1)
+        opening = "opening the watch"
+        # 20 s until the first answer, 100 s of watching, 20 s until the next answer.
+        assert seen == [(1, False, opening), (21, True, ""), (121, False, opening), (141, True, "")]
+
+
+async def test_stream_is_a_watch_once_its_initial_objects_are_there() -> None:
+    """And no longer when it breaks off."""
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        configmaps = await started(factory)
+        assert configmaps.is_watching
+        server.intercept(lambda request: Fault(ending=Ending.STALL, after=None))
+        server.reset_connections()
+        await asyncio.sleep(0.1)
+        assert (configmaps.is_watching, configmaps.health().reason[:7]) == (False, "waiting")
+        await asyncio.sleep(1)
+        assert (configmaps.is_watching, configmaps.health().reason[:8]) == (False, "checking")
+
+
+async def test_bookmarks_move_the_version_to_resume_from() -> None:
+    async with FakeAPIServer() as server, factory_on(server, namespace="default") as factory:
+        configmaps = await started(factory)
+        recorder = Recorder()
+        configmaps.add_event_handler(recorder)
+        server.create("configmaps", configmap("c", "elsewhere"))
+        await asyncio.sleep(70)
+        server.close_watches()
+        await asyncio.sleep(1)
+        assert asked(server, "resourceVersion")[-1] == ("watch", server.resource_version)
+        assert recorder.events == []
+
+
+async def test_two_watches_draw_different_timeouts() -> None:
+    settings = dataclasses.replace(LISTS, watch_timeout_min=60, watch_timeout_max=120)
+    async with FakeAPIServer() as server, factory_on(server, settings=settings) as factory:
+        await started(factory)
+        await asyncio.sleep(1000)
+        timeouts = {timeout for verb, timeout in asked(server, "timeoutSeconds") if verb == "watch"}
+        assert len(timeouts) > 3
+        assert all(60 <= int(timeout) <= 120 for timeout in timeouts)
+
+
+async def test_initial_objects_are_streamed_and_the_same_stream_goes_on() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        for i in range(300):
+            server.create("configmaps", configmap(f"c{i}"))
+        configmaps = await started(factory)
+        server.create("configmaps", configmap("late"))
+        await asyncio.sleep(1)
+        assert cached(configmaps) == stored(server, "configmaps")
+        assert asked(server, "sendInitialEvents", "resourceVersionMatch", "resourceVersion") == [
+            ("watch", "true", "NotOlderThan", "-")
+        ]
+
+
+async def test_server_that_cannot_stream_is_listed_and_not_asked_again_for_a_while() -> None:
+    async with FakeAPIServer(watch_list=False) as server, factory_on(server) as factory:
+        await started(factory)
+        assert [verb for verb, _ in asked(server, "x")] == ["watch", "list", "watch"]
+        for _ in range(2):
+            server.create("configmaps", configmap(f"c{server.resource_version}"))
+            server.close_watches()
+            server.expire()
+            await asyncio.sleep(60)
+        assert sum(r.query.get("sendInitialEvents") == "true" for r in server.requests) == 1
+        factory.for_resource("pods.v1.")
+        await asyncio.sleep(1)
+        assert sum(r.query.get("sendInitialEvents") == "true" for r in server.requests) == 1, "remembered per server"
+
+
+async def test_busy_server_is_asked_again_without_a_list() -> None:
+    async with FakeAPIServer() as server, factory_on(server, settings=LISTS) as factory:
+        configmaps = await started(factory)
+        server.create("configmaps", configmap("c"))  # or the watch would be checked before it is resumed
+        await asyncio.sleep(70)
+        server.fail("watch configmaps", 429, times=4, body=_status(429, "TooManyRequests"))
+        server.close_watches()
+        await asyncio.sleep(30)
+        assert [verb for (verb,) in asked(server)] == ["list"] + ["watch"] * 6
+        assert configmaps.is_watching
+        assert configmaps.last_error is None or "429" in str(configmaps.last_error)
+
+
+async def test_refused_watch_is_relisted() -> None:
+    async with FakeAPIServer() as server, factory_on(server, settings=LISTS) as factory:
+        await started(factory)
+        server.fail("watch configmaps", 500, body=_status(500, "InternalError"))
+        server.close_watches()
+        await asyncio.sleep(30)
+        assert [verb for (verb,) in asked(server)] == ["list", "watch", "check", "watch", "list", "watch"]
+
+
+async def test_retry_after_is_honoured_and_capped() -> None:
+    failures: list[WatchFailure] = []
+    async with FakeAPIServer() as server, factory_on(server, on_watch_error=failures.append) as factory:
+        server.fail("watch configmaps", 429, headers={"Retry-After": "17"}, body=_status(429, "TooManyRequests"))
+        server.fail("watch configmaps", 429, headers={"Retry-After": "3600"}, body=_status(429, "TooManyRequests"))
+        await started(factory, timeout=100)
+        assert sorted(failure.next_delay for failure in failures) == [17.0, 60.0]
+
+
+@pytest.mark.parametrize(
+    ("header", "date", "delay"),
+    [
+        ("Wed, 21 Oct 2037 07:28:17 GMT", "Wed, 21 Oct 2037 07:28:00 GMT", 17.0),
+        ("Wednesday, 21-Oct-37 07:28:17 GMT", "Wed, 21 Oct 2037 07:28:00 GMT", 17.0),
+        ("Wed, 21 Oct 2037 07:28:17 GMT", "Wed, 21 Oct 2037 07:28:17 GMT", 0.8),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2037 07:28:00 GMT", 0.8),
+        ("Wed, 21 Oct 2037 08:28:00 GMT", "Wed, 21 Oct 2037 07:28:00 GMT", 60.0),
+        ("in a while", "Wed, 21 Oct 2037 07:28:00 GMT", 0.8),
+    ],
+)
+async def test_retry_after_may_be_a_date_on_the_clock_of_the_server(header: str, date: str, delay: float) -> None:
+    failures: list[WatchFailure] = []
+    async with FakeAPIServer() as server, factory_on(server, on_watch_error=failures.append) as factory:
+        body, headers = _status(429, "TooManyRequests"), {"Retry-After": header, "Date": date}
+        server.fail("watch configmaps", 429, headers=headers, body=body)
+        await started(factory, timeout=100)
+        assert [failure.next_delay for failure in failures] == [delay]
+
+
+def test_retry_after_as_a_date_is_read_on_our_own_clock_where_the_server_names_none() -> None:
+    then = datetime.now(UTC) + timedelta(seconds=30)
+    assert 25 < (retry_after({"Retry-After": format_datetime(then, usegmt=True)}) or 0) <= 30
+    assert retry_after({"Retry-After": format_datetime(then), "Date": "no date"}) is not None
+
+
+@given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d+ [A-Z][a-z]{2} \d+ \d+:\d+:\d+ (GMT|[+-]\d+|-0000)?"), st.text())
+def test_whatever_retry_after_says_is_some_seconds_or_nothing(text: str, date: str) -> None:
+    said = retry_after({"Retry-After": text, "Date": date})
+    assert said is None or said >= 0
+
+
+def renamed(kind: str, api_version: str = "v1") -> Fault:
+    """Give every list another kind."""
+
+    def rename(body: bytes) -> bytes:
+        document = json.loads(body) | {"kind": kind, "apiVersion": api_version}
+        return json.dumps(document, separators=(",", ":")).encode()
+
+    return Fault(rewrite=rename)
+
+
+@pytest.mark.parametrize(
+    ("resource", "options", "fault", "is_accepted"),
+    [
+        ("configmaps.v1.", {}, renamed("ConfigMapList"), True),
+        ("configmaps.v1.", {}, renamed("List"), True),
+        ("configmaps.v1.", {}, renamed("SecretList"), False),
+        ("configmaps.v1.", {}, renamed("WidgetList", "example.com/v1"), False),
+        ("configmaps.v1.", {}, renamed("PartialObjectMetadataList", "meta.k8s.io/v1"), False),
+        ("configmaps.v1.", {"object_type": Metadata}, renamed("PartialObjectMetadataList", "meta.k8s.io/v1"), True),
+        ("configmaps.v1.", {"object_type": Metadata}, renamed("SecretList"), False),
+        ("configmaps.v1.", {}, Fault(rewrite=lambda body: body.rstrip()[:-1] + b',"kind":"SecretList"}'), False),
+        ("widgets.v1.example.com", {}, renamed("WidgetList", "example.com/v1"), True),
+        ("widgets.v1.example.com", {}, renamed("BoxOfWidgets", "example.com/v1"), True),
+        ("widgets.v1.example.com", {}, renamed("SecretList", "example.com/v1"), True),
+        ("widgets.v1.example.com", {}, renamed("WidgetList", "v1"), True),
+        ("widgets.v1.example.com", {}, renamed("SecretList"), False),
+        ("widgets.v1.example.com", {}, renamed("DeploymentList", "apps/v1"), False),
+    ],
+)
+async def test_list_of_another_kind_is_refused(
+    resource: str, options: dict[str, Any], fault: Fault, is_accepted: bool
+) -> None:
+    """Where it is certain: custom resources name the kind of their lists as they like, as do some aggregated APIs."""
+    async with FakeAPIServer() as server, factory_on(server, settings=LISTS) as factory:
+        server.add_resource("widgets.v1.example.com", "Widget")
+        server.create(resource, {"metadata": {"name": "a"}})
+        informer = factory.for_resource(resource, **options)
+        heal = server.intercept(lambda request: fault if request.verb == "list" else None)
+        await factory.start()
+        await asyncio.sleep(5)
+        assert informer.has_synced is is_accepted
+        if not is_accepted:
+            assert f"expected a list of {informer.resource}, got " in informer.health().reason
+        heal()
+        await factory.wait_for_cache_sync(timeout=31)
+        assert list(informer.indexer.keys()) == [ObjectKey("default", "a")]
+
+
+async def test_list_of_another_kind_changes_nothing() -> None:
+    """Not even what kind the objects are said to be."""
+    async with FakeAPIServer() as server, factory_on(server, settings=LISTS) as factory:
+        server.create("configmaps", configmap("a"))
+        configmaps = await started(factory)
+        before = configmaps.lister.get("a", namespace="default")
+        server.intercept(lambda request: renamed("SecretList") if request.verb == "list" else None)
+        server.delete("configmaps", "a")
+        server.expire()
+        server.fail("watch configmaps", 500, times=None)
+        server.close_watches()
+        await asyncio.sleep(31)
+        assert "got SecretList of v1" in configmaps.health().reason
+        assert configmaps.lister.get("a", namespace="default")["kind"] == before["kind"] == "ConfigMap"
+
+
+async def test_nothing_is_asked_before_the_start() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        factory.core.v1.pods()
+        await asyncio.sleep(10)
+        assert server.requests == [] or not list(server.requests)
+
+
+async def test_connection_reset_resumes_from_the_last_version() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        configmaps = await started(factory)
+        server.create("configmaps", configmap("a"))
+        await asyncio.sleep(1)
+        server.reset_connections()
+        server.create("configmaps", configmap("b"))
+        await asyncio.sleep(10)
+        assert cached(configmaps) == stored(server, "configmaps")
+        assert configmaps.statistics().lists == 1
+
+
+async def test_at_most_so_many_lists_run_at_once() -> None:
+    settings = dataclasses.replace(LISTS, max_concurrent_lists=2)
+    under_way: list[int] = []
+    async with FakeAPIServer() as server, factory_on(server, settings=settings) as factory:
+
+        async def slow(request: Any) -> None:
+            if "watch" not in request.query:
+                under_way.append(1)
+                assert sum(under_way) <= 2
+                await asyncio.sleep(1)
+                under_way.append(-1)
+
+        server.intercept(slow)
+        for name in ("pods", "nodes", "configmaps", "services", "secrets"):
+            factory.for_resource(f"{name}.v1.")
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=10)
+
+
+async def test_lagging_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="watch_timeout_max"):
+        Settings(watch_timeout_min=10, watch_timeout_max=5)
+
+
+def _status(code: int, reason: str) -> dict[str, Any]:
+    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason}
