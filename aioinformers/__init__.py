@@ -37,7 +37,7 @@ from aioinformers.statistics import (
     InformerHealth,
     InformerStatistics,
 )
-from aioinformers.types import ALL_NAMESPACES, Cause, GroupVersionResource, ListOptions, ObjectKey, WatchFailure
+from aioinformers.types import ALL_NAMESPACES, Cause, GroupVersionResource, ListOptions, ObjectKey, Scope, WatchFailure
 from aioinformers.version import __version__
 
 __all__ = [
@@ -70,6 +70,7 @@ __all__ = [
     "ObjectMeta",
     "OwnerReference",
     "Registration",
+    "Scope",
     "Settings",
     "SharedInformer",
     "SharedInformerFactory",

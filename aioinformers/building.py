@@ -16,7 +16,7 @@ from aioinformers.pipeline import InformerSpec, Pipeline
 from aioinformers.resources import GROUPS, kind_of_model, kind_of_resource, kinds
 from aioinformers.settings import Settings
 from aioinformers.transport.source import Source
-from aioinformers.types import GroupVersionResource, ListOptions, WatchFailure
+from aioinformers.types import EVERYTHING, GroupVersionResource, ListOptions, Scope, WatchFailure
 
 __all__ = ["build_informer", "new_informer", "resource_of", "spec_of"]
 
@@ -141,7 +141,9 @@ def new_informer(
     resource = resource_of(what)
     known = kind_of_resource(resource)
     is_namespaced = None if known is None else known.is_namespaced
-    spec = spec_of(resource, is_namespaced, namespace, ("",), label_selector, field_selector, tweak_list_options)
+    spec = spec_of(
+        resource, is_namespaced, namespace, (EVERYTHING,), label_selector, field_selector, tweak_list_options
+    )
     python_type = object_type or (what if isinstance(what, type) else dict)
     kind = object_type_of(python_type, shared=shared_objects)
     kind = compacted(kind) if compact else kind
@@ -176,7 +178,7 @@ def spec_of(
     resource: GroupVersionResource,
     is_namespaced: bool | None,
     namespace: Namespaces,
-    inherited: tuple[str, ...],
+    inherited: tuple[Scope, ...],
     label_selector: str | None,
     field_selector: str | None,
     tweak: Tweak | None,
@@ -197,10 +199,10 @@ def spec_of(
         InvalidSelectorError: If a selector cannot be parsed.
     """
     scopes = inherited if namespace is None else scopes_of(namespace)
-    if is_namespaced is False and scopes != ("",):
+    if is_namespaced is False and scopes != (EVERYTHING,):
         if namespace is not None:
             raise ValueError(f"{resource} is cluster-scoped: it cannot be limited to namespaces")
-        scopes = ("",)
+        scopes = (EVERYTHING,)
     options = ListOptions(
         label_selector=str(parse_label_selector(label_selector)) if label_selector else None,
         field_selector=str(parse_field_selector(field_selector)) if field_selector else None,
@@ -208,7 +210,7 @@ def spec_of(
     if tweak is not None:
         tweak(options)
     query = options.query()
-    limits = [*(scope for scope in scopes if scope), *(f"{k}={v}" for k, v in query.items())]
+    limits = [*(str(scope) for scope in scopes if scope != EVERYTHING), *(f"{k}={v}" for k, v in query.items())]
     name = f"{resource} [{', '.join(limits)}]" if limits else str(resource)
     foreign = functools.partial(is_foreign, resource)
     return InformerSpec(name, resource, scopes, query, is_namespaced is None, namespace is None, foreign)

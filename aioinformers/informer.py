@@ -20,7 +20,7 @@ from aioinformers.objects.paths import join_key
 from aioinformers.pipeline import Phase, Pipeline
 from aioinformers.statistics import InformerHealth, InformerStatistics
 from aioinformers.transport.source import Source
-from aioinformers.types import GroupVersionResource, ObjectKey
+from aioinformers.types import GroupVersionResource, ObjectKey, Scope, version_order
 
 __all__ = ["SharedInformer"]
 
@@ -305,14 +305,14 @@ class SharedInformer(Generic[T]):
         await self._pipeline.wait_synced()
 
     @property
-    def resource_versions(self) -> dict[str, str]:
-        """The resourceVersion that has been applied, per scope (``""`` is all namespaces)."""
+    def resource_versions(self) -> dict[Scope, str]:
+        """The resourceVersion that has been applied, per scope."""
         return {scope: partition.version for scope, partition in self._pipeline.store.partitions.items()}
 
     @property
     def last_sync_resource_version(self) -> str:
         """The resourceVersion that has been applied; of several scopes the newest."""
-        return max(self.resource_versions.values(), key=lambda version: (len(version), version))
+        return max(self.resource_versions.values(), key=version_order)
 
     async def wait_for_resource_version(
         self, resource_version: str, *, namespace: str | None = None, timeout: float | None = None
@@ -336,15 +336,15 @@ class SharedInformer(Generic[T]):
         if not resource_version.isdecimal():
             raise ValueError(f"{resource_version!r} is no resourceVersion that can be compared")
         scopes = set(self._pipeline.store.partitions)
-        if namespace is not None and scopes != {""}:
-            if namespace not in scopes:
+        if namespace is not None:
+            scopes = {scope for scope in scopes if scope.namespace in ("", namespace)}
+            if not scopes:
                 raise ValueError(f"{self.name} does not follow namespace {namespace!r}")
-            scopes = {namespace}
-        wanted = (len(resource_version), resource_version)
+        wanted = version_order(resource_version)
 
-        def is_reached(versions: Mapping[str, str]) -> bool:
+        def is_reached(versions: Mapping[Scope, str]) -> bool:
             return all(
-                version.isdecimal() and (len(version), version) >= wanted
+                version.isdecimal() and version_order(version) >= wanted
                 for scope, version in versions.items()
                 if scope in scopes
             )

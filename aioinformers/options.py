@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from aioinformers.types import ALL_NAMESPACES, AllNamespaces, ListOptions
+from aioinformers.types import ALL_NAMESPACES, EVERYTHING, AllNamespaces, ListOptions, Scope
 
 __all__ = ["Namespaces", "Transforms", "Tweak", "period_of", "scopes_of", "transforms_of"]
 
@@ -22,17 +22,17 @@ Tweak: TypeAlias = Callable[[ListOptions], None]
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
-def scopes_of(namespace: Namespaces) -> tuple[str, ...]:
-    """Return one scope per namespace, sorted; ``("",)`` for all namespaces."""
+def scopes_of(namespace: Namespaces) -> tuple[Scope, ...]:
+    """Return one scope per namespace, sorted; :data:`EVERYTHING` alone for all namespaces."""
     if namespace is None or namespace is ALL_NAMESPACES:
-        return ("",)
+        return (EVERYTHING,)
     names = (namespace,) if isinstance(namespace, str) else tuple(namespace)
     if not names:
         raise ValueError("namespace=[] selects nothing: give names, or ALL_NAMESPACES")
     for name in names:
         if not _NAMESPACE.fullmatch(name):
             raise ValueError(f"{name!r} cannot be a namespace: for all of them leave it out or use ALL_NAMESPACES")
-    return tuple(sorted(set(names)))
+    return tuple(Scope(name) for name in sorted(set(names)))
 
 
 def transforms_of(transform: Transforms) -> tuple[Callable[[Any], Any], ...]:

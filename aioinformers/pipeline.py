@@ -28,7 +28,7 @@ from aioinformers.queue import PackingQueue, QueueItem, Reindex
 from aioinformers.settings import Settings
 from aioinformers.statistics import InformerStatistics
 from aioinformers.transport.source import Source
-from aioinformers.types import GroupVersionResource, WatchFailure
+from aioinformers.types import EVERYTHING, GroupVersionResource, Scope, WatchFailure
 
 __all__ = ["InformerSpec", "Phase", "Pipeline"]
 
@@ -66,7 +66,7 @@ class InformerSpec:
 
     name: str
     resource: GroupVersionResource
-    scopes: tuple[str, ...] = ("",)
+    scopes: tuple[Scope, ...] = (EVERYTHING,)
     query: Mapping[str, str] = field(default_factory=dict)
     must_check_scope: bool = False
     is_inherited: bool = False
@@ -224,7 +224,7 @@ class Pipeline(Generic[T]):
 
     async def _follow(self, source: Source) -> None:
         """Run one reflector per scope, once it is known what the scopes are."""
-        if self.spec.must_check_scope and self.spec.scopes != ("",):
+        if self.spec.must_check_scope and self.spec.scopes != (EVERYTHING,):
             await self._check_scope(source)
         for scope in self.store.partitions:
             target = Target(self.spec.resource, scope, self.spec.query, self.spec.is_foreign)
@@ -234,8 +234,7 @@ class Pipeline(Generic[T]):
                 self.dispatcher.offer,
             )  # fmt: skip
             self.reflectors.append(reflector)
-            where = f" {scope}" if scope else ""
-            self._start_stage(reflector.run(), f"reflector{where}")
+            self._start_stage(reflector.run(), f"reflector{scope.place} of")
 
     async def _check_scope(self, source: Source) -> None:
         """Ask the server whether an unknown kind has namespaces, until it answers."""
@@ -247,7 +246,7 @@ class Pipeline(Generic[T]):
             except InformerError as error:
                 self.scope_error = error
                 logger.warning("%s: cannot look up its scope: %s; next try in %.1f s", self.name, error, delay)
-                self._on_failure(WatchFailure(self.spec.resource, "", error, self.failures + 1, delay))
+                self._on_failure(WatchFailure(self.spec.resource, EVERYTHING, error, self.failures + 1, delay))
                 await asyncio.sleep(delay * (1 + self.settings.backoff_jitter * source.random.random()))
                 delay = min(delay * self.settings.backoff_factor, self.settings.backoff_max)
         self.scope_error = None
@@ -255,7 +254,7 @@ class Pipeline(Generic[T]):
             return
         if not self.spec.is_inherited:
             raise _RefusedError(f"{self.spec.resource} is cluster-scoped: it cannot be limited to namespaces")
-        self.store.partitions = {"": Partition(len(self.store.layout.names))}
+        self.store.partitions = {EVERYTHING: Partition(len(self.store.layout.names))}
 
     def _on_failure(self, failure: WatchFailure) -> None:
         self.failures += 1
@@ -473,9 +472,8 @@ class Pipeline(Generic[T]):
         for reflector in self.reflectors:
             if reflector.last_error is None and reflector.state is State.WATCHING:
                 continue
-            where = f" in {reflector.target.scope}" if reflector.target.scope else ""
             why = f": {reflector.last_error}" if reflector.last_error else ""
-            waits.append(f"{reflector.state.value}{where}{why}")
+            waits.append(f"{reflector.state.value}{reflector.target.scope.place}{why}")
         return "; ".join(waits) or ("" if self.store.is_synced else "starting")
 
     @property

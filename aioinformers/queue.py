@@ -10,16 +10,24 @@ import msgspec
 
 from aioinformers.objects.deltas import Batch
 from aioinformers.objects.layout import Layout
+from aioinformers.types import Scope
 
 __all__ = [
-    "PackingQueue", "QueueItem", "Reindex", "ReplaceAbort", "ReplaceBegin", "ReplaceChunk", "ReplaceEnd", "WatchBatch",
+    "PackingQueue",
+    "QueueItem",
+    "Reindex",
+    "ReplaceAbort",
+    "ReplaceBatch",
+    "ReplaceBegin",
+    "ReplaceEnd",
+    "WatchBatch",
 ]  # fmt: skip
 
 
 class WatchBatch(msgspec.Struct, frozen=True, gc=False):
     """Events of a scope's watch."""
 
-    scope: str
+    scope: Scope
     batch: Batch
 
 
@@ -31,21 +39,21 @@ class ReplaceBegin(msgspec.Struct, frozen=True, gc=False):
         begun: Resolved when it has its turn: everything before it has been applied.
     """
 
-    scope: str
+    scope: Scope
     begun: asyncio.Future[None]
 
 
-class ReplaceChunk(msgspec.Struct, frozen=True, gc=False):
+class ReplaceBatch(msgspec.Struct, frozen=True, gc=False):
     """Some of the list's objects; from a stream of initial objects also changes and deletions."""
 
-    scope: str
+    scope: Scope
     batch: Batch
 
 
 class ReplaceEnd(msgspec.Struct, frozen=True, gc=False):
     """The list is whole: what it did not name is gone."""
 
-    scope: str
+    scope: Scope
     version: str
     kind: str = ""
     api_version: str = ""
@@ -54,7 +62,7 @@ class ReplaceEnd(msgspec.Struct, frozen=True, gc=False):
 class ReplaceAbort(msgspec.Struct, frozen=True, gc=False):
     """The list failed; what was staged is dropped."""
 
-    scope: str
+    scope: Scope
 
 
 class Reindex(msgspec.Struct, frozen=True):  # an error of the future refers back to it: for the garbage collector
@@ -64,7 +72,7 @@ class Reindex(msgspec.Struct, frozen=True):  # an error of the future refers bac
     done: asyncio.Future[None]
 
 
-QueueItem: TypeAlias = WatchBatch | ReplaceBegin | ReplaceChunk | ReplaceEnd | ReplaceAbort | Reindex
+QueueItem: TypeAlias = WatchBatch | ReplaceBegin | ReplaceBatch | ReplaceEnd | ReplaceAbort | Reindex
 
 
 class PackingQueue(asyncio.Queue[QueueItem]):
@@ -73,5 +81,5 @@ class PackingQueue(asyncio.Queue[QueueItem]):
     async def put(self, item: QueueItem) -> None:
         """Put an item; part of a list is waited for until it has been packed."""
         await super().put(item)
-        if type(item) is ReplaceChunk:
+        if type(item) is ReplaceBatch:
             await self.join()

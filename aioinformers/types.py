@@ -9,12 +9,15 @@ from typing import NamedTuple, TypeVar
 
 __all__ = [
     "ALL_NAMESPACES",
+    "EVERYTHING",
     "AllNamespaces",
     "Cause",
     "GroupVersionResource",
     "ListOptions",
     "ObjectKey",
+    "Scope",
     "WatchFailure",
+    "version_order",
 ]
 
 T = TypeVar("T")
@@ -28,6 +31,31 @@ class AllNamespaces(enum.Enum):
 
 ALL_NAMESPACES = AllNamespaces.ALL_NAMESPACES
 """Every namespace, where ``None`` would inherit the factory's."""
+
+
+class Scope(NamedTuple):
+    """What one reflector of an informer follows: all namespaces, one of them, or ranges of a shard.
+
+    Attributes:
+        namespace: The namespace; ``""`` for all of them, and for kinds that do not live in namespaces.
+        ranges: The ranges of hashes, each from its first to before its last; empty for all objects.
+    """
+
+    namespace: str = ""
+    ranges: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def place(self) -> str:
+        """`` in <scope>`` for messages; empty where there is nothing to tell apart."""
+        return f" in {self}" if self != EVERYTHING else ""
+
+    def __str__(self) -> str:
+        ranges = " ".join(f"{begin:016x}-{end:016x}" for begin, end in self.ranges)
+        return " ".join(filter(None, (self.namespace or "all namespaces", ranges)))
+
+
+EVERYTHING = Scope()
+"""All namespaces, undivided: the scope of an informer that is not limited."""
 
 
 class GroupVersionResource(NamedTuple):
@@ -87,8 +115,13 @@ class ObjectKey(NamedTuple):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
+def version_order(resource_version: str) -> tuple[int, str]:
+    """Return what orders resourceVersions: decimal numbers of any length, compared as texts (KEP-5504)."""
+    return len(resource_version), resource_version
+
+
 class Cause(enum.Enum):
-    """What made an event."""
+    """What made an event. Members may be added: match the ones you know, and let the others pass."""
 
     LIST = "list"
     """The first list, or the snapshot that a consumer who joins later is given."""
@@ -98,6 +131,10 @@ class Cause(enum.Enum):
     """A later list found a difference that the stream did not deliver."""
     RESYNC = "resync"
     """The consumer's own resync period came round; nothing changed."""
+    WARM = "warm"
+    """The cache was filled with what an earlier process had stored."""
+    SHARD = "shard"
+    """The object came to this process from another one, or left for it."""
 
 
 _RESERVED = frozenset({
@@ -148,14 +185,14 @@ class WatchFailure:
 
     Attributes:
         resource: The informer's resource.
-        scope: The namespace, or ``""`` for all.
+        scope: What of the resource was asked for.
         error: What went wrong.
         attempt: Consecutive failures, this one included.
         next_delay: Seconds until the next try.
     """
 
     resource: GroupVersionResource
-    scope: str
+    scope: Scope
     error: Exception
     attempt: int
     next_delay: float

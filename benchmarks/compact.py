@@ -34,7 +34,8 @@ from aioinformers.objects.compact import Packed, Packer
 from aioinformers.objects.layout import Layout
 from aioinformers.objects.object_types import compacted, object_type_of
 from aioinformers.objects.selectors import parse_label_selector
-from aioinformers.queue import ReplaceBegin, ReplaceChunk, ReplaceEnd, WatchBatch
+from aioinformers.queue import ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
+from aioinformers.types import EVERYTHING, Scope
 from benchmarks.pods import encoded
 
 RECORDED = Path(__file__).resolve().parent.parent / "tests" / "data" / "recorded"
@@ -197,16 +198,16 @@ async def follow(name: str, objects: int, is_compact: bool) -> dict[str, float]:
     kind = object_type_of(dict)
     kind = compacted(kind) if is_compact else kind
     layout: Layout[Any] = Layout(kind, (), {"node": "spec.nodeName"})
-    store: Store[Any] = Store(layout, ("",))
+    store: Store[Any] = Store(layout, (EVERYTHING,))
     queue: asyncio.Queue[Any] = asyncio.Queue(1)
     dispatcher: Dispatcher[Any] = Dispatcher(store, queue, 0.002, lambda: None)
     task = asyncio.create_task(dispatcher.run())
     feed = FEEDS[name](objects)
 
-    async def put(data: bytes, item: Callable[[str, Any], Any]) -> float:
+    async def put(data: bytes, item: Callable[[Scope, Any], Any]) -> float:
         begun = time.process_time()
         for batch in decoder.feed(data):
-            await queue.put(item("", batch))
+            await queue.put(item(EVERYTHING, batch))
         await queue.join()
         await asyncio.sleep(0)  # what packs has its turn after the last of them
         await asyncio.sleep(0)
@@ -215,11 +216,11 @@ async def follow(name: str, objects: int, is_compact: bool) -> dict[str, float]:
     gc.collect()
     before = memory()
     decoder = WatchDecoder(layout, 1 << 24)
-    await queue.put(ReplaceBegin("", asyncio.get_running_loop().create_future()))
+    await queue.put(ReplaceBegin(EVERYTHING, asyncio.get_running_loop().create_future()))
     sync = 0.0
     for data in chunks("ADDED", feed):
-        sync += await put(data, ReplaceChunk)
-    await queue.put(ReplaceEnd("", "1", "Pod", "v1"))
+        sync += await put(data, ReplaceBatch)
+    await queue.put(ReplaceEnd(EVERYTHING, "1", "Pod", "v1"))
     await queue.join()
     del data
     gc.collect()

@@ -26,7 +26,7 @@ from aioinformers.delivery.events import EventFactory
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.layout import Entry, Layout
 from aioinformers.objects.object_types import object_type_of
-from aioinformers.types import GroupVersionResource
+from aioinformers.types import EVERYTHING, GroupVersionResource
 from benchmarks import __main__ as command
 from benchmarks import report, tables
 from benchmarks.contenders import CONTENDERS
@@ -92,7 +92,7 @@ class Line:
 
     def __init__(self, handlers: int) -> None:
         self.layout: Layout[Any] = Layout(object_type_of(client.V1Pod), (), {"node": "spec.nodeName"})
-        self.store: Store[Any] = Store(self.layout, ("",))
+        self.store: Store[Any] = Store(self.layout, (EVERYTHING,))
         self.decoder = WatchDecoder(self.layout, 1 << 20)
         self.dispatcher: Dispatcher[Any] = Dispatcher(self.store, asyncio.Queue(), 1e9, lambda: None)
         self.host = Host(self.layout)
@@ -109,7 +109,7 @@ class Line:
         """Take events all the way."""
         expected = self.handled + events * len(self.host.tasks)
         for batch in self.decoder.feed(data):
-            self.dispatcher.apply("", batch)
+            self.dispatcher.apply(EVERYTHING, batch)
         while self.handled < expected:
             await asyncio.sleep(0)
 

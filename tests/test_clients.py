@@ -13,9 +13,9 @@ from kubernetes_asyncio import client
 
 from aioinformers import Settings, SharedInformerFactory
 from aioinformers.testing import FakeAPIServer
-from tests.cluster import QUICK, Recorder, configmap, factory_on
-from tests.fixtures_servers import APIServer
-from tests.realserver import LIMITED_TOKEN, RealAPIServer
+from tests.kit import QUICK, Recorder, configmap, factory_on
+from tests.kit.fixtures import APIServer
+from tests.kit.realserver import LIMITED_TOKEN, RealAPIServer
 
 
 def aio_client(server: APIServer) -> AbstractAsyncContextManager[Any]:

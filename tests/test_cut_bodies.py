@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +11,7 @@ from kubernetes_asyncio import client
 
 from aioinformers import SharedInformerFactory
 from aioinformers.testing import ChaosProxy, Ending, FakeAPIServer, Fault, RequestInfo
-from tests.cluster import QUICK, Recorder, cached, configmap, factory_on, stored
-
-LISTS = replace(QUICK, watch_list=False)
+from tests.kit import LISTS, QUICK, Recorder, cached, configmap, factory_on, stored
 
 
 def asked(server: FakeAPIServer) -> list[str]:

@@ -16,9 +16,9 @@ from aioinformers.discovery import FRESH_FOR, ApiResource, discover, is_namespac
 from aioinformers.errors import ConnectionFailedError, ResourceNotFoundError, ResponseError, ServerBusyError
 from aioinformers.testing import FakeAPIServer, Fault
 from aioinformers.transport.source import Source
-from tests.cluster import Recorder, factory_on, pod
 from tests.conformance.rest import Rest
-from tests.fixtures_servers import APIServer
+from tests.kit import Recorder, factory_on, pod
+from tests.kit.fixtures import APIServer
 
 virtual_time = pytest.mark.virtual_time
 

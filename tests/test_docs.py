@@ -39,7 +39,7 @@ import aioinformers
 from aioinformers import Settings, SharedInformerFactory, errors, testing
 from aioinformers.cli.app import app as command_line
 from aioinformers.testing import FakeAPIServer
-from tests.cluster import QUICK
+from tests.kit import QUICK
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

@@ -8,8 +8,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from aioinformers import Settings, SharedInformerFactory
 from aioinformers.testing import FakeAPIServer, StatusError
 from examples.fastapi_app import create_app
 from examples.operator import TEAM, TeamOperator
-from tests.cluster import Document, configmap, heed_interrupts, pod
+from tests.kit import Document, child_process, configmap, pod, until
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -56,12 +56,6 @@ def kubeconfig(server: FakeAPIServer, tmp_path: Path) -> Path:
     return path
 
 
-async def until(is_met: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not is_met():
-            await asyncio.sleep(0.02)
-
-
 def running_pod(name: str, *, node: str = "n1", **labels: str) -> Document:
     return {**pod(name, "shop", node=node, **labels), "status": {"phase": "Running"}}
 
@@ -72,24 +66,9 @@ async def example(name: str, kubeconfig: Path) -> AsyncIterator[asyncio.subproce
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONUNBUFFERED": "1"}
     environment.pop("KUBERNETES_SERVICE_HOST", None)
     pipe = asyncio.subprocess.PIPE
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-W",
-        "error",
-        "-m",
-        f"examples.{name}",
-        cwd=ROOT,
-        env=environment,
-        stdout=pipe,
-        stderr=pipe,
-        preexec_fn=heed_interrupts,
-    )
-    try:
+    command = [sys.executable, "-W", "error", "-m", f"examples.{name}"]
+    async with child_process(*command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe) as child:
         yield child
-    finally:
-        with suppress(ProcessLookupError):
-            child.kill()
-        await child.communicate()
 
 
 async def lines_until(stream: asyncio.StreamReader | None, last: str) -> list[str]:

@@ -29,7 +29,7 @@ from aioinformers import (
 )
 from aioinformers.errors import UnknownIndexError
 from aioinformers.testing import FakeAPIServer, Fault
-from tests.cluster import QUICK, Recorder, cached, configmap, factory_on, pod, stored
+from tests.kit import QUICK, Recorder, cached, configmap, factory_on, pod, stored
 
 pytestmark = pytest.mark.virtual_time
 

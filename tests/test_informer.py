@@ -11,7 +11,7 @@ from kubernetes_asyncio import client
 
 from aioinformers import Cause, Event, InformerClosedError, Updated, new_informer
 from aioinformers.testing import FakeAPIServer
-from tests.cluster import QUICK, Recorder, configmap, factory_on, pod
+from tests.kit import QUICK, Recorder, configmap, factory_on, pod
 
 pytestmark = pytest.mark.virtual_time
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from aioinformers import SharedInformer, WatchFailure
+from aioinformers import WatchFailure
 from aioinformers.testing import Ending, FakeAPIServer, Fault, RequestInfo, drop_bookmarks
-from tests.cluster import QUICK, configmap, factory_on
+from tests.kit import LISTS, QUICK, configmap, factory_on, synced
 
 pytestmark = pytest.mark.virtual_time
 
-LISTS = dataclasses.replace(QUICK, watch_list=False)
 SILENT = Fault(ending=Ending.STALL, after=0)
 HANGING = Fault(ending=Ending.STALL, after=None)
 
@@ -42,13 +40,6 @@ def once(kind: str, fault: Fault) -> Callable[[RequestInfo], Fault | None]:
         return left.pop() if found == kind and left else None
 
     return interceptor
-
-
-async def synced(factory: Any) -> SharedInformer[Any]:
-    configmaps: SharedInformer[Any] = factory.for_resource("configmaps.v1.")
-    await factory.start()
-    await factory.wait_for_cache_sync(timeout=300)
-    return configmaps
 
 
 async def test_g9_watch_that_has_shown_a_bookmark_is_noticed_75_seconds_after_its_last_byte() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from aioinformers import Added, Cause, Deleted, Event, SharedInformer, Updated
 from aioinformers.testing import FakeAPIServer
-from tests.cluster import Recorder, cached, configmap, factory_on, stored, version_of
+from tests.kit import Recorder, cached, configmap, factory_on, stored, version_of
 from tests.machine.world import TickingLoop
 
 pytestmark = pytest.mark.virtual_time

@@ -13,7 +13,7 @@ from kubernetes_asyncio import client
 from aioinformers import Added, CacheSyncError, SharedInformer, SharedInformerFactory
 from aioinformers.resources import GROUPS, Kind, kinds
 from aioinformers.testing import FakeAPIServer
-from tests.cluster import QUICK, Recorder, configmap, pod
+from tests.kit import QUICK, Recorder, configmap, pod
 
 pytestmark = pytest.mark.virtual_time
 

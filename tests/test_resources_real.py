@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -12,7 +11,8 @@ from kubernetes_asyncio import client
 
 from aioinformers import SharedInformer, SharedInformerFactory
 from aioinformers.resources import GROUPS, Kind, kind_of_resource, kinds
-from tests.realserver import BinariesMissingError, RealAPIServer, find_binaries
+from tests.kit.fixtures import real_server_with
+from tests.kit.realserver import RealAPIServer
 
 pytestmark = [pytest.mark.realserver, pytest.mark.timeout(300)]
 
@@ -22,13 +22,7 @@ FLAGS = ("--runtime-config=api/all=true", "--feature-gates=AllAlpha=true,AllBeta
 @pytest.fixture(scope="module")
 def everything() -> Iterator[RealAPIServer]:
     """A server that serves all it can."""
-    try:
-        binaries = find_binaries()
-    except BinariesMissingError as error:
-        if os.environ.get("AIOINFORMERS_REQUIRE_APISERVER") == "1":
-            pytest.fail(f"the real API server is required: {error}")
-        pytest.skip(str(error))
-    with RealAPIServer(binaries, flags=FLAGS) as server:
+    with real_server_with(*FLAGS) as server:
         yield server
 
 

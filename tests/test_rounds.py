@@ -10,15 +10,14 @@ from typing import Any
 
 import pytest
 
-from aioinformers import CacheNotSyncedError, Deleted, SharedInformer, WatchFailure
+from aioinformers import CacheNotSyncedError, Deleted, WatchFailure
 from aioinformers.testing import Ending, FakeAPIServer, Fault, drop_bookmarks
-from tests.cluster import QUICK, Recorder, cached, configmap, factory_on, stored
+from aioinformers.types import EVERYTHING
 from tests.faults.scene import kind_of
 from tests.faults.streams import error, line, saying
+from tests.kit import LISTS, QUICK, Recorder, cached, configmap, factory_on, started, stored
 
 pytestmark = pytest.mark.virtual_time
-
-LISTS = dataclasses.replace(QUICK, watch_list=False)
 
 
 def asked(server: FakeAPIServer, *names: str) -> list[tuple[str, ...]]:
@@ -39,15 +38,6 @@ def first(server: FakeAPIServer, kind: str, *faults: Fault) -> None:
     """Let the first requests of a kind (list, stream or watch) have a fault each."""
     left = list(faults)
     server.intercept(lambda request: left.pop(0) if left and kind_of(request) == kind else None)
-
-
-async def started(factory: Any, *, settle: float = 2.0, **options: Any) -> SharedInformer[Any]:
-    """Start a factory with one informer and wait until it has synced; by default past a watch's first second."""
-    configmaps: SharedInformer[Any] = factory.for_resource("configmaps.v1.", **options)
-    await factory.start()
-    await factory.wait_for_cache_sync(timeout=100)
-    await asyncio.sleep(settle)
-    return configmaps
 
 
 def unmarked(data: bytes) -> bytes:
@@ -95,7 +85,7 @@ async def test_every_event_moves_the_version_to_resume_from() -> None:
 
     async with FakeAPIServer() as server, factory_on(server, settings=LISTS) as factory:
         configmaps = factory.for_resource("configmaps.v1.", label_selector="app=web")
-        assert configmaps.resource_versions == {"": ""}
+        assert configmaps.resource_versions == {EVERYTHING: ""}
         await started(factory, label_selector="app=web")
         steps: list[tuple[Callable[[], Any], float]] = [
             (lambda: server.create("configmaps", configmap("c", labels={"app": "web"})), 2),
@@ -106,7 +96,7 @@ async def test_every_event_moves_the_version_to_resume_from() -> None:
         for step, seconds in steps:
             step()
             await asyncio.sleep(seconds)
-            assert configmaps.resource_versions == {"": server.resource_version}
+            assert configmaps.resource_versions == {EVERYTHING: server.resource_version}
             server.close_watches()
             await asyncio.sleep(0.1)
             assert asked(server, "resourceVersion")[-1] == ("watch", server.resource_version)
@@ -126,7 +116,7 @@ async def test_last_event_decides_even_if_versions_fall() -> None:
         first(server, "watch", saying(at("a", "54"), at("high", "55")), saying(at("b", "31"), at("low", "32")))
         configmaps = await started(factory)
         assert [version for _, version in asked(server, "resourceVersion")[2:]] == ["55", "32"]
-        assert configmaps.resource_versions == {"": "32"}
+        assert configmaps.resource_versions == {EVERYTHING: "32"}
         assert [obj["metadata"]["name"] for obj in configmaps.lister.list()] == ["a", "high", "b", "low"]
 
 
@@ -259,7 +249,7 @@ async def test_object_that_the_server_cannot_read_goes_with_the_next_list() -> N
         gone = recorder.events[-1]
         assert isinstance(gone, Deleted)
         assert not gone.final_state_known
-        assert configmaps.resource_versions == {"": server.resource_version}
+        assert configmaps.resource_versions == {EVERYTHING: server.resource_version}
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -457,7 +447,7 @@ async def test_changes_before_the_mark_are_part_of_the_initial_state() -> None:
         configmaps.add_event_handler(recorder)
         await factory.start()
         await configmaps.wait_synced()
-        assert configmaps.resource_versions == {"": "9"}
+        assert configmaps.resource_versions == {EVERYTHING: "9"}
         await asyncio.sleep(0.1)
         assert recorder.kinds() == ["Added a"]
         assert recorder.events[0].object["data"] == {"v": "new"}

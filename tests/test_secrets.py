@@ -14,7 +14,7 @@ from kubernetes_asyncio import client
 
 from aioinformers import GroupVersionResource, SharedInformer, SharedInformerFactory, WatchFailure
 from aioinformers.testing import Ending, FakeAPIServer, Fault
-from tests.cluster import QUICK, pod
+from tests.kit import QUICK, pod
 
 pytestmark = pytest.mark.virtual_time
 

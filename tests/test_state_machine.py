@@ -29,7 +29,7 @@ from hypothesis.stateful import (
 
 from aioinformers import Event
 from aioinformers.testing import FakeAPIServer, StatusError
-from tests.cluster import Recorder, configmap, factory_on
+from tests.kit import Recorder, configmap, factory_on
 from tests.machine.follower import BEHAVIOURS, FILTERS, Follower
 from tests.machine.kinds import DIGITS, FAULTS, INDEXES, KINDS, NAMES, NAMESPACES
 from tests.machine.world import RECOVERY, TickingLoop, World

@@ -15,6 +15,7 @@ from aioinformers.delivery.events import Added, Deleted, Updated
 from aioinformers.statistics import BusyKey, ConsumerStatistics, FactoryHealth, InformerHealth
 from aioinformers.types import (
     ALL_NAMESPACES,
+    EVERYTHING,
     AllNamespaces,
     Cause,
     GroupVersionResource,
@@ -154,7 +155,7 @@ def test_list_options_are_changed_in_place_by_known_fields_only() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        WatchFailure(PODS, "", ValueError("x"), 1, 0.8),
+        WatchFailure(PODS, EVERYTHING, ValueError("x"), 1, 0.8),
         BusyKey(ObjectKey("prod", "web"), 1.0),
         ConsumerStatistics(0, 0, 0, 0, 0, 0, 0),
         InformerHealth("pods", True, True, None, 0, ""),

@@ -7,7 +7,7 @@ from typing import Any, assert_type
 
 from kubernetes_asyncio import client
 
-from aioinformers import Indexer, Lister, NamespaceLister, ObjectKey, SharedInformer
+from aioinformers import Indexer, Lister, NamespaceLister, ObjectKey, Scope, SharedInformer
 
 
 def listers(pods: SharedInformer[client.V1Pod]) -> None:
@@ -49,5 +49,5 @@ def documents(widgets: SharedInformer[dict[str, Any]]) -> None:
 async def waits(pods: SharedInformer[client.V1Pod]) -> None:
     """Waits give the object too."""
     assert_type(await pods.wait_for("prod/web", lambda pod: pod is not None), client.V1Pod | None)
-    assert_type(pods.resource_versions, dict[str, str])
+    assert_type(pods.resource_versions, dict[Scope, str])
     assert_type(pods.last_error, Exception | None)

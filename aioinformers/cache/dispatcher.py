@@ -18,8 +18,8 @@ from aioinformers.cache.waits import Waits
 from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, Mailbox, Record
 from aioinformers.objects.deltas import DELETE, UPSERT, Batch, Delta
 from aioinformers.objects.layout import Entry
-from aioinformers.queue import QueueItem, Reindex, ReplaceAbort, ReplaceBegin, ReplaceChunk, ReplaceEnd, WatchBatch
-from aioinformers.types import Cause
+from aioinformers.queue import QueueItem, Reindex, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
+from aioinformers.types import Cause, Scope
 
 __all__ = ["Dispatcher"]
 
@@ -62,7 +62,7 @@ class Dispatcher(Generic[T]):
         self._time_slice = time_slice
         self._on_synced = on_synced
         self._mailboxes: dict[Mailbox, None] = {}  # a dict: registration order, removal in O(1)
-        self._staging: dict[str, Staging] = {}
+        self._staging: dict[Scope, Staging] = {}
         self._waits = Waits()
         self._is_waiting = False
         self._slice_end = 0.0
@@ -138,7 +138,7 @@ class Dispatcher(Generic[T]):
                 self._staging[scope] = Staging(len(self.store.layout.names))
                 if not begun.done():
                     begun.set_result(None)
-            case ReplaceChunk(scope=scope, batch=batch):
+            case ReplaceBatch(scope=scope, batch=batch):
                 self._stage(scope, batch)
                 await self._pack()  # nobody is told of these objects yet, and there may be a hundred thousand
             case ReplaceEnd():
@@ -175,7 +175,7 @@ class Dispatcher(Generic[T]):
 
     # -- watch ------------------------------------------------------------------------------------------------
 
-    def apply(self, scope: str, batch: Batch) -> None:
+    def apply(self, scope: Scope, batch: Batch) -> None:
         """Apply one watch batch to the store and hand its records to all mailboxes. Never blocks."""
         partition = self.store.partitions[scope]
         rejected = partition.rejected
@@ -237,7 +237,7 @@ class Dispatcher(Generic[T]):
 
     # -- lists ------------------------------------------------------------------------------------------------
 
-    def _stage(self, scope: str, batch: Batch) -> None:
+    def _stage(self, scope: Scope, batch: Batch) -> None:
         staging = self._staging[scope]
         deltas = self._current(batch)
         # Only this scope's reflector changes the partition, and it is listing.
@@ -283,7 +283,7 @@ class Dispatcher(Generic[T]):
         if not was_synced and self.store.is_synced:
             self._on_synced()
 
-    async def _drop(self, scope: str) -> None:
+    async def _drop(self, scope: Scope) -> None:
         """Let go of a list that did not reach its end, if there is one."""
         if (staging := self._staging.pop(scope, None)) is None:
             return
@@ -337,7 +337,7 @@ class Dispatcher(Generic[T]):
         """Wait until a condition on one key holds; see :meth:`Waits.wait_for_key`."""
         await self._waits.wait_for_key(key, is_met)
 
-    async def wait_for_version(self, is_reached: Callable[[Mapping[str, str]], bool]) -> None:
+    async def wait_for_version(self, is_reached: Callable[[Mapping[Scope, str]], bool]) -> None:
         """Wait until a condition on the applied resourceVersions holds; see :meth:`Waits.wait_for_version`."""
         store = self.store  # its partitions are others once it has been indexed anew
         await self._waits.wait_for_version(

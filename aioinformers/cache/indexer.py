@@ -15,6 +15,7 @@ from aioinformers.errors import UnknownIndexError
 from aioinformers.objects.labels import LabelSet
 from aioinformers.objects.layout import Entry, Layout
 from aioinformers.objects.paths import IndexValue
+from aioinformers.types import Scope
 
 __all__ = ["Partition", "Store"]
 
@@ -111,7 +112,7 @@ class Store(Generic[T]):
         building: Indexes that must not be read yet.
     """
 
-    def __init__(self, layout: Layout[T], scopes: Iterable[str]) -> None:
+    def __init__(self, layout: Layout[T], scopes: Iterable[Scope]) -> None:
         # One reference: a reader in another thread must never see the partitions of one layout with another.
         self._current = layout, {scope: Partition(len(layout.names)) for scope in scopes}
         self.building: set[str] = set()
@@ -122,12 +123,12 @@ class Store(Generic[T]):
         return self._current[0]
 
     @property
-    def partitions(self) -> dict[str, Partition]:
+    def partitions(self) -> dict[Scope, Partition]:
         """Partition by scope."""
         return self._current[1]
 
     @partitions.setter
-    def partitions(self, partitions: dict[str, Partition]) -> None:
+    def partitions(self, partitions: dict[Scope, Partition]) -> None:
         self._current = self.layout, partitions
 
     @property
@@ -145,7 +146,7 @@ class Store(Generic[T]):
                 return entry
         return None
 
-    def has_version(self, scope: str, key: str, uid: str, version: str) -> bool:
+    def has_version(self, scope: Scope, key: str, uid: str, version: str) -> bool:
         """Tell whether this very version of an object is stored; without a version nobody knows."""
         entry = self.partitions[scope].objects.get(key)
         return entry is not None and bool(version) and entry.version == version and entry.uid == uid
@@ -214,7 +215,7 @@ class Store(Generic[T]):
         except ValueError:
             raise UnknownIndexError(name, layout.names) from None
 
-    def rebuilt(self, layout: Layout[T], staged: dict[str, Partition]) -> Iterator[None]:
+    def rebuilt(self, layout: Layout[T], staged: dict[Scope, Partition]) -> Iterator[None]:
         """Build all indexes anew for another layout, a step per object, and install them at the end.
 
         A generator, so that its caller may let the loop run between steps; nobody else may write meanwhile.
@@ -223,9 +224,9 @@ class Store(Generic[T]):
             layout: The layout to follow from now on.
             staged: Partitions beside the store that follow its layout too; replaced in place.
         """
-        rebuilt: list[dict[str, Partition]] = []
+        rebuilt: list[dict[Scope, Partition]] = []
         for partitions in (self.partitions, staged):
-            fresh: dict[str, Partition] = {}
+            fresh: dict[Scope, Partition] = {}
             for scope, old in partitions.items():
                 new = fresh[scope] = Partition(len(layout.names))
                 new.version, new.is_synced, new.rejected = old.version, old.is_synced, old.rejected

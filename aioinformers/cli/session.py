@@ -74,7 +74,8 @@ class Session:
     @property
     def where(self) -> str:
         """The namespace, for messages; empty if it is all of them or the resource knows none."""
-        return "".join(f" in namespace {scope}" for scope in self.informer.resource_versions if scope)
+        names = (scope.namespace for scope in self.informer.resource_versions)
+        return "".join(f" in namespace {name}" for name in names if name)
 
     def on_watch_error(self, failure: WatchFailure) -> None:
         """Observe a failed attempt; the informer goes on by itself."""

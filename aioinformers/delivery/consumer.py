@@ -24,7 +24,7 @@ from aioinformers.objects.layout import Entry
 from aioinformers.statistics import BusyKey, ConsumerStatistics
 from aioinformers.types import Cause, ObjectKey
 
-__all__ = ["Consumer", "ConsumerHost", "ConsumerOptions", "Pace", "Registration"]
+__all__ = ["MIN_RESYNC", "Consumer", "ConsumerHost", "ConsumerOptions", "Pace", "Registration"]
 
 MIN_RESYNC = 1.0
 CANCEL_WAIT = 0.9

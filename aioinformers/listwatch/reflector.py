@@ -20,9 +20,9 @@ from aioinformers.listwatch.recovery import Outcome, Plan, State, advance, first
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.deltas import Batch
 from aioinformers.objects.layout import Layout
-from aioinformers.queue import QueueItem, ReplaceAbort, ReplaceBegin, ReplaceChunk, ReplaceEnd, WatchBatch
+from aioinformers.queue import QueueItem, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
 from aioinformers.transport.source import Body, Source
-from aioinformers.types import GroupVersionResource, WatchFailure
+from aioinformers.types import GroupVersionResource, Scope, WatchFailure
 
 __all__ = ["Reflector", "Target"]
 
@@ -41,20 +41,21 @@ class Target:
 
     Attributes:
         resource: The resource.
-        scope: A namespace, or ``""`` for all of them.
+        scope: What of it to follow.
         query: Selectors and further query parameters of every request.
         is_foreign: Tells whether a list is of another kind, by its kind and apiVersion.
     """
 
     resource: GroupVersionResource
-    scope: str
+    scope: Scope
     query: Mapping[str, str]
     is_foreign: Callable[[str, str], bool]
 
     @property
     def path(self) -> str:
         """The URL path of the collection."""
-        middle = f"/namespaces/{self.scope}" if self.scope else ""
+        namespace = self.scope.namespace
+        middle = f"/namespaces/{namespace}" if namespace else ""
         return f"{self.resource.path}{middle}/{self.resource.resource}"
 
 
@@ -167,10 +168,9 @@ class Reflector:
         failure = WatchFailure(self.target.resource, self.target.scope, error, self._failed, plan.delay)
         # The first failures and then each doubling: a long outage must not fill the log.
         level = logging.WARNING if self._failed & (self._failed - 1) == 0 else logging.DEBUG
-        where = f" in {self.target.scope}" if self.target.scope else ""
         logger.log(
             level, "%s%s: %s; next try in %.1f s (failure %d)",
-            self.target.resource, where, error, plan.delay, self._failed,
+            self.target.resource, self.target.scope.place, error, plan.delay, self._failed,
         )  # fmt: skip
         self._on_failure(failure)
 
@@ -236,8 +236,8 @@ class Reflector:
             self._silence(lambda: settings.list_silence_timeout, "the list"),
         ):
             while data := await self._read(body.read):
-                await self._put_chunks(decoder.feed(data))
-            await self._put_chunks(decoder.flush())
+                await self._put_batches(decoder.feed(data))
+            await self._put_batches(decoder.flush())
         head = decoder.finish()
         self._refuse_foreign(head)  # again: its kind may stand after its items
         return head
@@ -260,10 +260,10 @@ class Reflector:
         await self._queue.put(ReplaceBegin(self.target.scope, begun))
         await begun
 
-    async def _put_chunks(self, batches: Iterable[Any]) -> None:
+    async def _put_batches(self, batches: Iterable[Any]) -> None:
         for batch in batches:
             await self._pause()
-            await self._queue.put(ReplaceChunk(self.target.scope, batch))
+            await self._queue.put(ReplaceBatch(self.target.scope, batch))
 
     async def _commit(self, version: str, head: ListHead | None = None) -> None:
         kind = head.kind.removesuffix("List") if head else ""
@@ -332,7 +332,7 @@ class Reflector:
                 for batch in batches:
                     self._refuse_lost(batch)
                     await self._pause()
-                    await self._queue.put(ReplaceChunk(scope, batch))
+                    await self._queue.put(ReplaceBatch(scope, batch))
                     # Once objects have come, only the mark may be missing: older servers send it late.
                     limits["silence"] = settings.watch_list_timeout
                     if batch.deltas:
@@ -344,7 +344,7 @@ class Reflector:
                     if asyncio.get_running_loop().time() - last_object >= settings.watch_list_timeout:
                         raise ResponseError("bookmarks come, but none marks the end of the initial objects")
                 if self._has_list:
-                    await self._put_events(batches)  # the chunk may hold what came after the mark
+                    await self._put_events(batches)  # they may hold what came after the mark
                     return
         raise ResponseError("the stream of initial objects closed before its end was marked")
 

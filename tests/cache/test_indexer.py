@@ -17,6 +17,7 @@ from aioinformers.errors import UnknownIndexError
 from aioinformers.objects.layout import Entry, Layout
 from aioinformers.objects.object_types import object_type_of
 from aioinformers.objects.paths import IndexValue
+from aioinformers.types import EVERYTHING, Scope
 
 Index = tuple[IndexValue, ...]
 
@@ -44,7 +45,7 @@ def buckets(partition: Partition, position: int) -> dict[str, set[str]]:
 
 some_values = st.sampled_from(["node-x", "node-y", "node-z", ""])
 indexes = st.tuples(
-    st.sampled_from(["prod", "dev"]),
+    st.sampled_from([Scope("prod"), Scope("dev")]),
     st.none() | some_values,
     st.none() | some_values | st.lists(some_values, unique=True, min_size=1, max_size=3).map(tuple),
 )
@@ -168,7 +169,7 @@ def layout_of(**indexers: str | Callable[[Any], Iterable[str]]) -> Layout[Any]:
     return Layout(object_type_of(dict), (), indexers)
 
 
-def fill(store: Store[Any], scope: str, objects: dict[str, bytes]) -> None:
+def fill(store: Store[Any], scope: Scope, objects: dict[str, bytes]) -> None:
     layout = store.layout
     for key, raw in objects.items():
         read = layout.reader.read_document(layout.object_type.decode(raw))
@@ -177,9 +178,9 @@ def fill(store: Store[Any], scope: str, objects: dict[str, bytes]) -> None:
 
 
 def two_scopes(layout: Layout[Any]) -> Store[Any]:
-    store = Store(layout, ["prod", "dev"])
-    fill(store, "prod", {"prod/a": document("prod/a", node="n1"), "prod/b": document("prod/b", node="n2")})
-    fill(store, "dev", {"dev/c": document("dev/c", node="n1"), "dev/d": document("dev/d")})
+    store = Store(layout, [Scope("prod"), Scope("dev")])
+    fill(store, Scope("prod"), {"prod/a": document("prod/a", node="n1"), "prod/b": document("prod/b", node="n2")})
+    fill(store, Scope("dev"), {"dev/c": document("dev/c", node="n1"), "dev/d": document("dev/d")})
     return store
 
 
@@ -205,8 +206,8 @@ def test_a_store_answers_from_all_its_partitions() -> None:
 
 def test_cluster_scoped_objects_have_keys_without_a_slash() -> None:
     """They are filed under the namespace ``""``."""
-    store: Store[Any] = Store(layout_of(), [""])
-    fill(store, "", {"node-1": document("node-1")})
+    store: Store[Any] = Store(layout_of(), [EVERYTHING])
+    fill(store, EVERYTHING, {"node-1": document("node-1")})
     assert store.all_keys() == store.keys_by_index("namespace", "") == ["node-1"]
 
 
@@ -247,22 +248,22 @@ def test_an_index_is_not_read_while_it_is_being_built() -> None:
 def test_a_store_knows_the_very_versions_that_it_has() -> None:
     """In one scope; without a version nobody can tell one state of an object from another."""
     store = two_scopes(layout_of())
-    store.partitions["prod"].put("prod/none", entry("prod", version=""))
-    assert store.has_version("prod", "prod/a", "u", "1")
+    store.partitions[Scope("prod")].put("prod/none", entry("prod", version=""))
+    assert store.has_version(Scope("prod"), "prod/a", "u", "1")
     assert not any([
-        store.has_version("dev", "prod/a", "u", "1"),
-        store.has_version("prod", "prod/x", "u", "1"),
-        store.has_version("prod", "prod/a", "v", "1"),
-        store.has_version("prod", "prod/a", "u", "2"),
-        store.has_version("prod", "prod/none", "u", ""),
+        store.has_version(Scope("dev"), "prod/a", "u", "1"),
+        store.has_version(Scope("prod"), "prod/x", "u", "1"),
+        store.has_version(Scope("prod"), "prod/a", "v", "1"),
+        store.has_version(Scope("prod"), "prod/a", "u", "2"),
+        store.has_version(Scope("prod"), "prod/none", "u", ""),
     ])  # fmt: skip
 
 
 def test_scopes_may_be_replaced_before_there_is_anything() -> None:
     """As when a kind turns out to be cluster-scoped."""
-    store: Store[Any] = Store(layout_of(node="spec.node"), ["prod", "dev"])
-    store.partitions = {"": Partition(len(store.layout.names))}
-    fill(store, "", {"node-1": document("node-1", node="n1")})
+    store: Store[Any] = Store(layout_of(node="spec.node"), [Scope("prod"), Scope("dev")])
+    store.partitions = {EVERYTHING: Partition(len(store.layout.names))}
+    fill(store, EVERYTHING, {"node-1": document("node-1", node="n1")})
     assert store.keys_by_index("node", "n1") == ["node-1"]
 
 
@@ -270,9 +271,9 @@ def test_a_store_has_synced_when_every_scope_has() -> None:
     """Not before."""
     store = two_scopes(layout_of())
     assert not store.is_synced
-    store.partitions["prod"].is_synced = True
+    store.partitions[Scope("prod")].is_synced = True
     assert not store.is_synced
-    store.partitions["dev"].is_synced = True
+    store.partitions[Scope("dev")].is_synced = True
     assert store.is_synced
 
 
@@ -283,11 +284,11 @@ def contents(store: Store[Any]) -> list[tuple[str, Any, str, str]]:
 def test_an_index_is_added_to_what_is_stored() -> None:
     """Paths and callables; the objects, versions and readiness stay, and staged objects follow too."""
     store = two_scopes(layout_of())
-    store.partitions["prod"].version, store.partitions["prod"].is_synced = "42", True
+    store.partitions[Scope("prod")].version, store.partitions[Scope("prod")].is_synced = "42", True
     before = contents(store)
-    staged = {"dev": Partition(1)}
-    staged["dev"].put("dev/x", entry("dev"))
-    staged["dev"].objects["dev/x"].body = document("dev/x", node="n7")
+    staged = {Scope("dev"): Partition(1)}
+    staged[Scope("dev")].put("dev/x", entry("dev"))
+    staged[Scope("dev")].objects["dev/x"].body = document("dev/x", node="n7")
     changed = store.layout.with_indexers({"node": "spec.node", "first": lambda obj: obj["metadata"]["name"][0]})
     with pytest.raises(UnknownIndexError):
         store.index_values("node")
@@ -295,12 +296,12 @@ def test_an_index_is_added_to_what_is_stored() -> None:
     assert sum(1 for _ in store.rebuilt(changed, staged)) == 5
     assert store.layout is changed
     assert contents(store) == before
-    assert (store.partitions["prod"].version, store.partitions["prod"].is_synced) == ("42", True)
-    assert (store.partitions["dev"].version, store.partitions["dev"].is_synced) == ("", False)
+    assert (store.partitions[Scope("prod")].version, store.partitions[Scope("prod")].is_synced) == ("42", True)
+    assert (store.partitions[Scope("dev")].version, store.partitions[Scope("dev")].is_synced) == ("", False)
     assert store.keys_by_index("node", "n1") == ["prod/a", "dev/c"]
     assert store.index_values("first") == ["a", "b", "c", "d"]
     assert store.keys_by_index("namespace", "prod") == ["prod/a", "prod/b"]
-    assert [buckets(staged["dev"], position) for position in range(3)] == [
+    assert [buckets(staged[Scope("dev")], position) for position in range(3)] == [
         {"dev": {"dev/x"}}, {"n7": {"dev/x"}}, {"x": {"dev/x"}},
     ]  # fmt: skip
 

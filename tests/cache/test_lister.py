@@ -12,7 +12,7 @@ import pytest
 from aioinformers import Metadata, NotFoundError, ObjectKey, SharedInformerFactory
 from aioinformers.objects.selectors import LabelSelector
 from aioinformers.testing import FakeAPIServer
-from tests.cluster import configmap, factory_on
+from tests.kit import configmap, factory_on
 
 pytestmark = pytest.mark.virtual_time
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.conformance.rest import Rest
-from tests.fixtures_servers import APIServer
+from tests.kit.fixtures import APIServer
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from tests.fixtures_servers import APIServer
+from tests.kit.fixtures import APIServer
 
 MERGE_PATCH = "application/merge-patch+json"
 

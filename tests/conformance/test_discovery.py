@@ -9,7 +9,7 @@ import pytest
 from aioinformers.discovery import AGGREGATED
 from aioinformers.testing import DEFAULT_RESOURCES, FakeAPIServer
 from tests.conformance.rest import Rest
-from tests.fixtures_servers import APIServer
+from tests.kit.fixtures import APIServer
 
 TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 BETA = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"

@@ -11,7 +11,7 @@ from typing import Any
 
 from aioinformers import Settings, SharedInformer, SharedInformerFactory, WatchFailure
 from aioinformers.testing import ChaosProxy, FakeAPIServer, Fault, RequestInfo, StatusError
-from tests.cluster import QUICK, Recorder, cached, stored
+from tests.kit import QUICK, Recorder, cached, stored
 
 __all__ = ["Case", "Scene", "do", "kind_of", "made", "staged"]
 
@@ -166,7 +166,7 @@ class Scene:
             scopes = tuple(informer.resource_versions)
             try:
                 for scope in scopes:
-                    truth |= stored(self.server, informer.resource.resource, scope or None)
+                    truth |= stored(self.server, informer.resource.resource, scope.namespace or None)
             except LookupError:
                 pass  # not served: nothing is there
             have = cached(informer) if informer.has_synced else None
