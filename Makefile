@@ -20,7 +20,7 @@ demo: $(STAMP)  ## a small busy cluster in this process, and informers that foll
 	$(BIN)/python -m aioinformers demo --seconds $(SECONDS)
 
 test: $(STAMP)  ## the whole suite, on the embedded server and on a real kube-apiserver
-	-@$(BIN)/python -m tests.realserver  # builds the real server once; without Go its tests are skipped
+	-@$(BIN)/python -m tests.kit.realserver  # builds the real server once; without Go its tests are skipped
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(STAMP) types  ## lint, format, types, layers

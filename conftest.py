@@ -9,7 +9,7 @@ import pytest
 
 from aioinformers.testing import VirtualTimeLoop
 
-pytest_plugins = ["tests.fixtures_servers"]
+pytest_plugins = ["tests.kit.fixtures"]
 
 
 def pytest_asyncio_loop_factories(

@@ -33,7 +33,7 @@ import aiohttp
 
 from benchmarks.build import go
 from benchmarks.measure import cpu
-from tests.realserver import ADMIN_TOKEN, RealAPIServer, find_binaries
+from tests.kit.realserver import ADMIN_TOKEN, RealAPIServer, find_binaries
 
 RATES = (100, 300, 1000)
 ROUNDS, SECONDS = 5, 6.0

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from tests.realserver import ADMIN_TOKEN, RealAPIServer, find_binaries
+from tests.kit.realserver import ADMIN_TOKEN, RealAPIServer, find_binaries
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data" / "recorded"
 SETTLE_SECONDS = 3.0

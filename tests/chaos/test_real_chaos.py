@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import uuid
 from collections import Counter
@@ -20,8 +19,9 @@ from aioinformers import Added, Deleted, Event, Settings, SharedInformer, Shared
 from aioinformers.errors import GoneError
 from aioinformers.testing import ChaosProxy
 from aioinformers.transport.source import Source
-from tests.cluster import Recorder, cached, version_of
-from tests.realserver import BinariesMissingError, RealAPIServer, find_binaries
+from tests.kit import Recorder, cached, version_of
+from tests.kit.fixtures import real_server_with
+from tests.kit.realserver import RealAPIServer
 
 pytestmark = [pytest.mark.realserver, pytest.mark.timeout(300)]
 
@@ -33,16 +33,6 @@ SETTINGS = Settings(
 """As by default, but a silent peer is noticed within seconds, and an outage always lasts as long."""
 OUTAGE = 45.0
 KINDS = ("config_map", "secret")
-
-
-def real_server(*flags: str) -> RealAPIServer:
-    """Return a server of the test's own."""
-    try:
-        return RealAPIServer(find_binaries(), flags=flags)
-    except BinariesMissingError as error:
-        if os.environ.get("AIOINFORMERS_REQUIRE_APISERVER") == "1":
-            pytest.fail(f"the real API server is required: {error}")
-        pytest.skip(str(error))
 
 
 class Accountant(Recorder):
@@ -195,7 +185,7 @@ async def scene_on(server: RealAPIServer, settings: Settings = SETTINGS) -> Asyn
 
 async def test_crashes_of_apiserver_and_etcd_and_a_compaction_while_four_writers_go_on() -> None:
     """G1, G5, G9: kill -9 of both servers, half-open connections, an outage, history lost."""
-    async with real_server() as server, scene_on(server) as scene:
+    async with real_server_with() as server, scene_on(server) as scene:
         await asyncio.sleep(3)
 
         server.kill_etcd()
@@ -235,7 +225,7 @@ async def test_crashes_of_apiserver_and_etcd_and_a_compaction_while_four_writers
 
 async def test_history_that_is_lost_while_the_connection_is_away_means_a_relist() -> None:
     """G1, G5: 410 by a compaction and a restart behind a proxy that lets nobody in."""
-    async with real_server() as server, scene_on(server) as scene:
+    async with real_server_with() as server, scene_on(server) as scene:
         await asyncio.sleep(2)
         lists = [informer.statistics().lists for informer in scene.informers]
         scene.proxy.refuse = True
@@ -256,7 +246,7 @@ async def test_history_that_is_lost_while_the_connection_is_away_means_a_relist(
 
 async def test_a_server_without_streams_of_initial_objects_is_listed() -> None:
     """G1: WatchList=false, byte by byte through the proxy, and cut off now and then."""
-    async with real_server("--feature-gates=WatchList=false") as server, scene_on(server) as scene:
+    async with real_server_with("--feature-gates=WatchList=false") as server, scene_on(server) as scene:
         scene.proxy.split = 100
         for clean in (True, False, True):
             await asyncio.sleep(2)
@@ -272,7 +262,7 @@ async def test_streams_of_initial_objects_may_be_compressed(monkeypatch: pytest.
         return plain(self, *arguments, **{**options, "compression": True})
 
     monkeypatch.setattr(Source, "open", packed)
-    async with real_server() as server, scene_on(server) as scene:
+    async with real_server_with() as server, scene_on(server) as scene:
         core: Any = client.CoreV1Api(scene.watched)
         for i in range(300):
             body = {"metadata": {"name": f"big{i}"}, "data": {"text": "ümläut € 漢字 " * 50 + str(i)}}

@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 import termios
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,8 +25,8 @@ from aioinformers.cli.columns import age_of, duration, format_table, status_of
 from aioinformers.cli.demo.board import changes
 from aioinformers.cli.demo.run import run_demo
 from aioinformers.testing import FakeAPIServer, RequestInfo, run_virtual
-from tests.cluster import configmap, heed_interrupts, pod
-from tests.realserver import ADMIN_TOKEN, LIMITED_TOKEN, RealAPIServer
+from tests.kit import child_process, configmap, pod, until
+from tests.kit.realserver import ADMIN_TOKEN, LIMITED_TOKEN, RealAPIServer
 
 FORBIDDEN = {
     "kind": "Status",
@@ -80,11 +80,6 @@ class Shell:
         }
         self.kubeconfig.write_text(json.dumps(config))
 
-    async def until(self, is_met: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
-            while not is_met():
-                await asyncio.sleep(0.02)
-
     def watches(self, resource: str) -> int:
         return sum(request.verb == "watch" and request.resource == resource for request in self.server.requests)
 
@@ -113,15 +108,8 @@ async def shell(
 async def process(*argv: str, stdout: int = asyncio.subprocess.PIPE) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run the command line as a process of its own."""
     command = [sys.executable, "-W", "error", "-m", "aioinformers", *argv]
-    child = await asyncio.create_subprocess_exec(
-        *command, stdout=stdout, stderr=asyncio.subprocess.PIPE, preexec_fn=heed_interrupts
-    )
-    try:
+    async with child_process(*command, stdout=stdout, stderr=asyncio.subprocess.PIPE) as child:
         yield child
-    finally:
-        with suppress(ProcessLookupError):
-            child.kill()
-        await child.communicate()
 
 
 async def stderr_of(child: asyncio.subprocess.Process) -> str:
@@ -387,7 +375,7 @@ async def test_a_token_that_changes_while_we_watch_is_read_again(
 
 async def test_watch_prints_what_there_is_and_then_each_change(shell: Shell) -> None:
     command = asyncio.create_task(shell.run("watch", "pods", "--seconds", "2"))
-    await shell.until(lambda: shell.watches("pods") > 0)
+    await until(lambda: shell.watches("pods") > 0)
     await asyncio.sleep(0.3)
     shell.server.create("pods", pod("web-3", "shop"))
     shell.server.patch("pods", "web-3", {"status": {"phase": "Running"}}, namespace="shop")
@@ -408,7 +396,7 @@ async def test_watch_prints_what_there_is_and_then_each_change(shell: Shell) -> 
 
 async def test_watch_json_is_one_event_per_line(shell: Shell) -> None:
     command = asyncio.create_task(shell.run("watch", "wd", "-o", "json", "--seconds", "1.5"))
-    await shell.until(lambda: shell.watches("widgets") > 0)
+    await until(lambda: shell.watches("widgets") > 0)
     await asyncio.sleep(0.3)
     changed = shell.server.patch("widgets", "red", {"spec": {"color": "rouge à lèvres"}}, namespace="shop")
     shell.server.delete("widgets", "red", namespace="shop")
@@ -422,7 +410,7 @@ async def test_watch_json_is_one_event_per_line(shell: Shell) -> None:
 
 async def test_watch_goes_on_after_an_outage_and_tells_it(shell: Shell) -> None:
     command = asyncio.create_task(shell.run("watch", "pods", "-o", "wide", "--seconds", "4"))
-    await shell.until(lambda: shell.watches("pods") > 0)
+    await until(lambda: shell.watches("pods") > 0)
     await asyncio.sleep(0.3)
     shell.server.reset_connections()
     await shell.server.stop()

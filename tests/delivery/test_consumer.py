@@ -11,7 +11,7 @@ from kubernetes_asyncio import client
 
 from aioinformers import Added, Deleted, Event, InformerClosedError, Updated
 from aioinformers.testing import FakeAPIServer
-from tests.cluster import Recorder, configmap, factory_on, pod, stored
+from tests.kit import Recorder, configmap, factory_on, pod, stored
 
 pytestmark = pytest.mark.virtual_time
 

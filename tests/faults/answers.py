@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aioinformers.testing import Ending, Fault, RequestInfo
-from tests.cluster import QUICK
 from tests.faults.scene import LISTS, Case, Scene, made
+from tests.kit import QUICK
 
 __all__ = ["CASES", "JSON", "answered", "status_of"]
 

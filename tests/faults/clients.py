@@ -7,9 +7,9 @@ import dataclasses
 from typing import Any
 
 from aioinformers.testing import Ending, Fault, RequestInfo
-from tests.cluster import QUICK, Recorder
 from tests.faults.answers import status_of
 from tests.faults.scene import LISTS, Case, Scene
+from tests.kit import QUICK, Recorder
 
 __all__ = ["CASES"]
 

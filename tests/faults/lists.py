@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from aioinformers.testing import Ending, Fault, RequestInfo
-from tests.cluster import QUICK, configmap
 from tests.faults.answers import JSON, answered, status_of
 from tests.faults.scene import LISTS, Case, Scene, made
+from tests.kit import QUICK, configmap
 
 __all__ = ["CASES"]
 

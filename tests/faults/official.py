@@ -10,8 +10,8 @@ import kubernetes.client
 from kubernetes.informer import SharedInformer
 
 from aioinformers.testing import Fault, RequestInfo
-from tests.cluster import stored
 from tests.faults.scene import Case, Scene, do, staged
+from tests.kit import stored
 
 __all__ = ["GRACE", "observe_all"]
 

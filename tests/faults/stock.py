@@ -9,8 +9,8 @@ from typing import Any
 from kubernetes_asyncio import client, watch
 
 from aioinformers.testing import Fault, RequestInfo
-from tests.cluster import stored
 from tests.faults.scene import Case, Scene, do, staged
+from tests.kit import stored
 
 __all__ = ["observe"]
 

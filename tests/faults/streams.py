@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from aioinformers.testing import Ending, Fault, RequestInfo, drop_bookmarks
-from tests.cluster import QUICK, configmap
 from tests.faults.answers import JSON, answered, status_of
 from tests.faults.scene import Case, Scene
+from tests.kit import QUICK, configmap
 
 __all__ = ["CASES"]
 

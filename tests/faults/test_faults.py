@@ -9,9 +9,9 @@ import pytest
 from kubernetes_asyncio import client
 
 from aioinformers import Settings, SharedInformerFactory
-from tests.cluster import cached
 from tests.faults.scene import Case, Scene, do, staged
 from tests.faults.table import CASES
+from tests.kit import cached
 
 pytestmark = pytest.mark.virtual_time
 

@@ -10,7 +10,7 @@ import pytest
 
 from aioinformers import Settings, WatchFailure
 from aioinformers.testing import FakeAPIServer
-from tests.cluster import QUICK, Recorder, cached, configmap, factory_on, stored
+from tests.kit import QUICK, Recorder, cached, configmap, factory_on, stored
 
 pytestmark = pytest.mark.virtual_time
 

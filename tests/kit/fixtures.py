@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from aioinformers.testing import FakeAPIServer
-from tests.realserver import BinariesMissingError, RealAPIServer, find_binaries
+from tests.kit.realserver import BinariesMissingError, RealAPIServer, find_binaries
 
 if TYPE_CHECKING:
     from kubernetes_asyncio import client
@@ -26,16 +26,20 @@ class APIServer(Protocol):
     def api_client(self) -> client.ApiClient: ...
 
 
-@pytest.fixture(scope="session")
-def real_server() -> Iterator[RealAPIServer]:
-    """One real server per worker: tests keep to namespaces of their own."""
+def real_server_with(*flags: str) -> RealAPIServer:
+    """Return a real server that has not started, or skip the test."""
     try:
-        binaries = find_binaries()
+        return RealAPIServer(find_binaries(), flags=flags)
     except BinariesMissingError as error:
         if os.environ.get("AIOINFORMERS_REQUIRE_APISERVER") == "1":
             pytest.fail(f"the real API server is required: {error}")
         pytest.skip(str(error))
-    with RealAPIServer(binaries) as server:
+
+
+@pytest.fixture(scope="session")
+def real_server() -> Iterator[RealAPIServer]:
+    """One real server per worker: tests keep to namespaces of their own."""
+    with real_server_with() as server:
         yield server
 
 

@@ -1,6 +1,6 @@
 """A real kube-apiserver on a real etcd, as child processes: no container engine and no cluster needed.
 
-``python -m tests.realserver`` makes the binaries available beforehand (a cold build takes minutes, more
+``python -m tests.kit.realserver`` makes the binaries available beforehand (a cold build takes minutes, more
 than a test may) and prints where they are.
 """
 
@@ -39,7 +39,7 @@ ADMIN_TOKEN = "admin-token"
 LIMITED_TOKEN = "limited-token"
 """Token of a user without any right."""
 
-_SOURCE = Path(__file__).parent / "apiserver"
+_SOURCE = Path(__file__).resolve().parents[1] / "apiserver"
 _VERSION_PACKAGE = "k8s.io/component-base/version"
 _STARTUP_SECONDS = 60.0
 

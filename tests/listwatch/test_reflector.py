@@ -16,11 +16,9 @@ from hypothesis import strategies as st
 from aioinformers import Metadata, ObjectKey, Settings, WatchFailure
 from aioinformers.testing import Ending, FakeAPIServer, Fault
 from aioinformers.transport.source import retry_after
-from tests.cluster import QUICK, Recorder, cached, configmap, factory_on, stored
+from tests.kit import LISTS, Recorder, cached, configmap, factory_on, started, stored
 
 pytestmark = pytest.mark.virtual_time
-
-LISTS = dataclasses.replace(QUICK, watch_list=False)
 
 
 def asked(server: FakeAPIServer, *names: str) -> list[tuple[str, ...]]:
@@ -32,15 +30,6 @@ def asked(server: FakeAPIServer, *names: str) -> list[tuple[str, ...]]:
             verb = "check" if request.query.get("limit") == "1" else verb
             found.append((verb, *(request.query.get(name, "-") for name in names)))
     return found
-
-
-async def started(factory: Any, timeout: float = 30) -> Any:
-    """Start a factory with one informer and wait until it has synced."""
-    configmaps = factory.for_resource("configmaps.v1.")
-    await factory.start()
-    await factory.wait_for_cache_sync(timeout=timeout)
-    await asyncio.sleep(2)  # a watch that is closed within its first second is suspicious
-    return configmaps
 
 
 async def test_first_list_asks_for_any_state_in_pages_and_the_watch_goes_on_from_it() -> None:

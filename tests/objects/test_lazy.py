@@ -19,8 +19,8 @@ import pytest
 from kubernetes_asyncio import client
 
 from aioinformers.objects.models import model_decoder
-from tests.fixtures_servers import APIServer
-from tests.stock import assert_same, decode, deserialize, full, sanitize
+from tests.kit.fixtures import APIServer
+from tests.kit.stock import assert_same, decode, deserialize, full, sanitize
 
 decode_pod: Callable[[bytes], Any] = model_decoder(client.V1Pod, kind="Pod", api_version="v1")
 POD = {

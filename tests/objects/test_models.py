@@ -18,7 +18,7 @@ from kubernetes_asyncio import client
 
 from aioinformers.objects import models
 from aioinformers.objects.models import model_decoder
-from tests.stock import assert_same, decode, deserialize, full, kinds, known, reachable, sanitize
+from tests.kit.stock import assert_same, decode, deserialize, full, kinds, known, reachable, sanitize
 
 KINDS = kinds()
 REACHABLE = reachable(KINDS)

@@ -18,7 +18,7 @@ from aioinformers.objects.immutability import is_deeply_immutable
 from aioinformers.objects.labels import LabelSets
 from aioinformers.objects.object_types import object_type_of
 from aioinformers.testing import FakeAPIServer
-from tests.cluster import factory_on, pod
+from tests.kit import factory_on, pod
 
 pytestmark = pytest.mark.virtual_time
 

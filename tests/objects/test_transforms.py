@@ -25,7 +25,7 @@ from aioinformers.objects.transforms import (
 )
 from aioinformers.testing import FakeAPIServer
 from benchmarks.pods import pod
-from tests.cluster import Recorder, configmap, factory_on
+from tests.kit import Recorder, configmap, factory_on
 
 Document = dict[str, Any]
 Steps = tuple[str | Each, ...]

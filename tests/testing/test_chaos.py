@@ -10,7 +10,7 @@ import pytest
 from aioinformers import Settings, SharedInformerFactory
 from aioinformers.testing import FakeAPIServer
 from aioinformers.testing.chaos import ChaosProxy
-from tests.cluster import QUICK, Recorder, cached, configmap, stored
+from tests.kit import QUICK, Recorder, cached, configmap, stored
 
 pytestmark = pytest.mark.virtual_time
 

@@ -18,7 +18,7 @@ from aioinformers.errors import ConnectionFailedError
 from aioinformers.transport import tap
 from aioinformers.transport.source import Body
 from aioinformers.transport.tap import Tap
-from tests.fixtures_servers import APIServer
+from tests.kit.fixtures import APIServer
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"

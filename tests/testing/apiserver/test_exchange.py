@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from aioinformers.testing import FakeAPIServer, Fault, drop_bookmarks
-from tests.cluster import configmap
+from tests.kit import configmap
 
 pytestmark = pytest.mark.virtual_time
 

@@ -1,0 +1,26 @@
+"""What tests of several folders need.
+
+``objects`` to create, a ``recorder`` of events, what is ``running``; beside them, to be imported by themselves,
+``fixtures`` that pytest loads, the ``realserver``, and the ``stock`` client as a measure for models.
+"""
+
+from tests.kit.objects import Document, cached, configmap, pod, stored, version_of
+from tests.kit.recorder import Recorder
+from tests.kit.running import LISTS, QUICK, child_process, factory_on, started, synced, until
+
+__all__ = [
+    "LISTS",
+    "QUICK",
+    "Document",
+    "Recorder",
+    "cached",
+    "child_process",
+    "configmap",
+    "factory_on",
+    "pod",
+    "started",
+    "stored",
+    "synced",
+    "until",
+    "version_of",
+]
