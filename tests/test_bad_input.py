@@ -29,6 +29,7 @@ from aioinformers.errors import (
     UnknownIndexError,
 )
 from aioinformers.testing import FakeAPIServer
+from aioinformers.types import EVERYTHING
 from tests.kit import Recorder, configmap, factory_on, pod
 
 pytestmark = pytest.mark.virtual_time
@@ -294,7 +295,7 @@ async def test_namespace_on_a_cluster_scoped_kind_is_refused_if_explicit_and_ign
         await factory.start()
         await factory.wait_for_cache_sync(timeout=5)
         assert len(nodes.lister) == 1
-        assert set(unknown.resource_versions) == {""}
+        assert set(unknown.resource_versions) == {EVERYTHING}
 
 
 async def test_explicit_namespace_on_an_unknown_cluster_scoped_kind_ends_that_informer_with_the_reason() -> None:

@@ -21,6 +21,7 @@ from aioinformers import (
     Updated,
 )
 from aioinformers.testing import FakeAPIServer
+from aioinformers.types import Scope
 from tests.kit import Recorder, cached, configmap, factory_on, pod, stored, version_of
 
 pytestmark = pytest.mark.virtual_time
@@ -83,7 +84,7 @@ async def test_g1_scopes_are_independent_and_a_relist_of_one_leaves_the_other() 
         await factory.start()
         await factory.wait_for_cache_sync(timeout=5)
 
-        assert set(pods.resource_versions) == {"a", "b"}
+        assert set(pods.resource_versions) == {Scope("a"), Scope("b")}
         assert set(cached(pods)) == {"a/one", "b/one"}
 
         server.create("pods", pod("two", "a"))

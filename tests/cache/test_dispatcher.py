@@ -17,8 +17,9 @@ from aioinformers.delivery.mailbox import ADDED, DELETED, Mailbox
 from aioinformers.objects.deltas import DELETE, REJECT, UPSERT, Batch, Delta
 from aioinformers.objects.layout import Entry, Layout
 from aioinformers.objects.object_types import object_type_of
-from aioinformers.queue import QueueItem, Reindex, ReplaceAbort, ReplaceBegin, ReplaceChunk, ReplaceEnd, WatchBatch
+from aioinformers.queue import QueueItem, Reindex, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
 from aioinformers.testing import FakeAPIServer
+from aioinformers.types import Scope
 from tests.kit import factory_on
 
 pytestmark = pytest.mark.virtual_time
@@ -29,7 +30,7 @@ class Line:
 
     def __init__(self, scopes: Iterable[str] = ("a", "b")) -> None:
         self.layout: Layout[Any] = Layout(object_type_of(dict))
-        self.store: Store[Any] = Store(self.layout, scopes)
+        self.store: Store[Any] = Store(self.layout, map(Scope, scopes))
         self.queue: asyncio.Queue[QueueItem] = asyncio.Queue()
         self.dispatcher: Dispatcher[Any] = Dispatcher(self.store, self.queue, -1.0, lambda: None)
 
@@ -42,19 +43,19 @@ class Line:
 
     def watch(self, scope: str, names: Iterable[object], version: str = "1") -> WatchBatch:
         """Return events of a watch."""
-        return WatchBatch(scope, self.upserts(scope, names, version))
+        return WatchBatch(Scope(scope), self.upserts(scope, names, version))
 
     def begin(self, scope: str) -> asyncio.Future[None]:
         """Begin a list."""
         begun = asyncio.get_running_loop().create_future()
-        self.queue.put_nowait(ReplaceBegin(scope, begun))
+        self.queue.put_nowait(ReplaceBegin(Scope(scope), begun))
         return begun
 
     def relist(self, scope: str, names: Iterable[object], version: str = "1") -> None:
         """Put a whole list into the queue."""
         _ = self.begin(scope)
-        self.queue.put_nowait(ReplaceChunk(scope, self.upserts(scope, names, version)))
-        self.queue.put_nowait(ReplaceEnd(scope, version))
+        self.queue.put_nowait(ReplaceBatch(Scope(scope), self.upserts(scope, names, version)))
+        self.queue.put_nowait(ReplaceEnd(Scope(scope), version))
 
     async def index(self, mine: Callable[[Any], list[str]]) -> None:
         """Add an index."""
@@ -74,7 +75,7 @@ class Line:
     async def settle(self) -> None:
         """Let everything be applied."""
         await self.queue.join()
-        await self.until(lambda: self.dispatcher.offer(WatchBatch("a", Batch([], "", self.layout))))
+        await self.until(lambda: self.dispatcher.offer(WatchBatch(Scope("a"), Batch([], "", self.layout))))
 
 
 @asynccontextmanager
@@ -151,7 +152,7 @@ async def test_no_offer_is_taken_while_a_list_is_compared_committed_and_let_go()
 
 
 async def test_g4_who_joins_at_any_moment_of_a_list_is_told_the_state_once() -> None:
-    """Before its chunks, between them, while it is compared, while others' backlogs are merged, after it."""
+    """Before its batches, between them, while it is compared, while others' backlogs are merged, after it."""
     line = Line()
     full = Mailbox(10)
     joined: list[Mailbox] = []
@@ -198,7 +199,7 @@ async def test_a_consumer_that_leaves_while_its_list_waits_holds_nothing_up() ->
         for mailbox in mailboxes:
             line.dispatcher.join(mailbox)
         line.relist("a", range(5000), "2")
-        await line.until(lambda: line.store.partitions["a"].version == "2")
+        await line.until(lambda: line.store.partitions[Scope("a")].version == "2")
         gone = mailboxes.pop(1)
         line.dispatcher.leave(gone)
         dropped = gone.clear()
@@ -221,7 +222,7 @@ async def test_a_cancelled_dispatcher_leaves_backlogs_that_can_be_worked_off() -
         line.dispatcher.join(mailbox)
         assert line.dispatcher.offer(line.watch("a", range(20), "2"))
         line.relist("a", range(2500, 7500), "3")
-        await line.until(lambda: line.store.partitions["a"].version == "3")
+        await line.until(lambda: line.store.partitions[Scope("a")].version == "3")
     assert mailbox.coalesced == 20
     assert len(mailbox._unmerged) > 1
     assert replay(mailbox) == versions(line)
@@ -236,13 +237,13 @@ async def test_g12_a_list_that_failed_is_let_go_of_in_slices(again: bool) -> Non
     async with running(line):
         line.relist("a", ["kept"])
         _ = line.begin("a")
-        line.queue.put_nowait(ReplaceChunk("a", line.upserts("a", range(5000), "2")))
+        line.queue.put_nowait(ReplaceBatch(Scope("a"), line.upserts("a", range(5000), "2")))
         await line.settle()
         if again:
             line.relist("a", ["kept", "new"], "3")
         else:
-            line.queue.put_nowait(ReplaceAbort("a"))
-            line.queue.put_nowait(ReplaceAbort("a"))  # of a list that has ended already: nothing
+            line.queue.put_nowait(ReplaceAbort(Scope("a")))
+            line.queue.put_nowait(ReplaceAbort(Scope("a")))  # of a list that has ended already: nothing
         turns = 0
         while line.queue._unfinished_tasks:  # type: ignore[attr-defined]
             turns += 1
@@ -255,7 +256,7 @@ async def test_g12_a_list_that_failed_is_let_go_of_in_slices(again: bool) -> Non
 async def test_who_has_given_up_waiting_for_the_turn_of_its_list_breaks_nothing() -> None:
     line = Line()
     line.begin("a").cancel()
-    line.queue.put_nowait(ReplaceAbort("a"))
+    line.queue.put_nowait(ReplaceAbort(Scope("a")))
     async with running(line):
         line.relist("a", [1])
         await line.settle()
@@ -274,20 +275,20 @@ async def test_g11_a_list_tells_anew_which_objects_cannot_be_read() -> None:
         await line.settle()
         for scope in ("a", "b"):
             bad: list[Delta] = [(REJECT, f"{scope}/{name}", "bad") for name in ("known", "mended", "gone", "still")]
-            assert line.dispatcher.offer(WatchBatch(scope, Batch(bad, "2", line.layout)))
+            assert line.dispatcher.offer(WatchBatch(Scope(scope), Batch(bad, "2", line.layout)))
         assert line.dispatcher.rejected == {
             f"{scope}/{name}": "bad" for scope in "ab" for name in ("known", "mended", "gone", "still")
         }
         _ = line.begin("a")
-        line.queue.put_nowait(ReplaceChunk("a", line.upserts("a", ["known", "mended"], "3")))
-        line.queue.put_nowait(ReplaceChunk("a", Batch([(REJECT, "a/still", "worse")], "3", line.layout)))
-        line.queue.put_nowait(ReplaceEnd("a", "3"))
+        line.queue.put_nowait(ReplaceBatch(Scope("a"), line.upserts("a", ["known", "mended"], "3")))
+        line.queue.put_nowait(ReplaceBatch(Scope("a"), Batch([(REJECT, "a/still", "worse")], "3", line.layout)))
+        line.queue.put_nowait(ReplaceEnd(Scope("a"), "3"))
         await line.settle()
         assert line.dispatcher.rejected == {"a/still": "worse"} | {
             f"b/{name}": "bad" for name in ("known", "mended", "gone", "still")
         }
         await line.index(lambda _: [])
-        assert line.dispatcher.offer(WatchBatch("b", Batch([(DELETE, "b/gone", None)], "4", line.layout)))
+        assert line.dispatcher.offer(WatchBatch(Scope("b"), Batch([(DELETE, "b/gone", None)], "4", line.layout)))
         assert set(line.dispatcher.rejected) == {"a/still", "b/known", "b/mended", "b/still"}
 
 
@@ -300,11 +301,11 @@ async def test_a_list_that_is_on_its_way_while_the_indexes_change_has_the_new_on
     async with running(line):
         line.relist("a", range(100))
         _ = line.begin("a")
-        line.queue.put_nowait(ReplaceChunk("a", line.upserts("a", range(50, 80), "2")))
+        line.queue.put_nowait(ReplaceBatch(Scope("a"), line.upserts("a", range(50, 80), "2")))
         await line.index(lambda _: ["yes"])
         assert len(line.store.keys_by_index("mine", "yes")) == 100
-        line.queue.put_nowait(ReplaceChunk("a", line.upserts("a", range(80, 90), "2")))
-        line.queue.put_nowait(ReplaceEnd("a", "2"))
+        line.queue.put_nowait(ReplaceBatch(Scope("a"), line.upserts("a", range(80, 90), "2")))
+        line.queue.put_nowait(ReplaceEnd(Scope("a"), "2"))
         await line.settle()
         assert line.dispatcher.offer(line.watch("a", ["late"], "3"))
     assert sorted(line.store.keys_by_index("mine", "yes")) == sorted([*(f"a/{i}" for i in range(50, 90)), "a/late"])
@@ -363,7 +364,7 @@ async def test_the_end_answers_waits_and_changes_of_indexes_that_are_still_queue
     loop = asyncio.get_running_loop()
     waits = [
         asyncio.create_task(line.dispatcher.wait_for("a/1", lambda: False)),
-        asyncio.create_task(line.dispatcher.wait_for_version(lambda versions: versions["a"] == "9")),
+        asyncio.create_task(line.dispatcher.wait_for_version(lambda versions: versions[Scope("a")] == "9")),
     ]
     done, given_up = loop.create_future(), loop.create_future()
     given_up.cancel()

@@ -166,7 +166,7 @@ class Scene:
             scopes = tuple(informer.resource_versions)
             try:
                 for scope in scopes:
-                    truth |= stored(self.server, informer.resource.resource, scope or None)
+                    truth |= stored(self.server, informer.resource.resource, scope.namespace or None)
             except LookupError:
                 pass  # not served: nothing is there
             have = cached(informer) if informer.has_synced else None

@@ -39,8 +39,9 @@ from aioinformers.objects.compact import Packed, Packer, StandardZstd, Zstandard
 from aioinformers.objects.deltas import UPSERT, Batch
 from aioinformers.objects.layout import Entry, Layout
 from aioinformers.objects.object_types import compacted, object_type_of
-from aioinformers.queue import ReplaceBegin, ReplaceChunk, ReplaceEnd, WatchBatch
+from aioinformers.queue import ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
 from aioinformers.testing import FakeAPIServer
+from aioinformers.types import EVERYTHING
 from tests.kit import Recorder, cached, configmap, factory_on, pod, stored
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -209,7 +210,7 @@ def test_equality_is_that_of_the_content() -> None:
 
 MEMORY = """
 import gc, os
-from aioinformers.compact import Packer
+from aioinformers.objects.compact import Packer
 from benchmarks.pods import encoded
 def memory():
     with open("/proc/self/statm") as file:
@@ -638,7 +639,7 @@ class Line:
 
     def __init__(self) -> None:
         self.layout: Layout[Any] = Layout(compacted(object_type_of(dict)))
-        self.store: Store[Any] = Store(self.layout, ("",))
+        self.store: Store[Any] = Store(self.layout, (EVERYTHING,))
         self.queue: asyncio.Queue[Any] = asyncio.Queue()
         self.dispatcher: Dispatcher[Any] = Dispatcher(self.store, self.queue, 0.002, lambda: None)
 
@@ -649,10 +650,10 @@ class Line:
 
     async def list(self, raws: list[bytes], version: str) -> None:
         """Put a list into the queue."""
-        await self.queue.put(ReplaceBegin("", asyncio.get_running_loop().create_future()))
+        await self.queue.put(ReplaceBegin(EVERYTHING, asyncio.get_running_loop().create_future()))
         for at in range(0, len(raws), 100):
-            await self.queue.put(ReplaceChunk("", self.batch(raws[at : at + 100], first=at, version=version)))
-        await self.queue.put(ReplaceEnd("", version))
+            await self.queue.put(ReplaceBatch(EVERYTHING, self.batch(raws[at : at + 100], first=at, version=version)))
+        await self.queue.put(ReplaceEnd(EVERYTHING, version))
 
     async def settle(self) -> None:
         """Let everything be applied and packed."""
@@ -692,8 +693,10 @@ async def test_g8_dictionaries_stay_few_although_some_objects_never_change() -> 
     await line.list(kept, "1")
     for seed in range(2, 12):
         raws = others(600, seed)
-        await line.queue.put(WatchBatch("", line.batch(raws[:500], first=10_000, version=str(seed))))
-        await line.queue.put(WatchBatch("", line.batch(raws[500:], first=100 * seed, version=str(seed))))  # these stay
+        await line.queue.put(WatchBatch(EVERYTHING, line.batch(raws[:500], first=10_000, version=str(seed))))
+        await line.queue.put(
+            WatchBatch(EVERYTHING, line.batch(raws[500:], first=100 * seed, version=str(seed)))
+        )  # these stay
         await line.settle()
     numbers = {entry.body.dictionary.number for _, entry in line.store.items() if isinstance(entry.body, Packed)}
     assert max(numbers) > compact.GENERATIONS + 1
@@ -718,7 +721,7 @@ async def test_a_version_that_nobody_waits_for_is_not_packed(monkeypatch: pytest
     monkeypatch.setattr(Packer, "pack", pack)
     versions = pods(100, seed=7)
     for number, raw in enumerate(versions):
-        await line.queue.put(WatchBatch("", line.batch([raw], version=str(number + 2))))
+        await line.queue.put(WatchBatch(EVERYTHING, line.batch([raw], version=str(number + 2))))
     await line.settle()
     assert line.store.get("default/0").body == versions[-1]  # type: ignore[union-attr]
     assert versions[-1] in packed
@@ -757,10 +760,10 @@ async def test_a_compact_informer_keeps_few_batches_waiting() -> None:
         queue = packed._pipeline._queue
         assert (queue.maxsize, plain._pipeline._queue.maxsize) == (1, 8)
         batch = Batch([], "", packed._pipeline.store.layout)
-        await queue.put(WatchBatch("", batch))
+        await queue.put(WatchBatch(EVERYTHING, batch))
         await queue.get()
         queue.task_done()
-        put = asyncio.create_task(queue.put(ReplaceChunk("", batch)))
+        put = asyncio.create_task(queue.put(ReplaceBatch(EVERYTHING, batch)))
         await queue.get()
         await asyncio.sleep(0)
         assert not put.done()
