@@ -478,7 +478,7 @@ async def test_only_recent_requests_are_kept(
     fake_server: FakeAPIServer, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The list of requests is bounded."""
-    monkeypatch.setattr("aioinformers.testing.server._KEPT_REQUESTS", 10)
+    monkeypatch.setattr("aioinformers.testing.apiserver.server._KEPT_REQUESTS", 10)
     for number in range(25):
         async with http.get(f"{fake_server.url}/api/v1/pods?n={number}"):
             pass
