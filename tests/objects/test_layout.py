@@ -7,16 +7,15 @@ import enum
 import gc
 import json
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Literal, NamedTuple, Optional
+from typing import Any, Literal
 
 import msgspec
 import pytest
 from kubernetes_asyncio import client
 
 from aioinformers.errors import IndexConflictError, InvalidPathError
-from aioinformers.objects.immutability import is_deeply_immutable
 from aioinformers.objects.layout import Entry, Layout, RejectedError, describe
-from aioinformers.objects.object_types import ArrivalType, object_type_of
+from aioinformers.objects.object_types import object_type_of
 from aioinformers.objects.transforms import drop_fields, strip_managed_fields
 
 RAW = (
@@ -491,68 +490,3 @@ def test_entries_without_bytes_are_reindexed_by_callables(python_type: Any) -> N
     known = layout_of(python_type, path="spec.nodeName")
     layout = known.with_indexers({"node": lambda obj: [node_of(obj)]})
     assert layout.reindexed("prod/web", arrive(known), known).index == ("prod", "n1", ("n1",))
-
-
-# -- object types -------------------------------------------------------------------------------------------------
-
-
-class Recursive(msgspec.Struct, frozen=True):
-    children: tuple[Recursive, ...] = ()
-    parent: Recursive | None = None
-
-
-class Everything(msgspec.Struct, frozen=True):
-    a: Annotated[str, msgspec.Meta(min_length=1)]
-    b: Annotated[int, {"not": "hashable"}]
-    c: Literal["x", "y"] | None
-    d: frozenset[tuple[int, bytes]]
-    e: Phase
-    f: Optional[float]  # noqa: UP045  users write both
-
-
-class Pair(NamedTuple):
-    left: list[str]
-
-
-@pytest.mark.parametrize("hint", [str, Recursive, Everything, FrozenClass, tuple[()], Literal[1], Optional[bool]])  # noqa: UP045
-def test_what_cannot_be_changed_is_immutable(hint: Any) -> None:
-    assert is_deeply_immutable(hint)
-
-
-@pytest.mark.parametrize(
-    "hint",
-    [list, dict[str, str], list[int], tuple, tuple[list[int]], Any, object, Pair, Meta, Class, str | list[str],
-     Annotated[list[str], "x"], msgspec.Raw, bytearray, Callable[[], None]],
-)  # fmt: skip
-def test_what_can_be_changed_or_is_unknown_is_not(hint: Any) -> None:
-    assert not is_deeply_immutable(hint)
-
-
-def test_a_type_says_whether_it_shows_labels() -> None:
-    """Inherited fields count; where there are none, a label selector must fail instead of finding nothing."""
-
-    class Base(msgspec.Struct, frozen=True):
-        labels: tuple[tuple[str, str], ...] = ()
-
-    class Labelled(Base, frozen=True):
-        pass
-
-    labelled = msgspec.defstruct("Labelled", [("metadata", Labelled | None, None)], frozen=True)
-    assert object_type_of(labelled).shows_labels
-    assert not object_type_of(Frozen).shows_labels
-    assert all(object_type_of(python_type).shows_labels for python_type in KEPT_AS_BYTES)
-    assert object_type_of(dict, shared=True).shows_labels
-
-
-@pytest.mark.parametrize("python_type", [list, int, "dict", None, object, Recursive(), list[dict[str, Any]]])
-def test_a_type_that_objects_cannot_have_is_refused(python_type: Any) -> None:
-    with pytest.raises(TypeError, match="is not supported: give dict"):
-        object_type_of(python_type)
-
-
-def test_the_type_behind_a_shared_one_decodes() -> None:
-    inner = object_type_of(dict)
-    shared = object_type_of(dict, shared=True)
-    assert isinstance(shared, ArrivalType)
-    assert (inner.inner is inner, type(shared.inner)) == (True, type(inner))
-    assert shared.python_type is dict

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +13,7 @@ import pytest
 from kubernetes_asyncio import client
 
 from aioinformers import Event, Metadata
-from aioinformers.objects.immutability import is_deeply_immutable
-from aioinformers.objects.labels import LabelSets
-from aioinformers.objects.object_types import object_type_of
+from aioinformers.objects.object_types import ArrivalType, object_type_of
 from aioinformers.testing import FakeAPIServer
 from tests.kit import factory_on, pod
 
@@ -73,19 +70,6 @@ def labels_of(obj: Any) -> dict[str, str]:
     """Return the very dict of labels inside an object of any type."""
     found: dict[str, str] = obj["metadata"]["labels"] if isinstance(obj, dict) else obj.metadata.labels
     return found
-
-
-class Inner(msgspec.Struct, frozen=True):
-    values: tuple[int, ...]
-
-
-class Outer(msgspec.Struct, frozen=True):
-    inner: Inner | None
-    names: frozenset[str] = frozenset()
-
-
-class Leaky(msgspec.Struct, frozen=True):
-    inner: tuple[dict[str, str], ...]
 
 
 MUTABLE = [dict, client.V1Pod, StructPod, ClassPod, PydanticPod, Metadata]
@@ -150,28 +134,6 @@ async def test_unreadable_objects_of_a_pydantic_type_are_rejected_without_a_word
         assert pods.statistics().rejected == {"default/bad": "ValidationError"}
 
 
-@pytest.mark.parametrize("watch_list", [True, False])
-async def test_metadata_asks_for_metadata_and_drops_the_bookkeeping(watch_list: bool) -> None:
-    async with FakeAPIServer(watch_list=watch_list) as server, factory_on(server) as factory:
-        owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "u", "controller": True}
-        described = pod("p", app="web")
-        described["metadata"] |= {"managedFields": [{"manager": "x"}], "ownerReferences": [owner]}
-        server.create("pods", described)
-        pods = factory.core.v1.pods(object_type=Metadata)
-        await factory.start()
-        await factory.wait_for_cache_sync(timeout=5)
-        found = pods.lister.get("p", namespace="default")
-        assert (found.metadata.labels, found.metadata.owner_references[0].name) == ({"app": "web"}, "web")
-        assert found.metadata.creation_timestamp is not None
-        assert len(pods._pipeline.store.get("default/p").body) < 500  # type: ignore[union-attr]
-
-        server.patch("pods", "p", {"metadata": {"labels": {"app": "db"}}}, namespace="default")
-        await asyncio.sleep(1)
-        assert pods.lister.list("app=db")[0].metadata.name == "p"
-        accepted = {request.headers["accept"] for request in server.requests if request.path.endswith("/pods")}
-        assert all("as=PartialObjectMetadata" in accept for accept in accepted)
-
-
 async def test_transform_sees_objects_of_the_users_own_class() -> None:
     def rename(obj: PydanticPod) -> PydanticPod:
         obj.metadata.labels["seen"] = "yes"
@@ -185,29 +147,31 @@ async def test_transform_sees_objects_of_the_users_own_class() -> None:
         assert pods.lister.list()[0].metadata.labels == {"app": "web", "seen": "yes"}
 
 
-def test_equal_label_sets_are_one_object_for_as_long_as_it_is_held() -> None:
-    sets = LabelSets()
-    given = {"app": "web"}
-    held = sets.shared(given)
-    given["app"] = "db"
-    assert held.labels == {"app": "web"}
-    assert sets.shared({"app": "web"}) is held
-    assert sets.shared(given) is not held
-    assert sets.shared({"web": "app"}) != held
-    nothing = sets.shared(None)
-    assert nothing.labels == {}
-    assert sets.shared({}) is nothing
-    gc.collect()
-    assert len(sets) == 2
-    del held, nothing
-    gc.collect()
-    assert len(sets) == 0
+def test_a_type_says_whether_it_shows_labels() -> None:
+    """Inherited fields count; where there are none, a label selector must fail instead of finding nothing."""
+
+    class Base(msgspec.Struct, frozen=True):
+        labels: tuple[tuple[str, str], ...] = ()
+
+    class Labelled(Base, frozen=True):
+        pass
+
+    labelled = msgspec.defstruct("Labelled", [("metadata", Labelled | None, None)], frozen=True)
+    assert object_type_of(labelled).shows_labels
+    assert not object_type_of(msgspec.defstruct("Bare", [("spec", str)], frozen=True)).shows_labels
+    assert all(object_type_of(python_type).shows_labels for python_type in (*MUTABLE, dict[str, Any]))
+    assert object_type_of(dict, shared=True).shows_labels
 
 
-def test_immutability_is_judged_however_deep() -> None:
-    assert is_deeply_immutable(Outer)
-    assert not is_deeply_immutable(Leaky)
-    assert not is_deeply_immutable(PydanticPod)
-    assert is_deeply_immutable(FrozenPydanticPod)
-    with pytest.raises(TypeError, match="object_type"):
-        object_type_of(list)
+@pytest.mark.parametrize("python_type", [list, int, "dict", None, object, StructMeta("x"), list[dict[str, Any]]])
+def test_a_type_that_objects_cannot_have_is_refused(python_type: Any) -> None:
+    with pytest.raises(TypeError, match="is not supported: give dict"):
+        object_type_of(python_type)
+
+
+def test_the_type_behind_a_shared_one_decodes() -> None:
+    inner = object_type_of(dict)
+    shared = object_type_of(dict, shared=True)
+    assert isinstance(shared, ArrivalType)
+    assert (inner.inner is inner, type(shared.inner)) == (True, type(inner))
+    assert shared.python_type is dict

@@ -1,0 +1,65 @@
+"""Labels of stored objects, and the sets that they share."""
+
+from __future__ import annotations
+
+import gc
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioinformers.objects.labels import LabelSets, labels_of
+
+some_labels = st.dictionaries(st.sampled_from("abcd"), st.sampled_from("abcd"), max_size=4)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "labels"),
+    [
+        ({"name": "x", "labels": {"app": "web", "empty": ""}}, {"app": "web", "empty": ""}),
+        ({"name": "x", "labels": {}}, {}),
+        ({"name": "x", "labels": None}, None),
+        ({"name": "x"}, None),
+    ],
+)
+def test_labels_are_read_from_the_bytes_of_an_object(metadata: dict[str, Any], labels: dict[str, str] | None) -> None:
+    obj = {"spec": {"metadata": {"labels": {"not": "these"}}}, "metadata": metadata, "labels": {"nor": "these"}}
+    assert labels_of(json.dumps(obj).encode()) == labels
+
+
+def test_bytes_of_no_object_have_no_labels_but_an_error() -> None:
+    with pytest.raises(msgspec.DecodeError):
+        labels_of(b'{"metadata":{"labels":{"app":')
+    with pytest.raises(msgspec.ValidationError):
+        labels_of(b'{"metadata":{"labels":{"app":1}}}')
+
+
+def test_equal_label_sets_are_one_object_for_as_long_as_it_is_held() -> None:
+    sets = LabelSets()
+    given = {"app": "web"}
+    held = sets.shared(given)
+    given["app"] = "db"
+    assert held.labels == {"app": "web"}
+    assert sets.shared({"app": "web"}) is held
+    assert sets.shared(given) is not held
+    assert sets.shared({"web": "app"}) != held
+    nothing = sets.shared(None)
+    assert nothing.labels == {}
+    assert sets.shared({}) is nothing
+    gc.collect()
+    assert len(sets) == 2
+    del held, nothing
+    gc.collect()
+    assert len(sets) == 0
+
+
+@given(some_labels, some_labels)
+def test_only_equal_labels_share_a_set(one: dict[str, str], other: dict[str, str]) -> None:
+    """Whatever keys and values look like; those written in another order are two sets, which does no harm."""
+    sets = LabelSets()
+    first, second = sets.shared(one), sets.shared(other)
+    assert (dict(first.labels), dict(second.labels)) == (one, other)
+    assert (first is second) is (list(one.items()) == list(other.items()))
