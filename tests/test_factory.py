@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -16,13 +15,9 @@ from aioinformers import (
     ALL_NAMESPACES,
     CacheSyncError,
     Event,
-    GroupVersionResource,
     InformerClosedError,
-    InformerCrashedError,
     ListOptions,
-    Settings,
     SharedInformerFactory,
-    WatchFailure,
     drop_fields,
     new_informer,
     strip_managed_fields,
@@ -426,32 +421,6 @@ async def test_async_with_starts_and_shuts_down() -> None:
         assert not factory.is_started
 
 
-async def test_standalone_informer_needs_no_factory() -> None:
-    async with FakeAPIServer() as server, server.api_client() as api:
-        server.create("deployments", {"metadata": {"name": "web", "namespace": "a", "labels": {"app": "web"}}})
-        server.create("deployments", {"metadata": {"name": "db", "namespace": "a"}})
-        deployments = new_informer(api, client.V1Deployment, namespace="a", label_selector="app=web")
-        recorder = Recorder()
-        deployments.add_event_handler(recorder)
-        async with deployments:
-            await deployments.wait_synced()
-            assert deployments.lister.get("web", namespace="a").metadata.name == "web"
-            assert len(deployments.lister) == 1
-        assert recorder.kinds() == ["Added web"]
-        await deployments.stopped()
-
-
-async def test_standalone_informer_runs_until_cancelled() -> None:
-    async with FakeAPIServer() as server, server.api_client() as api:
-        widgets = new_informer(api, GroupVersionResource("", "v1", "configmaps"), settings=QUICK)
-        task = asyncio.create_task(widgets.run())
-        await widgets.wait_synced()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert not widgets.is_running
-
-
 async def test_factory_adopts_a_standalone_informer() -> None:
     async with FakeAPIServer() as server, factory_on(server) as factory:
         pods = new_informer(factory.api_client, client.V1Pod)
@@ -466,60 +435,6 @@ async def test_factory_adopts_a_standalone_informer() -> None:
             factory.add(pods)
 
 
-async def test_crash_of_a_stage_is_loud_and_the_other_informers_go_on(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with FakeAPIServer() as server, factory_on(server) as factory:
-        pods, nodes = factory.core.v1.pods(), factory.core.v1.nodes()
-        await factory.start()
-        await factory.wait_for_cache_sync(timeout=5)
-
-        def broken(*_: object) -> None:
-            raise ZeroDivisionError("a bug")
-
-        monkeypatch.setattr(pods._pipeline.dispatcher, "apply", broken)
-        server.create("pods", pod("p"))
-        with pytest.raises(InformerCrashedError, match="a bug"):
-            await pods.stopped()
-        with pytest.raises(InformerCrashedError):
-            pods.lister.list()
-        with pytest.raises(CacheSyncError, match="crashed"):
-            await factory.wait_for_cache_sync(timeout=5)
-        assert any(record.levelno == logging.CRITICAL for record in caplog.records)
-        server.create("nodes", {"metadata": {"name": "n"}})
-        await asyncio.sleep(1)
-        assert len(nodes.lister) == 1
-
-
-async def test_watch_errors_are_observed_and_backed_off() -> None:
-    failures: list[WatchFailure] = []
-    async with FakeAPIServer() as server, factory_on(server, on_watch_error=failures.append) as factory:
-        server.fail("* pods", status=403, times=None)
-        pods = factory.core.v1.pods()
-        await factory.start()
-        await asyncio.sleep(100)
-
-        delays = [failure.next_delay for failure in failures if failure.next_delay]
-        assert delays[:6] == pytest.approx([0.8, 1.6, 3.2, 6.4, 12.8, 25.6])
-        assert all("403" in str(failure.error) for failure in failures)
-        assert "403" in str(pods.last_error)
-        assert pods.statistics().failures == len(failures)
-
-
-async def test_health_says_what_an_informer_waits_for() -> None:
-    async with FakeAPIServer() as server, factory_on(server) as factory:
-        server.fail("* pods", status=503, times=None, headers={"Retry-After": "20"})
-        factory.core.v1.pods()
-        factory.core.v1.nodes()
-        await factory.start()
-        await asyncio.sleep(1)
-        health = factory.health()
-        assert not health.is_ready
-        reasons = {informer.name: informer.reason for informer in health.informers}
-        assert reasons["nodes.v1"] == ""
-        assert reasons["pods.v1"].startswith("waiting: 503")
-
-
 async def test_resolve_and_discover_ask_the_server() -> None:
     async with FakeAPIServer() as server, factory_on(server) as factory:
         assert str(await factory.resolve("deploy")) == "deployments.v1.apps"
@@ -528,32 +443,6 @@ async def test_resolve_and_discover_ask_the_server() -> None:
             await factory.resolve("podz")
         found = await factory.discover()
         assert {"pods.v1", "deployments.v1.apps"} <= {str(resource.resource) for resource in found}
-
-
-@pytest.fixture
-async def eager_tasks() -> AsyncIterator[None]:
-    """Let every task of the loop start inside ``create_task``, where Python has that."""
-    loop = asyncio.get_running_loop()
-    loop.set_task_factory(getattr(asyncio, "eager_task_factory", None))
-    yield
-    loop.set_task_factory(None)
-
-
-async def test_eager_tasks_change_nothing(eager_tasks: None) -> None:
-    async with FakeAPIServer() as server, factory_on(server, settings=Settings()) as factory:
-        for i in range(5):
-            server.create("pods", pod(f"p{i}"))
-        pods = factory.core.v1.pods()
-        early, late = Recorder(), Recorder()
-        pods.add_event_handler(early, concurrency=3)
-        await factory.start()
-        await factory.wait_for_cache_sync(timeout=5)
-        registration = pods.add_event_handler(late)
-        assert late.events == []
-        await registration.wait_synced()
-        server.delete("pods", "p1", namespace="default")
-        await asyncio.sleep(1)
-        assert early.state == late.state == stored(server, "pods")
 
 
 async def test_optional_informer_becomes_required_once_somebody_counts_on_it() -> None:
@@ -577,18 +466,3 @@ async def test_what_was_never_started_ends_with_the_factory() -> None:
             pods.lister.list()
         with pytest.raises(InformerClosedError):
             pods.add_event_handler(Recorder())
-
-
-async def test_a_watch_that_works_again_forgets_its_last_error() -> None:
-    async with FakeAPIServer() as server, factory_on(server) as factory:
-        pods = factory.core.v1.pods()
-        await factory.start()
-        await factory.wait_for_cache_sync(timeout=5)
-        await asyncio.sleep(2)
-        server.reset_connections()
-        await asyncio.sleep(0.5)
-        assert "connection broke" in str(pods.last_error)
-        await asyncio.sleep(3)
-        assert pods.is_watching
-        assert pods.last_error is None
-        assert pods.health().reason == ""

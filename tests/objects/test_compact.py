@@ -26,7 +26,6 @@ from aioinformers import (
     Event,
     Metadata,
     ObjectKey,
-    Settings,
     SharedInformer,
     Updated,
     new_informer,
@@ -750,25 +749,6 @@ async def test_g12_packing_lets_others_run(monkeypatch: pytest.MonkeyPatch, slow
     assert [raw_of(entry.body) for _, entry in line.store.items()] == raws
     assert (turns > 300) is slow
     assert sum(isinstance(entry.body, Packed) for _, entry in line.store.items()) == 300 - compact.FIRST
-
-
-async def test_a_compact_informer_keeps_few_batches_waiting() -> None:
-    """They are not packed yet; of a list, whose objects come as fast as they are taken, not even one."""
-    async with client.ApiClient(client.Configuration(host="http://127.0.0.1:1")) as api:
-        packed = new_informer(api, "pods.v1.", compact=True, settings=Settings(queue_size=8))
-        plain = new_informer(api, "pods.v1.", settings=Settings(queue_size=8))
-        queue = packed._pipeline._queue
-        assert (queue.maxsize, plain._pipeline._queue.maxsize) == (1, 8)
-        batch = Batch([], "", packed._pipeline.store.layout)
-        await queue.put(WatchBatch(EVERYTHING, batch))
-        await queue.get()
-        queue.task_done()
-        put = asyncio.create_task(queue.put(ReplaceBatch(EVERYTHING, batch)))
-        await queue.get()
-        await asyncio.sleep(0)
-        assert not put.done()
-        queue.task_done()
-        await put
 
 
 @virtual_time

@@ -1,0 +1,48 @@
+"""Snapshots of counts, backlogs and health."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+from typing import Any
+
+import pytest
+
+from aioinformers.statistics import (
+    BusyKey,
+    CompactStatistics,
+    ConsumerStatistics,
+    FactoryHealth,
+    InformerHealth,
+    InformerStatistics,
+)
+from aioinformers.types import ObjectKey
+
+SNAPSHOTS = [
+    BusyKey(ObjectKey("prod", "web"), 1.0),
+    ConsumerStatistics(0, 0, 0, 0, 0, 0, 0),
+    CompactStatistics(1, 30, 10, 1),
+    InformerStatistics(0, 0, 0, 0, 0, 0, {}, 0, 0, {}),
+    InformerHealth("pods", True, True, None, 0, ""),
+    FactoryHealth(True, ()),
+]
+
+
+@pytest.mark.parametrize("value", SNAPSHOTS, ids=lambda value: type(value).__name__)
+def test_snapshots_are_values(value: Any) -> None:
+    """Frozen, equal by what they say, and fit to be sent to another process."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(value, dataclasses.fields(value)[0].name, None)
+    assert value == copy.copy(value) == pickle.loads(pickle.dumps(value))
+
+
+@pytest.mark.parametrize(("raw", "packed", "ratio"), [(0, 0, 1.0), (300, 100, 3.0), (100, 100, 1.0), (100, 200, 0.5)])
+def test_the_ratio_says_how_many_times_smaller_objects_have_become(raw: int, packed: int, ratio: float) -> None:
+    """And does not divide by zero before the first one."""
+    assert CompactStatistics(1, raw, packed, 1).ratio == ratio
+
+
+def test_an_informer_that_does_not_pack_has_no_statistics_of_packing() -> None:
+    assert InformerStatistics(0, 0, 0, 0, 0, 0, {}, 0, 0, {}).compact is None
+    assert ConsumerStatistics(0, 0, 0, 0, 0, 0, 0).busy_keys == ()
