@@ -319,7 +319,7 @@ class WatchDecoder(ObjectDecoder):
     # -- whatever else a line may be --------------------------------------------------------------------------
 
     def _read_odd(self, line: bytes) -> Iterator[Batch]:
-        """Read a line, with its newline, that is no plain event; yield what must not wait for the lines after it."""
+        """Read a line, with its newline, that is not a plain event; yield what must not wait for the lines after it."""
         spans = _spans(line)
         if len(spans) > 1:  # one chunk of HTTP with several lines, which the transport took for one
             yield from self._read_block(Block(line, spans))
