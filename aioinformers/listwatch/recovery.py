@@ -1,13 +1,15 @@
 """What to do after which outcome, and when: one pure step function. No clock, no socket, no loop.
 
 A reflector is always in one :class:`State`. Each attempt ends in an :class:`Outcome`; :func:`advance` turns it into the
-next :class:`Plan`. Everything that decides about listing, watching, falling back and backing off stands here.
+next :class:`Plan`. Every decision about listing, watching, falling back and backing off is made here.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final, assert_never
 
 from aioinformers.errors import (
     ApiStatusError,
@@ -21,26 +23,79 @@ from aioinformers.errors import (
 )
 from aioinformers.settings import Settings
 
-__all__ = ["Outcome", "Plan", "State", "advance", "first_plan"]
+__all__ = ["TRANSITIONS", "Outcome", "Plan", "State", "WatchEnd", "advance", "end_of_watch", "first_plan"]
+
+AT_ONCE: Final = 1.0
+"""Seconds: a watch that a server closes sooner than this, and without an event, may have been refused."""
 
 
 class State(enum.Enum):
     """What a reflector is doing."""
 
-    LISTING = "listing"
-    """A paged LIST is under way."""
-    STREAMING = "streaming"
-    """A watch brings the initial objects (``sendInitialEvents``); it goes on as WATCHING."""
-    OPENING = "opening the watch"
-    """A watch has been asked for and not been answered yet."""
-    WATCHING = "watching"
-    """The cache follows the server's change stream."""
-    CHECKING = "checking"
-    """Asks whether the server still reaches the last version, as a watch from it has shown nothing at all."""
     WAITING = "waiting"
-    """The next attempt waits for its delay."""
+    """The next attempt waits for its delay; every reflector begins here."""
+    LISTING = "listing"
+    """A LIST is under way, page by page."""
+    STREAMING = "streaming"
+    """A watch brings the initial objects (``sendInitialEvents``); the same watch goes on as WATCHING."""
+    OPENING = "opening the watch"
+    """A watch has been asked for, and the server has not answered yet."""
+    WATCHING = "watching"
+    """The cache follows the server's stream of changes."""
+    CHECKING = "checking"
+    """A watch showed nothing at all; one small request asks whether the server still reaches the last version."""
     STOPPED = "stopped"
     """The reflector has ended."""
+
+
+_STOP: Final = {State.STOPPED: "the informer stops"}
+
+TRANSITIONS: Final[Mapping[State, Mapping[State, str]]] = {
+    State.WAITING: {
+        State.LISTING: "the delay is over",
+        State.STREAMING: "the delay is over",
+        State.OPENING: "the delay is over",
+        State.CHECKING: "the delay is over",
+        **_STOP,
+    },
+    State.LISTING: {
+        State.LISTING: "the server refused the version: the most recent state is asked for",
+        State.OPENING: "the list is complete",
+        State.WAITING: "the list failed",
+        **_STOP,
+    },
+    State.STREAMING: {
+        State.STREAMING: "the server refused the version: the most recent state is asked for",
+        State.LISTING: "the server cannot stream initial objects, or does not allow it",
+        State.WATCHING: "the end of the initial objects was marked",
+        State.WAITING: "the stream failed",
+        **_STOP,
+    },
+    State.OPENING: {
+        State.WATCHING: "the server answered",
+        State.LISTING: "the server refused the version, for the first time since a healthy watch",
+        State.STREAMING: "the server refused the version, for the first time since a healthy watch",
+        State.WAITING: "the watch could not be opened",
+        **_STOP,
+    },
+    State.WATCHING: {
+        State.OPENING: "a healthy watch ended",
+        State.CHECKING: "a healthy watch ended that had shown nothing",
+        State.LISTING: "the server refused the version, for the first time since a healthy watch; or there is none",
+        State.STREAMING: "the server refused the version, for the first time since a healthy watch; or there is none",
+        State.WAITING: "the watch broke, ended before it was healthy, or was refused again",
+        **_STOP,
+    },
+    State.CHECKING: {
+        State.OPENING: "the server reaches the version",
+        State.LISTING: "the server refused the version",
+        State.STREAMING: "the server refused the version",
+        State.WAITING: "the check failed",
+        **_STOP,
+    },
+    State.STOPPED: {},
+}
+"""Every change of state that can happen: from where, to where, on what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +105,11 @@ class Plan:
     Attributes:
         state: What to attempt: LISTING, STREAMING, WATCHING or CHECKING.
         version: The last resourceVersion seen: where to watch from, or what a list must not be older than. Empty
-            before the first list, and for good where lists have none: then no watch can be resumed.
+            before the first list, and always where lists have no version: then no watch can be resumed.
         delay: Seconds to wait first.
-        failures: Consecutive failures; reset only by health.
-        unwatched: Completed lists since a watch was last healthy: health of the one is none of the other, and where
-            watching fails for good (it may be forbidden), listing all objects again must not become a habit.
+        failures: Consecutive failures, by which delays grow; only health resets it.
+        unwatched: Complete lists since the last healthy watch. A list that succeeds does not show that watching works:
+            where it never does (it may be forbidden), listing all objects again must become rarer too.
         is_consistent: The list must ask for the most recent state, as the server refused ``version``.
         is_paged: This server pages even a list from its watch cache, so ask for pages with any version.
         streams_again_at: When a server that failed to stream initial objects may be asked again.
@@ -70,6 +125,11 @@ class Plan:
     streams_again_at: float = 0.0
 
     @property
+    def begins_in(self) -> State:
+        """The state in which the attempt begins: a watch must be answered before it is WATCHING."""
+        return State.OPENING if self.state is State.WATCHING else self.state
+
+    @property
     def list_version(self) -> str:
         """The ``resourceVersion`` of a list: any state at first, then never back in time, unless refused."""
         return "" if self.is_consistent else self.version or "0"
@@ -80,8 +140,8 @@ class Outcome:
     """How an attempt ended.
 
     Attributes:
-        error: What went wrong; None for a list that is done and for a watch that the server closed cleanly.
-        version: The last resourceVersion that the attempt saw.
+        error: What went wrong; None for a complete list and for a watch that the server closed cleanly.
+        version: The last resourceVersion that has been seen.
         has_list: A whole list has been handed to the dispatcher.
         is_paged: The list came in pages although it was asked from the watch cache.
         delivered: Events and bookmarks of the watch, without initial objects.
@@ -94,6 +154,48 @@ class Outcome:
     is_paged: bool = False
     delivered: int = 0
     lived: float = 0.0
+
+
+class WatchEnd(enum.Enum):
+    """How a watch ended, as far as it matters to what comes next."""
+
+    VERSION_REFUSED = enum.auto()
+    """The server no longer has the version, or does not have it yet."""
+    NO_VERSION = enum.auto()
+    """There is no version that another watch could begin at."""
+    EVENT_LOST = enum.auto()
+    """Something could not be read, and it may have been an event of any object."""
+    FAILED = enum.auto()
+    """The server answered with an error that may last, such as 403 or 500."""
+    CLOSED_AT_ONCE = enum.auto()
+    """Closed at once and without an event: a server may refuse a version in this way."""
+    SILENT = enum.auto()
+    """Closed or broken after a while, and nothing was shown, not even a bookmark."""
+    RESUMABLE = enum.auto()
+    """Closed or broken, or the server is busy: the next watch can go on from the last version."""
+
+
+def end_of_watch(version: str, outcome: Outcome) -> WatchEnd:
+    """Return how a watch ended; of several cases that apply, the first counts.
+
+    Args:
+        version: Where the next watch could begin.
+        outcome: How the attempt ended.
+    """
+    error = outcome.error
+    if _is_version_refused(error):
+        return WatchEnd.VERSION_REFUSED
+    if not version:
+        return WatchEnd.NO_VERSION
+    if isinstance(error, ResponseError):
+        return WatchEnd.EVENT_LOST
+    if not _is_resumable(error):
+        return WatchEnd.FAILED
+    if error is None and outcome.lived < AT_ONCE and not outcome.delivered:
+        return WatchEnd.CLOSED_AT_ONCE
+    if outcome.lived and not outcome.delivered:
+        return WatchEnd.SILENT
+    return WatchEnd.RESUMABLE
 
 
 def first_plan(settings: Settings, streams_again_at: float, now: float) -> Plan:
@@ -112,7 +214,7 @@ def advance(plan: Plan, outcome: Outcome, settings: Settings, now: float, random
         now: The loop's time.
         random: A number in [0, 1), for the jitter.
     """
-    has_moved = outcome.has_list or outcome.version not in ("", plan.version)
+    is_further = outcome.has_list or outcome.version not in ("", plan.version)
     version = outcome.version if outcome.has_list else outcome.version or plan.version
     plan = replace(plan, version=version, delay=0.0)
     if outcome.has_list:
@@ -125,39 +227,48 @@ def advance(plan: Plan, outcome: Outcome, settings: Settings, now: float, random
         )
         if plan.state is State.LISTING and outcome.error is None:
             return replace(plan, state=State.WATCHING)
-    if outcome.has_list or plan.state is State.WATCHING:
-        return _after_watch(plan, outcome, has_moved, settings, now, random)
+    if outcome.has_list or plan.state is State.WATCHING:  # a stream that brought its list went on as a watch
+        return _after_watch(plan, outcome, is_further, settings, now, random)
     if plan.state is State.CHECKING:
         return _after_check(plan, outcome, settings, now, random)
     return _after_failed_list(plan, outcome, settings, now, random)
 
 
-def _after_watch(plan: Plan, outcome: Outcome, has_moved: bool, settings: Settings, now: float, random: float) -> Plan:
-    error, lived = outcome.error, outcome.lived
-    is_refused = _is_version_refused(error)
-    # Delivering is no health where it repeats what is known, where something was lost, or where a list must follow.
-    is_followed_by_list = not plan.version or is_refused or isinstance(error, ResponseError)
-    is_useful = outcome.delivered > 0 and has_moved and not is_followed_by_list
-    is_healthy = is_useful or lived >= settings.watch_healthy_after
+def _after_watch(plan: Plan, outcome: Outcome, is_further: bool, settings: Settings, now: float, random: float) -> Plan:
+    end = end_of_watch(plan.version, outcome)
+    # Events do not show health if they repeat what is known, if one was lost, or if a list must follow anyway.
+    is_lossless = end not in (WatchEnd.VERSION_REFUSED, WatchEnd.NO_VERSION, WatchEnd.EVENT_LOST)
+    is_useful = outcome.delivered > 0 and is_further and is_lossless
+    is_healthy = is_useful or outcome.lived >= settings.watch_healthy_after
     if is_healthy:
         plan = replace(plan, failures=0, unwatched=0)
-    # A server that closes at once without a word may be refusing the version without saying so.
-    is_silent_refusal = error is None and lived < 1.0 and not outcome.delivered
-    if is_followed_by_list or is_silent_refusal or not _is_resumable(error):
-        following = _list_again(plan, settings, now)
-    elif lived and not outcome.delivered:
-        # To a version from its future (etcd was restored) a server says nothing at all, for as long as it is asked.
-        following = replace(plan, state=State.CHECKING)
-    else:
-        following = replace(plan, state=State.WATCHING)
-    if error is None and is_healthy:
-        return following  # the server's timeout: go on at once
-    if not is_refused:
-        return _backed_off(following, error, settings, random)
-    # A refusal is an answer: the outage before it is over. Only lists that no healthy watch followed hold up the next.
+    match end:
+        case WatchEnd.VERSION_REFUSED:
+            return _after_refusal(plan, outcome, settings, now, random)
+        case WatchEnd.NO_VERSION | WatchEnd.EVENT_LOST | WatchEnd.FAILED | WatchEnd.CLOSED_AT_ONCE:
+            following = _list_again(plan, settings, now)
+        case WatchEnd.SILENT:
+            # A server says nothing at all, for as long as it is asked, about a version from its future: etcd may have
+            # been restored from a backup.
+            following = replace(plan, state=State.CHECKING)
+        case WatchEnd.RESUMABLE:
+            following = replace(plan, state=State.WATCHING)
+        case _:
+            assert_never(end)
+    if outcome.error is None and is_healthy:
+        return following  # at once: the watch ended by its own timeout
+    return _backed_off(following, outcome.error, settings, random)
+
+
+def _after_refusal(plan: Plan, outcome: Outcome, settings: Settings, now: float, random: float) -> Plan:
+    """Return the plan after a refused version: the server answers, so that an outage before it is over.
+
+    Only lists that no healthy watch followed delay the next one.
+    """
+    following = _list_again(plan, settings, now)
     if not plan.unwatched:
         return following
-    return _backed_off(following, error, settings, random, min(plan.failures, plan.unwatched))
+    return _backed_off(following, outcome.error, settings, random, steps=min(plan.failures, plan.unwatched))
 
 
 def _after_check(plan: Plan, outcome: Outcome, settings: Settings, now: float, random: float) -> Plan:
@@ -173,26 +284,27 @@ def _after_check(plan: Plan, outcome: Outcome, settings: Settings, now: float, r
 def _after_failed_list(plan: Plan, outcome: Outcome, settings: Settings, now: float, random: float) -> Plan:
     error = outcome.error
     if _is_version_refused(error) and not plan.is_consistent:
-        return replace(plan, is_consistent=True)  # at once: what is known to be refused need not be waited for
+        return replace(plan, is_consistent=True)  # at once: to wait would not make the version known
     if plan.state is State.STREAMING and not _is_passing(error):
         if isinstance(error, UnauthorizedError | ForbiddenError | ResourceNotFoundError):
-            return replace(plan, state=State.LISTING)  # says nothing about streaming; the list may be allowed
-        # The server cannot stream initial objects, or something between us cannot: do without for a while.
+            return replace(plan, state=State.LISTING)  # says nothing about streaming; a list may be allowed
+        # The server, or something between it and this client, cannot stream initial objects: list for a while.
         return replace(plan, state=State.LISTING, streams_again_at=now + settings.watch_list_memory)
     return _backed_off(_list_again(plan, settings, now), error, settings, random)
 
 
 def _list_again(plan: Plan, settings: Settings, now: float) -> Plan:
-    streams = settings.watch_list and now >= plan.streams_again_at
-    return replace(plan, state=State.STREAMING if streams else State.LISTING)
+    is_streamed = settings.watch_list and now >= plan.streams_again_at
+    return replace(plan, state=State.STREAMING if is_streamed else State.LISTING)
 
 
 def _backed_off(
     plan: Plan, error: Exception | None, settings: Settings, random: float, steps: int | None = None
 ) -> Plan:
-    """Return a plan with its delay, grown by so many steps: by default one per failure."""
+    """Return a plan with one more failure and its delay, which has grown by ``steps``: by default one per failure."""
+    steps = plan.failures if steps is None else steps
     try:
-        grown = settings.backoff_initial * float(settings.backoff_factor) ** (plan.failures if steps is None else steps)
+        grown = settings.backoff_initial * float(settings.backoff_factor) ** steps
     except OverflowError:
         grown = settings.backoff_max
     base = min(grown, settings.backoff_max)
@@ -209,10 +321,10 @@ def _is_version_refused(error: Exception | None) -> bool:
 
 
 def _is_resumable(error: Exception | None) -> bool:
-    """Tell whether the end of a watch says nothing against going on where it was."""
+    """Tell whether the end of a watch allows the next one to go on from the same version."""
     return error is None or isinstance(error, ConnectionFailedError | ServerBusyError)
 
 
 def _is_passing(error: Exception | None) -> bool:
-    """Tell whether an error says nothing about the server's abilities."""
+    """Tell whether an error passes, and says nothing about what the server is able to do."""
     return isinstance(error, ServerBusyError) or (isinstance(error, ConnectionFailedError) and error.is_refused)

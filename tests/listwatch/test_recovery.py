@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioinformers.errors import ApiStatusError, ConnectionFailedError, ResponseError
-from aioinformers.listwatch.recovery import Outcome, Plan, State, advance, first_plan
+from aioinformers.listwatch.recovery import (
+    TRANSITIONS,
+    Outcome,
+    Plan,
+    State,
+    WatchEnd,
+    advance,
+    end_of_watch,
+    first_plan,
+)
 from aioinformers.settings import Settings
 
 LISTING, STREAMING, WATCHING, CHECKING = State.LISTING, State.STREAMING, State.WATCHING, State.CHECKING
@@ -169,6 +178,37 @@ def test_a_stream_that_brought_the_initial_objects_ends_as_a_watch(
 
 
 # -- watches ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "outcome", "end"),
+    [
+        ("42", Outcome(GONE, delivered=1, lived=60.0), WatchEnd.VERSION_REFUSED),
+        ("42", Outcome(TOO_LARGE), WatchEnd.VERSION_REFUSED),
+        ("", Outcome(GONE), WatchEnd.VERSION_REFUSED),
+        ("", Outcome(delivered=1, lived=60.0), WatchEnd.NO_VERSION),
+        ("", Outcome(GARBLED), WatchEnd.NO_VERSION),
+        ("", Outcome(FORBIDDEN), WatchEnd.NO_VERSION),
+        ("42", Outcome(GARBLED, delivered=1, lived=60.0), WatchEnd.EVENT_LOST),
+        ("42", Outcome(UNAUTHORIZED), WatchEnd.FAILED),
+        ("42", Outcome(FORBIDDEN), WatchEnd.FAILED),
+        ("42", Outcome(MISSING), WatchEnd.FAILED),
+        ("42", Outcome(UNSUPPORTED), WatchEnd.FAILED),
+        ("42", Outcome(INTERNAL, delivered=1, lived=60.0), WatchEnd.FAILED),
+        ("42", Outcome(lived=0.0), WatchEnd.CLOSED_AT_ONCE),
+        ("42", Outcome(lived=0.99), WatchEnd.CLOSED_AT_ONCE),
+        ("42", Outcome(lived=1.0), WatchEnd.SILENT),
+        ("42", Outcome(BROKEN, lived=0.5), WatchEnd.SILENT),
+        ("42", Outcome(UNAVAILABLE, lived=60.0), WatchEnd.SILENT),
+        ("42", Outcome(delivered=1, lived=0.5), WatchEnd.RESUMABLE),
+        ("42", Outcome(BROKEN, delivered=1, lived=0.5), WatchEnd.RESUMABLE),
+        ("42", Outcome(REFUSED), WatchEnd.RESUMABLE),
+        ("42", Outcome(TOO_MANY), WatchEnd.RESUMABLE),
+    ],
+)
+def test_how_a_watch_ended(version: str, outcome: Outcome, end: WatchEnd) -> None:
+    """The first case that applies."""
+    assert end_of_watch(version, outcome) is end
 
 
 def test_a_healthy_watch_that_the_server_closes_goes_on_at_once() -> None:
@@ -407,3 +447,93 @@ def test_a_completed_list_forgives_an_outage() -> None:
     plan = after(after(plan, failed(GONE)), listed("99"))
     assert (plan.state, plan.version, plan.failures, plan.delay) == (WATCHING, "99", 0, 0.0)
     assert after(plan, failed(BROKEN)).delay == 0.8
+
+
+# -- states -------------------------------------------------------------------------------------------------------
+
+WATCHES = st.builds(
+    Outcome,
+    error=st.none() | st.sampled_from(list(ERRORS.values())),
+    version=st.sampled_from(["", "42", "43"]),
+    delivered=st.integers(0, 2),
+    lived=st.floats(0, 700),
+)
+
+
+def attempted(plan: Plan, watch: Outcome, *, is_open: bool) -> tuple[list[State], Outcome]:
+    """Return the states of an attempt and its outcome, given how a watch ends, and whether it is opened at all.
+
+    Of a stream: whether its initial objects come to an end.
+    """
+    begin, error = plan.begins_in, watch.error
+    match plan.state:
+        case State.LISTING if error is None:
+            return [begin], Outcome(version=watch.version, has_list=True)
+        case State.WATCHING if is_open:
+            return [begin, WATCHING], watch
+        case State.STREAMING if is_open:
+            return [begin, WATCHING], replace(watch, has_list=True)
+        case State.STREAMING if watch.delivered:  # the error comes together with the mark
+            return [begin], replace(watch, has_list=True, error=error or GARBLED)
+        case State.CHECKING:
+            return [begin], Outcome(error)
+        case _:
+            return [begin], failed(error or BROKEN)
+
+
+def entered(plan: Plan) -> list[State]:
+    """Return the states that a plan leads to before the server says anything."""
+    return [State.WAITING, plan.begins_in] if plan.delay else [plan.begins_in]
+
+
+@given(
+    settings=st.sampled_from([SETTINGS, LIST_ONLY]),
+    attempts=st.lists(st.tuples(WATCHES, st.booleans(), st.floats(0, 700), st.floats(0, 1, exclude_max=True))),
+)
+def test_no_transition_is_missing(settings: Settings, attempts: list[tuple[Outcome, bool, float, float]]) -> None:
+    """Whatever the attempts of a reflector come to, in whatever order."""
+    plan, now = first(settings), 0.0
+    path = [State.WAITING, plan.begins_in]
+    for watch, is_open, passed, random in attempts:
+        states, outcome = attempted(plan, watch, is_open=is_open)
+        now += passed
+        plan = after(plan, outcome, settings=settings, now=now, random=random)
+        path += [*states[1:], *entered(plan)]
+    assert [(old, new) for old, new in itertools.pairwise(path) if new not in TRANSITIONS[old]] == []
+
+
+def reached() -> set[tuple[State, State]]:
+    """Return the changes of state that attempts of some kinds lead to, one after the other, until nothing is new."""
+    watches = [
+        Outcome(error, version, delivered=delivered, lived=lived)
+        for error in (None, BROKEN, FORBIDDEN, GONE, GARBLED)
+        for version in ("", "42")
+        for delivered in (0, 1)
+        for lived in (0.0, 2.0, 60.0)
+    ]
+    found: set[tuple[State, State]] = set()
+    for settings in (SETTINGS, LIST_ONLY):
+        todo = [first(settings)]
+        seen = set(todo)
+        found.add((State.WAITING, todo[0].begins_in))
+        while todo:
+            plan = todo.pop()
+            for watch, is_open in itertools.product(watches, (True, False)):
+                states, outcome = attempted(plan, watch, is_open=is_open)
+                following = after(plan, outcome, settings=settings)
+                found |= set(itertools.pairwise([*states, *entered(following)]))
+                # More failures or lists than one only lengthen the delay.
+                following = replace(
+                    following, delay=0.0, failures=min(following.failures, 1), unwatched=min(following.unwatched, 1)
+                )
+                if following not in seen:
+                    seen.add(following)
+                    todo.append(following)
+    return found
+
+
+def test_every_transition_can_happen() -> None:
+    """Besides the end, which comes from outside: from every state, and once."""
+    stops = {(state, State.STOPPED) for state in State if state is not State.STOPPED}
+    assert {(old, new) for old, news in TRANSITIONS.items() for new in news} == reached() | stops
+    assert TRANSITIONS.keys() == set(State)
