@@ -1,9 +1,9 @@
 """Objects that are kept decoded, read from a watch in one pass instead of two. Pure.
 
 For an informer whose user's Struct is decoded on arrival, a pass over the bytes for the identity and the paths and
-another one for the Struct would be one too many. Here an object is decoded as a Struct that has the user's fields and
-the identity, of which the user's object is then made; the values of paths are read from that. Whatever does not fit is
-left to the general way, so that both give the same.
+another one for the Struct would be one too many. Here an object is decoded as its *mirror*, a Struct that has the
+user's fields and the identity, and the user's object is made of that; the values of paths are read from the user's
+object. Whatever does not fit is left to the general way, so that both give the same.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from aioinformers.objects.paths import EACH, Path
 
 __all__ = ["ArrivalReader", "arrival_reader"]
 
+StructClass: TypeAlias = type[msgspec.Struct]
+
 ValuesReader: TypeAlias = Callable[[Any], tuple[str | None, ...] | None]
 
 _IDENTITY = ("name", "namespace", "uid", "resourceVersion")
-_OWN = {"metadata", *_IDENTITY}
+_KEPT_NAMES = {"metadata", *_IDENTITY}
+"""Fields whose attributes in a mirror have the names that they have in JSON: ``ArrivalReader.read`` reads them."""
 
 
 class ArrivalReader:
@@ -45,8 +48,8 @@ class ArrivalReader:
             is_stored: Tells whether a version is in the store already; then its entry has no body.
         """
         try:
-            found = self._decode(raw)
-            metadata = found.metadata
+            mirror = self._decode(raw)
+            metadata = mirror.metadata
             namespace, key, uid, version = metadata.namespace, metadata.name, metadata.uid, metadata.resourceVersion
             if not key:
                 return None
@@ -54,7 +57,7 @@ class ArrivalReader:
                 key = f"{namespace}/{key}"  # join_key, without a call per event
             if is_stored is not None and is_stored(key, uid, version):
                 return key, Entry(None, uid, version, ())
-            body = self._make(found)
+            body = self._make(mirror)
             values = self._values(body)
         except Exception:  # what is wrong, and what follows from it, is for the general way to say
             return None
@@ -70,6 +73,9 @@ def arrival_reader(layout: Layout[Any]) -> ArrivalReader | None:
     return None if values is None or mirror is None else ArrivalReader(mirror, values)
 
 
+# -- mirrors --------------------------------------------------------------------------------------------------
+
+
 class _Mirror(NamedTuple):
     """What to decode an object as.
 
@@ -78,144 +84,222 @@ class _Mirror(NamedTuple):
         make: Makes the user's object of an instance.
     """
 
-    type: type[msgspec.Struct]
+    type: StructClass
     make: Callable[[Any], Any]
 
 
-def _mirror(struct: type[msgspec.Struct]) -> _Mirror | None:
+def _mirror(struct: StructClass) -> _Mirror | None:
     """Return the mirror of a class; None if decoding it is more than decoding its fields, or its metadata is odd."""
-    types = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
-    inner = _only_type(types.get("metadata", msgspec.Struct))
-    if not (_is_its_fields(struct) and _is_its_fields(inner)):
+    types = _types(struct)
+    # A class that does not declare the metadata gets nothing of them but the identity.
+    metadata = _only_type(types.get("metadata", msgspec.Struct))
+    if not (_is_its_fields(struct) and _is_its_fields(metadata) and _has_text_identity(metadata)):
         return None
-    texts = {field.encode_name: field.type for field in msgspec.structs.fields(inner)}
-    if any(texts.get(name, str) is not str for name in _IDENTITY):
-        return None
-    metadata, identity = _like(inner, {name: (str, "") for name in _IDENTITY if name not in texts})
-    whole, names = _like(struct, {"metadata": (metadata,)})
-    get, construct = _getter([names[name] for name in types]), _constructor(struct)
-    if "metadata" not in types:
-        return _Mirror(whole, lambda found: construct(get(found)))
-    at = list(types).index("metadata")
-    get_inner, construct_inner = _getter([identity[name] for name in texts]), _constructor(inner)
+    identity = {name: _TwinField(str, msgspec.field(default="")) for name in _IDENTITY if name not in _types(metadata)}
+    twin_metadata = _twin(metadata, identity)
+    twin = _twin(struct, {"metadata": _TwinField(twin_metadata.type)})
+    make = _maker(struct, twin)
+    if "metadata" in types:
+        make = _maker_with_metadata(struct, twin, _maker(metadata, twin_metadata))
+    return _Mirror(twin.type, make)
 
-    def make(found: Any) -> Any:
-        values = list(get(found))
-        values[at] = construct_inner(get_inner(values[at]))
-        return construct(values)
 
-    return _Mirror(whole, make)
+def _types(struct: StructClass) -> dict[str, Any]:
+    """Return the types of a class's fields by their names in JSON."""
+    return {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
 
 
 def _only_type(hint: Any) -> Any:
-    """Return the type of a hint that allows nothing else but None."""
+    """Return the type of a hint that allows nothing else but None; None for any other hint."""
     options = [option for option in get_args(hint) or (hint,) if option is not type(None)]
     return options[0] if len(options) == 1 else None
 
 
 def _is_its_fields(struct: Any) -> bool:
-    """Tell whether an instance is what its fields are, and nothing is said of others."""
+    """Tell whether an instance is decoded from its own fields alone, whatever others the JSON has."""
     if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
         return False
     config = struct.__struct_config__
     return not config.array_like and not config.forbid_unknown_fields and config.tag is None
 
 
-def _like(struct: type[msgspec.Struct], others: Mapping[str, tuple[Any, ...]]) -> tuple[type, dict[str, str]]:
-    """Return a Struct with the fields of another one and further ones, which win; its attributes by name in JSON.
+def _has_text_identity(metadata: StructClass) -> bool:
+    """Tell whether what a class declares of the identity are texts, whatever they are."""
+    types = _types(metadata)
+    return all(types.get(name, str) is str for name in _IDENTITY)
+
+
+class _TwinField(NamedTuple):
+    """What a field of a twin may be.
+
+    Attributes:
+        type: The type of its values.
+        default: What ``msgspec.field`` gives for its default; None if the field is required.
+    """
+
+    type: Any
+    default: Any = None
+
+
+class _Twin(NamedTuple):
+    """A Struct with the fields of another one, and more.
+
+    Attributes:
+        type: The Struct.
+        attributes: Its attributes by the names of fields in JSON.
+    """
+
+    type: StructClass
+    attributes: Mapping[str, str]
+
+
+def _twin(struct: StructClass, more: Mapping[str, _TwinField]) -> _Twin:
+    """Make the twin of a class.
 
     Args:
-        struct: The other one.
-        others: Type, and default if there is one, by name in JSON.
+        struct: The class.
+        more: Further fields by their names in JSON; they win over fields of the class.
     """
-    fields: dict[str, tuple[Any, ...]] = {
-        field.encode_name: (field.type, *_default(field)) for field in msgspec.structs.fields(struct)
-    }
-    fields.update(others)
-    attributes = {name: name if name in _OWN else f"f{index}" for index, name in enumerate(fields)}
-    definitions = [(attributes[name], *definition) for name, definition in fields.items()]
+    fields = {field.encode_name: _TwinField(field.type, _default(field)) for field in msgspec.structs.fields(struct)}
+    fields.update(more)
+    attributes = {name: name if name in _KEPT_NAMES else f"f{index}" for index, name in enumerate(fields)}
+    definitions: list[tuple[str, Any] | tuple[str, Any, Any]] = [
+        (attributes[name], field.type) if field.default is None else (attributes[name], field.type, field.default)
+        for name, field in fields.items()
+    ]
     rename = {attribute: name for name, attribute in attributes.items()}
-    return msgspec.defstruct("Mirror", definitions, rename=rename, kw_only=True, gc=False), attributes
+    return _Twin(msgspec.defstruct("Mirror", definitions, rename=rename, kw_only=True, gc=False), attributes)
 
 
-def _default(field: msgspec.structs.FieldInfo) -> list[Any]:
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    """Return a definition's default like that of another field; None if that is required."""
     if field.default_factory is not msgspec.NODEFAULT:
-        return [msgspec.field(default_factory=field.default_factory)]
-    return [] if field.default is msgspec.NODEFAULT else [msgspec.field(default=field.default)]
+        return msgspec.field(default_factory=field.default_factory)
+    return None if field.required else msgspec.field(default=field.default)
+
+
+def _maker(struct: StructClass, twin: _Twin) -> Callable[[Any], Any]:
+    """Return the function that makes an instance of a class of an instance of its twin."""
+    get, construct = _getter([twin.attributes[name] for name in _types(struct)]), _constructor(struct)
+    return lambda instance: construct(get(instance))
+
+
+def _maker_with_metadata(struct: StructClass, twin: _Twin, make_metadata: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Do as ``_maker`` does, for a class whose metadata have a twin, too."""
+    names = list(_types(struct))
+    get, construct = _getter([twin.attributes[name] for name in names]), _constructor(struct)
+    position = names.index("metadata")
+
+    def make(instance: Any) -> Any:
+        values = list(get(instance))
+        values[position] = make_metadata(values[position])
+        return construct(values)
+
+    return make
 
 
 def _getter(attributes: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
-    """Return what gives the values of attributes, dotted or not, as a tuple."""
+    """Return the function that gives the values of attributes, dotted or not, as a tuple."""
     if len(attributes) > 1:
         return attrgetter(*attributes)
     if not attributes:
-        return lambda found: ()
+        return lambda instance: ()
     get = attrgetter(*attributes)
-    return lambda found: (get(found),)
+    return lambda instance: (get(instance),)
 
 
-def _constructor(struct: type[msgspec.Struct]) -> Callable[[Iterable[Any]], Any]:
+def _constructor(struct: StructClass) -> Callable[[Iterable[Any]], Any]:
+    """Return the function that makes an instance of the values of all fields, in the order of the class."""
     names = struct.__struct_fields__
     if names == struct.__match_args__:
         return lambda values: struct(*values)
-    return lambda values: struct(**dict(zip(names, values, strict=True)))
+    return lambda values: struct(**dict(zip(names, values, strict=True)))  # some are keyword-only
 
 
-def _values_reader(struct: type[msgspec.Struct], paths: Sequence[Path]) -> ValuesReader | None:
-    """Return what reads paths from an instance, or None if one of them leads where the class does not."""
+# -- values of paths ------------------------------------------------------------------------------------------
+
+
+_NEVER = object()
+"""A value that no field has."""
+
+
+class _Location(NamedTuple):
+    """Where an instance has the value of a path.
+
+    Attributes:
+        attribute: The attribute, dotted.
+        ambiguous: The value that does not tell whether the JSON has the field: the default of it, or of one on the way.
+    """
+
+    attribute: str
+    ambiguous: Any
+
+
+def _values_reader(struct: StructClass, paths: Sequence[Path]) -> ValuesReader | None:
+    """Return the function that reads paths from an instance; None if one of them leads where the class does not."""
     if not paths:
         return lambda _: ()
-    located = [_locate(struct, path) for path in paths]
-    names = [found[0] for found in located if found is not None]
-    if len(names) < len(paths):
+    locations = [location for path in paths if (location := _locate(struct, path)) is not None]
+    if len(locations) < len(paths):
         return None
-    defaults = [found[1] for found in located if found is not None]
-    get = _getter(names)
+    get = _getter([location.attribute for location in locations])
+    ambiguous = [location.ambiguous for location in locations]
 
     def read(instance: Any) -> tuple[str | None, ...] | None:
         try:
             values = get(instance)
         except AttributeError:  # a null on the way
             return None
-        # A default: the field is absent, or present with that very text.
-        return None if any(map(eq, values, defaults)) else values
+        return None if any(map(eq, values, ambiguous)) else values
 
     return read
 
 
-_NEVER = object()
+def _locate(struct: StructClass, path: Path) -> _Location | None:
+    """Find a path's value in a class.
 
-
-def _locate(struct: type[msgspec.Struct], path: Path) -> tuple[str, Any] | None:
-    """Return the dotted attribute that a path reads, and the default that hides whether the field was there.
-
-    None if the class does not show the field as a text, or if several defaults may hide that it is absent.
+    Returns:
+        Where it is; None if the class does not show it as a text, or if several values are ambiguous.
     """
-    names: list[str] = []
-    defaults: list[tuple[int, Any]] = []  # of the fields on the way, and how many names lead to each
-    for position, step in enumerate(path.steps):
-        if step is EACH or struct.__struct_config__.array_like or hasattr(struct, "__post_init__"):
+    fields = _fields_on(struct, path)
+    if fields is None or _only_type(fields[-1].type) is not str:
+        return None
+    names = [field.name for field in fields]
+    ambiguous: set[Any] = set()
+    for depth, field in enumerate(fields, 1):
+        if not field.required and field.default is not None:
+            # Where this field is absent, its default stands there, and the path goes on inside of that.
+            ambiguous.add(_follow(field.default, names[depth:]))
+    ambiguous.discard(None)
+    if len(ambiguous) > 1:
+        return None
+    return _Location(".".join(names), ambiguous.pop() if ambiguous else _NEVER)
+
+
+def _fields_on(struct: StructClass, path: Path) -> list[msgspec.structs.FieldInfo] | None:
+    """Return the fields that a path leads through, one per step; None if the class does not have them all."""
+    fields: list[msgspec.structs.FieldInfo] = []
+    inner: Any = struct
+    for step in path.steps:
+        if not (isinstance(inner, type) and issubclass(inner, msgspec.Struct)):
             return None
-        field = next((one for one in msgspec.structs.fields(struct) if one.encode_name == step), None)
+        field = _shown_field(inner, step)
         if field is None:
             return None
-        names.append(field.name)
-        if field.default_factory is not msgspec.NODEFAULT:
-            return None
-        if not field.required and field.default is not None:
-            defaults.append((len(names), field.default))
-        kind = _only_type(field.type)
-        if not isinstance(kind, type):
-            return None
-        if position == len(path.steps) - 1:
-            hidden = {_follow(default, names[depth:]) for depth, default in defaults} - {None}
-            if kind is not str or len(hidden) > 1:
-                return None
-            return ".".join(names), hidden.pop() if hidden else _NEVER
-        if not issubclass(kind, msgspec.Struct):
-            return None
-        struct = kind
-    return None
+        fields.append(field)
+        inner = _only_type(field.type)
+    return fields
+
+
+def _shown_field(struct: StructClass, step: object) -> msgspec.structs.FieldInfo | None:
+    """Return the field that a step leads to; None if its value is not always what the JSON says, or one fixed default.
+
+    A class may change values in ``__post_init__``, and a default factory may give another value each time.
+    """
+    if step is EACH or struct.__struct_config__.array_like or hasattr(struct, "__post_init__"):
+        return None
+    field = next((field for field in msgspec.structs.fields(struct) if field.encode_name == step), None)
+    return field if field is not None and field.default_factory is msgspec.NODEFAULT else None
 
 
 def _follow(value: Any, names: Sequence[str]) -> Any:
