@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import logging
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -13,10 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioinformers import Metadata, ObjectKey, Settings, WatchFailure
+from aioinformers import GroupVersionResource, Metadata, ObjectKey, Settings, WatchFailure
+from aioinformers.listwatch.reflector import Reflector, Target, Turn
+from aioinformers.objects.layout import Layout
+from aioinformers.objects.object_types import object_type_of
+from aioinformers.queue import QueueItem, ReplaceBegin
 from aioinformers.testing import Ending, FakeAPIServer, Fault
-from aioinformers.transport.source import retry_after
-from tests.kit import LISTS, Recorder, cached, configmap, factory_on, started, stored
+from aioinformers.transport.source import Source, retry_after
+from aioinformers.types import Scope
+from tests.kit import LISTS, QUICK, Recorder, cached, configmap, factory_on, started, stored
 
 pytestmark = pytest.mark.virtual_time
 
@@ -394,6 +400,122 @@ async def test_at_most_so_many_lists_run_at_once() -> None:
             factory.for_resource(f"{name}.v1.")
         await factory.start()
         await factory.wait_for_cache_sync(timeout=10)
+
+
+# -- a reflector alone --------------------------------------------------------------------------------------------
+
+
+class Drain(asyncio.Queue[QueueItem]):
+    """Stands for a queue whose dispatcher is never behind."""
+
+    async def put(self, item: QueueItem) -> None:
+        if isinstance(item, ReplaceBegin):
+            item.begun.set_result(None)
+
+
+def reflector_of(source: Source, namespace: str = "") -> Reflector:
+    target = Target(GroupVersionResource("", "v1", "configmaps"), Scope(namespace), {}, lambda _kind, _version: False)
+    layout: Layout[Any] = Layout(object_type_of(dict))
+    return Reflector(target, source, Drain(), lambda: layout, lambda _: None, lambda _key, _uid, _version: False)
+
+
+async def run_for(reflector: Reflector, seconds: float) -> None:
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reflector.run(), seconds)
+
+
+async def test_changes_of_state_are_logged_for_those_who_debug(caplog: pytest.LogCaptureFixture) -> None:
+    """With the resource, the scope and both states; nothing is said about single events."""
+    caplog.set_level(logging.DEBUG, "aioinformers.reflector")
+    async with FakeAPIServer() as server, server.api_client() as api:
+        reflector = reflector_of(Source(api, LISTS), "default")
+        asyncio.get_running_loop().call_later(5, server.create, "configmaps", configmap("c"))
+        asyncio.get_running_loop().call_later(10, server.reset_connections)
+        await run_for(reflector, 11)
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG] == [
+        "configmaps.v1 in default: listing, after waiting",
+        "configmaps.v1 in default: opening the watch, after listing",
+        "configmaps.v1 in default: watching, after opening the watch",
+        "configmaps.v1 in default: waiting, after watching",
+        "configmaps.v1 in default: opening the watch, after waiting",
+        "configmaps.v1 in default: watching, after opening the watch",
+        "configmaps.v1 in default: stopped, after watching",
+    ]
+
+
+async def test_a_transition_that_cannot_happen_is_a_bug() -> None:
+    """It is not carried out in silence: nobody runs a reflector that has stopped."""
+    async with FakeAPIServer() as server, server.api_client() as api:
+        reflector = reflector_of(Source(api, LISTS))
+        await run_for(reflector, 1)
+        with pytest.raises(AssertionError, match=r"^configmaps\.v1: a reflector cannot go from State\.STOPPED to "):
+            await reflector.run()
+
+
+@pytest.mark.parametrize("settings", [QUICK, LISTS], ids=["stream", "list"])
+async def test_a_reflector_that_is_cancelled_keeps_no_turn(settings: Settings) -> None:
+    """Neither while it waits for its turn, nor while it has it, nor after it has given it back."""
+    settings = dataclasses.replace(settings, max_concurrent_lists=1)
+    async with FakeAPIServer() as server, server.api_client() as api:
+        source = Source(api, settings)
+        slow = server.intercept(lambda _: Fault(delay=10))
+        holder, waiter = (asyncio.create_task(reflector_of(source).run()) for _ in range(2))
+        await asyncio.sleep(1)
+        assert source.lists.locked()
+        for task in (waiter, holder):
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+            assert source.lists.locked() is (task is waiter)
+        slow()
+        following = asyncio.create_task(reflector_of(source).run())
+        await asyncio.sleep(5)
+        assert not source.lists.locked(), "it watches"
+        following.cancel()
+        await asyncio.wait([following])
+        async with Turn(source.lists):
+            assert source.lists.locked(), "one turn is all that there is"
+
+
+async def test_a_turn_is_given_back_once() -> None:
+    """Early or at the end, whatever ends the block."""
+    lists = asyncio.Semaphore(1)
+    async with Turn(lists) as turn:
+        assert lists.locked()
+        turn.give_back()
+        assert not lists.locked()
+        turn.give_back()
+        async with Turn(lists):
+            assert lists.locked(), "giving back twice makes no second turn"
+    assert not lists.locked()
+    with pytest.raises(ValueError, match="broken"):
+        async with Turn(lists):
+            raise ValueError("broken")
+    await asyncio.wait_for(lists.acquire(), 1)
+    assert lists.locked(), "the end of the block after an early return makes no second turn either"
+
+
+async def test_waiting_for_a_turn_may_be_cancelled() -> None:
+    """Also in the same moment in which the turn comes."""
+    lists = asyncio.Semaphore(1)
+
+    async def wait() -> None:
+        async with Turn(lists):
+            pass
+
+    for is_released_first in (True, False):
+        await lists.acquire()
+        waiter = asyncio.create_task(wait())
+        await asyncio.sleep(1)
+        if is_released_first:
+            lists.release()
+            waiter.cancel()
+        else:
+            waiter.cancel()
+            lists.release()
+        await asyncio.wait([waiter])
+        assert waiter.cancelled()
+        assert not lists.locked()
 
 
 async def test_lagging_settings_are_refused() -> None:
