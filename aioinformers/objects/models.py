@@ -45,7 +45,7 @@ _decode_json = msgspec.json.Decoder().decode
 def model_decoder(model_class: type[T], *, kind: str = "", api_version: str = "") -> Callable[[bytes], T]:
     """Return the function that makes instances of a generated model from JSON bytes.
 
-    They are instances of a subclass of the model, keep the bytes, and decode what is read of them. Bytes that are no
+    They are instances of a subclass of the model, keep the bytes, and decode what is read of them. Bytes that are not
     JSON raise at the first read.
 
     Args:
@@ -54,7 +54,7 @@ def model_decoder(model_class: type[T], *, kind: str = "", api_version: str = ""
         api_version: Fills the object's apiVersion likewise.
 
     Raises:
-        TypeError: If the class is no generated model.
+        TypeError: If the class is not a generated model.
     """
     make = _maker(model_class, Whole)
     given = tuple((slot, value) for slot, value in (("_kind", kind), ("_api_version", api_version)) if value)
@@ -100,7 +100,7 @@ class _Shape:
             raise TypeError(f"{model.__name__} is no generated model: it has no openapi_types")
         self.model = model
         self.models: Any = sys.modules[owner.__module__.rpartition(".")[0]]
-        types: dict[str, str] = owner.openapi_types  # type: ignore[attr-defined]  # that is how it was found
+        types: dict[str, str] = owner.openapi_types  # type: ignore[attr-defined]  # that is how the owner was chosen
         names: dict[str, str] = owner.attribute_map  # type: ignore[attr-defined]
         self.fields = [_Field(_slot(owner, name), names[name], type_name) for name, type_name in types.items()]
         self.json_names = {field.slot: field.json_name for field in self.fields}
@@ -133,13 +133,13 @@ _generating = threading.RLock()  # readers may be in other threads, and a model 
 
 def _class(model: type, role: _Role) -> Any:
     """Return the generated class of a model in a role."""
-    found = _classes.get((model, role))
-    if found is None:
+    generated = _classes.get((model, role))
+    if generated is None:
         with _generating:
             if (model, role) not in _classes:
                 _classes.update(_leaves(model) if role is Leaf else {(model, role): _lazy(model, role)})
-            found = _classes[model, role]
-    return found
+            generated = _classes[model, role]
+    return generated
 
 
 def _lazy(model: type, role: _Role) -> type:
@@ -158,32 +158,49 @@ def _lazy(model: type, role: _Role) -> type:
 
 
 def _leaves(model: type) -> _Classes:
-    """Generate the Struct class of a model and those of every model below it, which may be the same again."""
-    made: _Classes = {}
+    """Generate the Struct class of a model and those of every model below it.
 
-    def leaf(model: type) -> Any:
-        found = _classes.get((model, Leaf)) or made.get((model, Leaf))
-        if found is None:
-            shape = _shape(model)
-            namespace = shape.namespace(restore_leaf, Leaf)
-            # In between, because msgspec refuses a direct base that has an `__init__`; no Struct ever calls one.
-            base = type(model.__name__, (model,), {"__slots__": (), "__module__": model.__module__})
-            made[model, Leaf] = found = msgspec.defstruct(
-                model.__name__,
-                [(field.slot, Any, None) for field in shape.fields],
-                bases=(Leaf, base, msgspec.Struct),
-                namespace=namespace,
-                rename=shape.json_names,
-                omit_defaults=True,  # whoever encodes it by msgspec gets what the client would send
-            )
-            # msgspec looks at the annotations when it makes a decoder; by then all classes are there.
-            found.__annotations__ = {
-                field.slot: _hint(shape.models, field.type_name, leaf) | None for field in shape.fields
-            }
-        return found
+    Models refer to each other in circles, but msgspec looks at annotations only when it makes a decoder. So all classes
+    are made first, and get the annotations that refer to the others afterwards.
+    """
+    shapes = _shapes_of_new_leaves(model)
+    leaves: _Classes = {(shape.model, Leaf): _leaf(shape) for shape in shapes}
 
-    leaf(model)
-    return made
+    def class_of(model: type) -> Any:
+        return leaves.get((model, Leaf)) or _classes[model, Leaf]
+
+    for shape in shapes:
+        leaves[shape.model, Leaf].__annotations__ = {
+            field.slot: _hint(shape.models, field.type_name, class_of) | None for field in shape.fields
+        }
+    return leaves
+
+
+def _shapes_of_new_leaves(model: type) -> list[_Shape]:
+    """Return the shapes of a model and of every model below it, as far as their Struct classes do not exist yet."""
+    shapes: dict[type, _Shape] = {}
+    waiting: list[type | None] = [model]
+    while waiting:
+        below = waiting.pop()
+        if below is not None and below not in shapes and (below, Leaf) not in _classes:
+            shapes[below] = shape = _shape(below)
+            waiting += [_model_in(shape.models, field.type_name) for field in shape.fields]
+    return list(shapes.values())
+
+
+def _leaf(shape: _Shape) -> Any:
+    """Generate the Struct class of one model, without annotations that msgspec could decode by."""
+    name, namespace = shape.model.__name__, shape.namespace(restore_leaf, Leaf)
+    # In between, because msgspec refuses a direct base that has an `__init__`; no Struct ever calls one.
+    base = type(name, (shape.model,), {"__slots__": (), "__module__": shape.model.__module__})
+    return msgspec.defstruct(
+        name,
+        [(field.slot, Any, None) for field in shape.fields],
+        bases=(Leaf, base, msgspec.Struct),
+        namespace=namespace,
+        rename=shape.json_names,
+        omit_defaults=True,  # whoever encodes it by msgspec gets what the client would send
+    )
 
 
 def _maker(model: type, role: _Role) -> Callable[..., Any]:
@@ -259,8 +276,18 @@ def _hint(models: Any, type_name: str, class_of: Callable[[type], Any]) -> Any:
         return list[_hint(models, match[1], class_of) | None]  # type: ignore[misc]  # made at run time
     if match := _DICT.fullmatch(type_name):
         return dict[str, _hint(models, match[1], class_of) | None]  # type: ignore[misc]
-    model = getattr(models, type_name, None)  # the client has names of types that it does not have
+    model = _model_in(models, type_name)
     return Any if model is None else class_of(model)
+
+
+def _model_in(models: Any, type_name: str) -> type | None:
+    """Return the model that a type is, or is a list or dict of; None if it is made of scalars."""
+    while match := _LIST.fullmatch(type_name) or _DICT.fullmatch(type_name):
+        type_name = match[1]
+    if type_name in _SCALARS:
+        return None
+    model: type | None = getattr(models, type_name, None)  # the client names types that it does not have
+    return model
 
 
 # What follows converts value by value what msgspec has refused as a whole: a value of another type than declared.
@@ -275,7 +302,7 @@ def _conversion(models: Any, type_name: str) -> tuple[Any, Convert]:
         return None, _list_of(*_conversion(models, match[1]))
     if match := _DICT.fullmatch(type_name):
         return None, _dict_of(*_conversion(models, match[1]))
-    model = getattr(models, type_name, None)
+    model = _model_in(models, type_name)
     if model is None:
         return _SCALARS["object"]
     return None, lambda document: _class(model, Leaf)(**_converted_fields(model, document))
@@ -288,7 +315,7 @@ def _conversions(model: type) -> dict[str, tuple[str, Any, Convert]]:
 
 
 def _converted_fields(model: type, document: Any) -> dict[str, Any]:
-    """Return a model's values by slot; like ``deserialize``, find none in what is no object."""
+    """Return a model's values by slot; like ``deserialize``, take none from what is not an object."""
     values: dict[str, Any] = {}
     if document.__class__ is dict:
         find = _conversions(model).get
