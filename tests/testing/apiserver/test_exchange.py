@@ -1,4 +1,4 @@
-"""Faults that the embedded server can be told: other bytes, no bookmarks, a backup restored, another version."""
+"""Faults that the embedded server can be told: late, other bytes, no bookmarks, endings, a backup restored."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ import aiohttp
 import msgspec
 import pytest
 
-from aioinformers.testing import FakeAPIServer, Fault, drop_bookmarks
+from aioinformers.testing import Ending, FakeAPIServer, Fault, drop_bookmarks
 from tests.kit import configmap
+from tests.testing.apiserver.requests import (
+    PODS,
+    in_virtual_time,
+    now,
+    read,
+)
 
 pytestmark = pytest.mark.virtual_time
 
@@ -113,3 +119,74 @@ async def test_open_connections_are_counted() -> None:
             assert server.connections == 1
         await asyncio.sleep(1)
         assert server.connections == 0
+
+
+async def test_bodies_that_are_no_json(fake_server: FakeAPIServer, http: aiohttp.ClientSession) -> None:
+    """A proxy's HTML, or raw bytes."""
+    fake_server.fail("* *", 502, body="<html>")
+    fake_server.fail("* *", 502, body=b"\xff")
+    for expected in (b"<html>", b"\xff"):
+        async with http.get(fake_server.url + PODS) as response:
+            assert await response.read() == expected
+
+
+def test_delays() -> None:
+    """A delay is of the loop's time, before failures and before true answers."""
+
+    async def scenario(server: FakeAPIServer, http: aiohttp.ClientSession) -> None:
+        server.fail("list pods", 503, delay=20.0)
+        async with http.get(server.url + PODS) as response:
+            assert (response.status, now()) == (503, 20.0)
+        server.intercept(lambda request: Fault(delay=10.0))
+        async with http.get(server.url + PODS) as response:
+            assert (response.status, now()) == (200, 30.0)
+
+    in_virtual_time(scenario)
+
+
+@pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.RESET])
+@pytest.mark.parametrize("after", [None, 0, 30])
+async def test_broken_connections(
+    fake_server: FakeAPIServer, http: aiohttp.ClientSession, ending: Ending, after: int | None
+) -> None:
+    """Before the headers, after them, or in the middle of a line."""
+    fake_server.create("pods", {"metadata": {"name": "x"}})
+    fake_server.intercept(lambda request: Fault(ending=ending, after=after))
+    body = bytearray()
+
+    with pytest.raises(aiohttp.ClientError):
+        await read(http, fake_server.url + PODS, into=body)
+    assert len(body) == (after or 0)
+
+
+async def test_a_body_that_ends_in_the_middle_of_a_line(
+    fake_server: FakeAPIServer, http: aiohttp.ClientSession
+) -> None:
+    """END is well-formed HTTP: only the content shows that something is missing."""
+    fake_server.create("pods", {"metadata": {"name": "x"}})
+    fake_server.intercept(lambda request: Fault(ending=Ending.END, after=30))
+
+    async with http.get(fake_server.url + PODS, params={"watch": "1"}) as response:
+        assert len(await response.read()) == 30
+    with pytest.raises(ValueError, match="after"):
+        Fault(ending=Ending.END, after=None)
+
+
+@pytest.mark.parametrize("after", [None, 0, 30])
+def test_stalls(after: int | None) -> None:
+    """Nothing more comes, for as long as the client waits, and the server can still stop."""
+
+    async def scenario(server: FakeAPIServer, http: aiohttp.ClientSession) -> None:
+        server.create("pods", {"metadata": {"name": "x"}})
+        server.intercept(lambda request: Fault(ending=Ending.STALL, after=after))
+        body = bytearray()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(read(http, server.url + PODS, into=body), 600)
+        assert (len(body), now()) == (after or 0, 600.0)
+        pending = asyncio.create_task(read(http, server.url + PODS))
+        await asyncio.sleep(1)
+        await server.stop()
+        assert now() < 602
+        await asyncio.gather(pending, return_exceptions=True)
+
+    in_virtual_time(scenario)

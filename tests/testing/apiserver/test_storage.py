@@ -2,66 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import random
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from aioinformers.testing.apiserver.documents import merge_patch
-from aioinformers.testing.apiserver.listing import Listing, list_objects
-from aioinformers.testing.apiserver.resources import DEFAULT_RESOURCES, Resource, Resources
-from aioinformers.testing.apiserver.selection import Selection
+from aioinformers.testing.apiserver.resources import Resource
 from aioinformers.testing.apiserver.status import StatusError
 from aioinformers.testing.apiserver.storage import Part, Storage
-from aioinformers.testing.apiserver.table import LaggedBehindError, Stored
-from aioinformers.testing.apiserver.watching import Watch, WatchOptions, open_watch
-from aioinformers.types import GroupVersionResource
-
-WIDGETS = Resource(
-    gvr=GroupVersionResource("example.com", "v1", "widgets"), kind="Widget", status=True, generation=True, custom=True
-)
-
-
-@pytest.fixture
-def storage() -> Storage:
-    return Storage((*DEFAULT_RESOURCES, WIDGETS), now=lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-
-
-@pytest.fixture
-def pods(storage: Storage) -> Resource:
-    return storage.resources.resolve("pods")
-
-
-def decoded(item: Stored) -> dict[str, Any]:
-    obj: dict[str, Any] = json.loads(item.body)
-    return obj
-
-
-def make(storage: Storage, resource: Resource, name: str, **fields: Any) -> Stored:
-    return storage.create(resource, {"metadata": {"name": name}, **fields})
-
-
-def listing(storage: Storage, resource: Resource, *, watch_cache: bool = True, **query: str) -> Listing:
-    names = {name.rstrip("_"): value for name, value in query.items()}
-    selection = Selection.parse(resource, "", names)
-    return list_objects(storage, resource, selection, names, watch_cache=watch_cache)
-
-
-def watch(storage: Storage, resource: Resource, **query: str) -> Watch:
-    selection = Selection.parse(resource, query.pop("namespace", ""), query)
-    return open_watch(storage, resource, selection, WatchOptions.parse(query, watch_list=True))
-
-
-def events(stream: Watch) -> list[tuple[str, str, str]]:
-    seen = []
-    while lines := stream.read():
-        for line in lines.splitlines():
-            event = json.loads(line)
-            metadata = event["object"]["metadata"]
-            seen.append((event["type"], metadata.get("name", ""), metadata["resourceVersion"]))
-    return seen
+from tests.testing.apiserver.contents import WIDGETS, decoded, events, listing, make, watch
 
 
 def test_one_counter_for_everything(storage: Storage, pods: Resource) -> None:
@@ -118,30 +67,6 @@ def test_nothing_changes_without_a_change(storage: Storage, pods: Resource) -> N
     assert events(stream) == []
 
 
-@pytest.mark.parametrize(
-    ("target", "patch", "result"),
-    [
-        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
-        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
-        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
-        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
-        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
-        (["a", "b"], ["c", "d"], ["c", "d"]),
-        ({"a": "b"}, ["c"], ["c"]),
-        ({"a": "foo"}, None, None),
-        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
-        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
-        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
-    ],
-)
-def test_merge_patch_examples_of_the_rfc(target: Any, patch: Any, result: Any) -> None:
-    """RFC 7386, appendix A."""
-    before = json.dumps(target)
-
-    assert merge_patch(target, patch) == result
-    assert json.dumps(target) == before
-
-
 def test_the_past_can_be_read(storage: Storage, pods: Resource) -> None:
     """Any version that the log reaches back to is read exactly, whatever happened since."""
     moments: list[tuple[int, list[bytes]]] = []
@@ -184,17 +109,6 @@ def test_the_log_is_bounded(pods: Resource) -> None:
     assert len(listing(storage, pods, continue_=fresh).items) == 8
 
 
-def test_a_watch_that_lags_behind_the_log_is_cut(pods: Resource) -> None:
-    """It is told, and cannot go on as if nothing was missing."""
-    storage = Storage(log_size=3)
-    stream = watch(storage, pods, resourceVersion="1")
-    for number in range(4):
-        make(storage, pods, f"p{number}")
-
-    with pytest.raises(LaggedBehindError):
-        stream.read()
-
-
 def test_expire(storage: Storage, pods: Resource) -> None:
     """Of one resource or of all, up to a version or wholly; open watches go on."""
     secrets = storage.resources.resolve("secrets")
@@ -212,84 +126,6 @@ def test_expire(storage: Storage, pods: Resource) -> None:
     with pytest.raises(StatusError):
         watch(storage, secrets, resourceVersion="1")
     assert len(events(watch(storage, secrets, resourceVersion="2"))) == 1
-
-
-def test_an_open_watch_that_has_read_everything_survives_a_compaction(storage: Storage, pods: Resource) -> None:
-    """Only what has not been read yet can be missed."""
-    stream = watch(storage, pods, resourceVersion="1")
-    make(storage, pods, "a")
-    assert len(events(stream)) == 1
-    storage.expire()
-    make(storage, pods, "b")
-
-    assert [name for _, name, _ in events(stream)] == ["b"]
-
-
-def test_watch_of_a_namespace(storage: Storage, pods: Resource) -> None:
-    """Other namespaces are not seen."""
-    stream = watch(storage, pods, resourceVersion="1", namespace="b")
-    for namespace in ("a", "b"):
-        storage.create(pods, {"metadata": {"name": "x", "namespace": namespace}})
-    storage.delete(pods, "x", namespace="a")
-    storage.delete(pods, "x", namespace="b")
-
-    assert events(stream) == [("ADDED", "x", "3"), ("DELETED", "x", "5")]
-
-
-def test_initial_objects_and_live_ones_do_not_overlap(storage: Storage, pods: Resource) -> None:
-    """A write while initial objects are still being sent comes after the mark, once."""
-    for number in range(300):
-        make(storage, pods, f"p{number:03}")
-    stream = watch(
-        storage, pods, sendInitialEvents="true", resourceVersionMatch="NotOlderThan", allowWatchBookmarks="1"
-    )
-    first = stream.read()
-    storage.patch(pods, "p299", {"spec": {"a": 1}}, namespace="default")
-    rest = events(stream)
-
-    assert first.count(b"\n") < 300
-    assert [kind for kind, _, _ in rest[-3:]] == ["ADDED", "BOOKMARK", "MODIFIED"]
-    assert rest[-3:] == [("ADDED", "p299", "301"), ("BOOKMARK", "", "301"), ("MODIFIED", "p299", "302")]
-
-
-def test_without_initial_objects_on_request(storage: Storage, pods: Resource) -> None:
-    """sendInitialEvents=false begins now."""
-    make(storage, pods, "a")
-    stream = watch(storage, pods, sendInitialEvents="false", resourceVersionMatch="NotOlderThan")
-    make(storage, pods, "b")
-
-    assert [name for _, name, _ in events(stream)] == ["b"]
-
-
-def test_old_servers_do_not_know_send_initial_events() -> None:
-    """422, and no mark after initial objects."""
-    query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
-    with pytest.raises(StatusError) as caught:
-        WatchOptions.parse(query, watch_list=False)
-
-    assert caught.value.code == 422
-    assert not WatchOptions.parse({"allowWatchBookmarks": "true"}, watch_list=False).marked
-
-
-def test_lists_without_a_watch_cache_are_always_paged(storage: Storage, pods: Resource) -> None:
-    """Where etcd answers resourceVersion=0, the limit counts."""
-    for name in ("a", "b"):
-        make(storage, pods, name)
-
-    assert len(listing(storage, pods, limit="1", resourceVersion="0").items) == 2
-    assert len(listing(storage, pods, limit="1", resourceVersion="0", watch_cache=False).items) == 1
-
-
-def test_chunks_are_the_list(storage: Storage, pods: Resource) -> None:
-    """Cut anywhere between objects, the bytes are the same."""
-    for number in range(50):
-        make(storage, pods, f"p{number}")
-    whole = listing(storage, pods)
-    chunks = list(whole.chunks(500))
-
-    assert len(chunks) > 10
-    assert b"".join(chunks) == b"".join(whole.chunks())
-    assert len(json.loads(b"".join(chunks))["items"]) == 50
 
 
 def test_definitions_make_resources(storage: Storage) -> None:
@@ -341,22 +177,6 @@ def test_rbac_names_are_path_segments(storage: Storage) -> None:
     assert make(storage, storage.resources.resolve("clusterroles"), "system:node").name == "system:node"
     with pytest.raises(StatusError, match="Invalid value"):
         make(storage, storage.resources.resolve("nodes"), "system:node")
-
-
-def test_resources_are_found_by_any_name() -> None:
-    """GVR, dotted name, plural, short name; doubt is an error."""
-    resources = Resources((*DEFAULT_RESOURCES, WIDGETS))
-    deployments = resources.resolve("deployments")
-
-    assert resources.resolve("deploy") is deployments
-    assert resources.resolve("deployments.v1.apps") is deployments
-    assert resources.resolve(deployments.gvr) is deployments
-    with pytest.raises(LookupError, match="no resource is served as 'nonsense'"):
-        resources.resolve("nonsense")
-    other = Resource(gvr=GroupVersionResource("other.example.com", "v1", "widgets"), kind="Widget")
-    resources.add(other)
-    with pytest.raises(LookupError, match="more than one resource is served as 'widgets'"):
-        resources.resolve("widgets")
 
 
 def test_a_resource_is_added_once(storage: Storage) -> None:
