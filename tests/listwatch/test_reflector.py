@@ -6,13 +6,9 @@ import asyncio
 import dataclasses
 import json
 import logging
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from aioinformers import GroupVersionResource, Metadata, ObjectKey, Settings, WatchFailure
 from aioinformers.listwatch.reflector import Reflector, Target, Turn
@@ -20,7 +16,7 @@ from aioinformers.objects.layout import Layout
 from aioinformers.objects.object_types import object_type_of
 from aioinformers.queue import QueueItem, ReplaceBegin
 from aioinformers.testing import Ending, FakeAPIServer, Fault
-from aioinformers.transport.source import Source, retry_after
+from aioinformers.transport.source import Source
 from aioinformers.types import Scope
 from tests.kit import LISTS, QUICK, Recorder, cached, configmap, factory_on, started, stored
 
@@ -286,18 +282,6 @@ async def test_retry_after_may_be_a_date_on_the_clock_of_the_server(header: str,
         server.fail("watch configmaps", 429, headers=headers, body=body)
         await started(factory, timeout=100)
         assert [failure.next_delay for failure in failures] == [delay]
-
-
-def test_retry_after_as_a_date_is_read_on_our_own_clock_where_the_server_names_none() -> None:
-    then = datetime.now(UTC) + timedelta(seconds=30)
-    assert 25 < (retry_after({"Retry-After": format_datetime(then, usegmt=True)}) or 0) <= 30
-    assert retry_after({"Retry-After": format_datetime(then), "Date": "no date"}) is not None
-
-
-@given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d+ [A-Z][a-z]{2} \d+ \d+:\d+:\d+ (GMT|[+-]\d+|-0000)?"), st.text())
-def test_whatever_retry_after_says_is_some_seconds_or_nothing(text: str, date: str) -> None:
-    said = retry_after({"Retry-After": text, "Date": date})
-    assert said is None or said >= 0
 
 
 def renamed(kind: str, api_version: str = "v1") -> Fault:
