@@ -52,8 +52,8 @@ _STOP: Final = {State.STOPPED: "the informer stops"}
 
 TRANSITIONS: Final[Mapping[State, Mapping[State, str]]] = {
     State.WAITING: {
-        State.LISTING: "the delay is over",
-        State.STREAMING: "the delay is over",
+        State.LISTING: "the informer starts, or the delay is over",
+        State.STREAMING: "the informer starts, or the delay is over",
         State.OPENING: "the delay is over",
         State.CHECKING: "the delay is over",
         **_STOP,
@@ -81,8 +81,8 @@ TRANSITIONS: Final[Mapping[State, Mapping[State, str]]] = {
     State.WATCHING: {
         State.OPENING: "a healthy watch ended",
         State.CHECKING: "a healthy watch ended that had shown nothing",
-        State.LISTING: "the server refused the version, for the first time since a healthy watch; or there is none",
-        State.STREAMING: "the server refused the version, for the first time since a healthy watch; or there is none",
+        State.LISTING: "the server refused the version, for the first time since a healthy watch, or there is none",
+        State.STREAMING: "the server refused the version, for the first time since a healthy watch, or there is none",
         State.WAITING: "the watch broke, ended before it was healthy, or was refused again",
         **_STOP,
     },

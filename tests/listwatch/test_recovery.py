@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -22,6 +25,7 @@ from aioinformers.listwatch.recovery import (
 )
 from aioinformers.settings import Settings
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 LISTING, STREAMING, WATCHING, CHECKING = State.LISTING, State.STREAMING, State.WATCHING, State.CHECKING
 SETTINGS = Settings()
 LIST_ONLY = Settings(watch_list=False)
@@ -537,3 +541,11 @@ def test_every_transition_can_happen() -> None:
     stops = {(state, State.STOPPED) for state in State if state is not State.STOPPED}
     assert {(old, new) for old, news in TRANSITIONS.items() for new in news} == reached() | stops
     assert TRANSITIONS.keys() == set(State)
+
+
+def test_the_page_shows_the_states_as_they_are() -> None:
+    command = [sys.executable, str(ROOT / "tools" / "render_states.py"), "--check"]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, (
+        f"run `python tools/render_states.py`: docs/architecture.md is not current\n{checked}"
+    )
