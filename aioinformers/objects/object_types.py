@@ -55,7 +55,8 @@ class ObjectType(Generic[T]):
         transforms_objects: A user's transform gets an object of the type; a JSON document otherwise.
         list_accept: The representations that a LIST asks for.
         watch_accept: The representations that a WATCH asks for.
-        kind: Filled in where a server leaves it out (items of a LIST do), once it is known.
+        kind: Filled in where a server leaves it out, as it does in the items of a LIST, once it is known.
+        api_version: Filled in likewise.
         label_sets: The label sets of all stored objects whose labels have been asked for.
         arrives_as: The Struct that objects are decoded to on arrival, in a single pass.
         packer: Packs what the store keeps, a little later; None if it keeps objects as they are.
@@ -84,7 +85,7 @@ class ObjectType(Generic[T]):
 
     @property
     def inner(self) -> ObjectType[T]:
-        """The type that decodes: another one where this one only decides what is kept."""
+        """The type that decodes: this one, or the one that it wraps."""
         return self
 
     def reduce(self, raw: bytes) -> bytes:
@@ -193,27 +194,22 @@ class MetadataType(StructType[Metadata]):
         return raw  # reduce() has decoded what there is; the rest is the server's own
 
     def decode(self, body: Any) -> Metadata:
-        found = self._decode(body)
-        if self.kind and not found.kind:
-            found.kind, found.api_version = self.kind, self.api_version
-        return found
+        obj = self._decode(body)
+        if self.kind and not obj.kind:
+            obj.kind, obj.api_version = self.kind, self.api_version
+        return obj
 
 
-class ArrivalType(ObjectType[T]):
-    """Decoded once on arrival, one object per stored version for all readers, the bytes dropped.
+class WrappingType(ObjectType[T]):
+    """Another type, which decodes; a subclass decides what the store keeps of it.
 
-    For deeply immutable types, and for any other where the user promises not to change objects.
+    Args:
+        inner: The other type.
     """
-
-    keeps_bytes = False
-    is_plain = False
 
     def __init__(self, inner: ObjectType[T]) -> None:
         super().__init__(inner.python_type, inner.decode)
         self._inner = inner
-        self.shows_labels: bool = not isinstance(inner, StructType) or _has_labels(inner.python_type)
-        if type(inner) is StructType and issubclass(inner.python_type, msgspec.Struct):
-            self.arrives_as: type[msgspec.Struct] | None = inner.python_type
         self.list_accept: str = inner.list_accept
         self.watch_accept: str = inner.watch_accept
 
@@ -226,6 +222,22 @@ class ArrivalType(ObjectType[T]):
 
     def reduce(self, raw: bytes) -> bytes:
         return self._inner.reduce(raw)
+
+
+class ArrivalType(WrappingType[T]):
+    """Decoded once on arrival, one object per stored version for all readers, the bytes dropped.
+
+    For deeply immutable types, and for any other where the user promises not to change objects.
+    """
+
+    keeps_bytes = False
+    is_plain = False
+
+    def __init__(self, inner: ObjectType[T]) -> None:
+        super().__init__(inner)
+        self.shows_labels: bool = not isinstance(inner, StructType) or _has_labels(inner.python_type)
+        if type(inner) is StructType and issubclass(inner.python_type, msgspec.Struct):
+            self.arrives_as: type[msgspec.Struct] | None = inner.python_type
 
     def body(self, raw: bytes) -> Any:
         return self._inner.decode(raw)
@@ -240,7 +252,7 @@ class ArrivalType(ObjectType[T]):
         return cast("T", body)
 
 
-class CompactType(ObjectType[T]):
+class CompactType(WrappingType[T]):
     """Another type whose bytes the store keeps packed.
 
     Bytes come in as for the other type, and what has just arrived is shown without unpacking; the dispatcher packs
@@ -248,23 +260,10 @@ class CompactType(ObjectType[T]):
     """
 
     def __init__(self, inner: ObjectType[T]) -> None:
-        super().__init__(inner.python_type, inner.decode)
-        self._inner = inner
+        super().__init__(inner)
         self.packer: Packer = Packer()
         self.is_plain: bool = inner.is_plain
         self.transforms_objects: bool = inner.transforms_objects
-        self.list_accept: str = inner.list_accept
-        self.watch_accept: str = inner.watch_accept
-
-    @property
-    def inner(self) -> ObjectType[T]:
-        return self._inner
-
-    def learn_kind(self, kind: str, api_version: str) -> None:
-        self._inner.learn_kind(kind, api_version)
-
-    def reduce(self, raw: bytes) -> bytes:
-        return self._inner.reduce(raw)
 
     def body(self, raw: bytes) -> Any:
         return self._inner.body(raw)
@@ -276,7 +275,7 @@ class CompactType(ObjectType[T]):
         return self._inner.labels(self.raw(body))
 
     def decode(self, body: Any) -> T:
-        return self._inner.decode(body if type(body) is bytes else body.unpack())
+        return self._inner.decode(self.raw(body))
 
 
 def _has_labels(python_type: Any) -> bool:
@@ -285,19 +284,19 @@ def _has_labels(python_type: Any) -> bool:
     return any("labels" in typing.get_type_hints(option) for option in options if isinstance(option, type))
 
 
-def compacted(kind: ObjectType[T]) -> ObjectType[T]:
+def compacted(object_type: ObjectType[T]) -> ObjectType[T]:
     """Return a type that shows the same, whose bytes the store keeps packed.
 
     Raises:
         ValueError: If there are no bytes to pack.
         ImportError: If this Python has no zstd.
     """
-    if not kind.keeps_bytes:
+    if not object_type.keeps_bytes:
         raise ValueError(
-            f"compact=True packs the JSON that a cache keeps, but of {kind.python_type.__name__} it keeps decoded "
-            f"objects and no JSON: leave compact or shared_objects out, or take a type that can be changed"
+            f"compact=True packs the JSON that a cache keeps, but of {object_type.python_type.__name__} it keeps "
+            f"decoded objects and no JSON: leave compact or shared_objects out, or take a type that can be changed"
         )
-    return CompactType(kind)
+    return CompactType(object_type)
 
 
 def object_type_of(python_type: Any, *, shared: bool = False) -> ObjectType[Any]:
@@ -308,25 +307,25 @@ def object_type_of(python_type: Any, *, shared: bool = False) -> ObjectType[Any]
         shared: Keep one decoded object per stored version for all, read-only by contract.
 
     Raises:
-        TypeError: If it is none of: dict, Metadata, a kubernetes_asyncio model, a msgspec Struct, a dataclass, a
-            pydantic model.
+        TypeError: If it is something else than dict, Metadata, a kubernetes_asyncio model, a msgspec Struct, a
+            dataclass or a pydantic model.
     """
-    found: ObjectType[Any] | None = None
+    object_type: ObjectType[Any] | None = None
     if python_type is dict or typing.get_origin(python_type) is dict:
-        found = DictType()
+        object_type = DictType()
     elif isinstance(python_type, type):
         if python_type is Metadata:
-            found = MetadataType()
+            object_type = MetadataType()
         elif is_pydantic(python_type):  # before the next: models of kubernetes.aio look like both
-            found = PydanticType(python_type)
+            object_type = PydanticType(python_type)
             shared = shared or is_deeply_immutable(python_type)
         elif hasattr(python_type, "openapi_types") and hasattr(python_type, "attribute_map"):
-            found = ModelType(python_type)
+            object_type = ModelType(python_type)
         elif issubclass(python_type, msgspec.Struct) or dataclasses.is_dataclass(python_type):
-            found = StructType(python_type)
+            object_type = StructType(python_type)
             shared = shared or is_deeply_immutable(python_type)
-    if found is not None:
-        return ArrivalType(found) if shared else found
+    if object_type is not None:
+        return ArrivalType(object_type) if shared else object_type
     raise TypeError(
         f"object_type={python_type!r} is not supported: give dict, Metadata, a kubernetes_asyncio model class, "
         f"a msgspec.Struct class, a dataclass or a pydantic model class"
