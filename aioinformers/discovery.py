@@ -1,17 +1,16 @@
-"""What the server serves: names, scopes and versions of the resources that can be listed and watched.
+"""What the server serves: the resources that can be listed and watched, their names and versions.
 
-Since Kubernetes 1.26 two aggregated documents say it all (``/api``, ``/apis``); an older server ignores that they were
-asked for, and is asked for one document per group and version.
+Since Kubernetes 1.26 two aggregated documents (``/api``, ``/apis``) describe all of them. An older server ignores that
+these were asked for; it is then asked for one document per group and version.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -71,9 +70,11 @@ class ApiResource:
         head, _, tail = name.lower().rstrip(".").partition(".")
         group, version, plural = self.resource
         names = ((plural, self.singular), self.short_names, (self.kind.lower(),))
-        found = next((at for at, texts in enumerate(names) if head and head in texts), None)
+        position = next((at for at, texts in enumerate(names) if head and head in texts), None)
         is_exact = not tail or tail in (group, f"{version}.{group}".rstrip("."))
-        return None if found is None or not (is_exact or group.startswith(tail)) else (not is_exact, found)
+        if position is None or not (is_exact or group.startswith(tail)):
+            return None
+        return not is_exact, position
 
 
 class _Resource(msgspec.Struct, rename={"singular": "singularName", "short_names": "shortNames"}):
@@ -127,7 +128,7 @@ class _AggregatedGroup(msgspec.Struct):
 
 
 class _Root(msgspec.Struct):
-    """Any of the documents that ``/api`` and ``/apis`` may be: they share no other field."""
+    """Any of the documents that ``/api`` and ``/apis`` may be; ``kind`` tells which one."""
 
     kind: str = ""
     items: list[_AggregatedGroup] | None = None  # APIGroupDiscoveryList
@@ -135,11 +136,11 @@ class _Root(msgspec.Struct):
     versions: list[str] | None = None  # APIVersions
 
 
-def _decode(body: bytes, kind: type[T], path: str) -> T:
+def _decode(body: bytes, document: type[T], path: str) -> T:
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.json.decode(body, type=document)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ResponseError(f"GET {path}: the answer is no discovery document") from error
+        raise ResponseError(f"GET {path}: the answer is not a discovery document") from error
 
 
 def _is_watchable(verbs: Iterable[str] | None) -> bool:
@@ -147,142 +148,192 @@ def _is_watchable(verbs: Iterable[str] | None) -> bool:
 
 
 def _aggregated(groups: Iterable[_AggregatedGroup]) -> Iterator[ApiResource]:
+    """Yield the resources of an aggregated document, in its order."""
     for group in groups:
         for position, version in enumerate(group.versions or ()):  # the preferred one is the first
-            for found in version.resources or ():
-                if _is_watchable(found.verbs):
+            for each in version.resources or ():
+                if _is_watchable(each.verbs):
                     yield ApiResource(
-                        GroupVersionResource(group.metadata.name, version.version, found.resource),
-                        found.response_kind.kind if found.response_kind else "",
-                        found.scope == "Namespaced",
-                        tuple(found.short_names or ()),
-                        found.singular_resource,
+                        GroupVersionResource(group.metadata.name, version.version, each.resource),
+                        each.response_kind.kind if each.response_kind else "",
+                        each.scope == "Namespaced",
+                        tuple(each.short_names or ()),
+                        each.singular_resource,
                         position == 0,
                     )
 
 
-async def _of_version(source: Source, group: str, version: str, *, is_preferred: bool = True) -> list[ApiResource]:
-    path = GroupVersionResource(group, version, "").path
-    listed = _decode(await source.read_json(path), _ResourceList, path)
-    return [
-        ApiResource(
-            GroupVersionResource(group, version, found.name),
-            found.kind,
-            found.namespaced,
-            tuple(found.short_names or ()),
-            found.singular,
-            is_preferred,
-        )
-        for found in listed.resources or ()
-        if "/" not in found.name and _is_watchable(found.verbs)
-    ]
+class _ServedVersion(NamedTuple):
+    """A version of a group, which has a document of its own."""
+
+    group: str
+    version: str
+    is_preferred: bool
 
 
-async def _of_versions(source: Source, wanted: Sequence[tuple[str, str, bool]]) -> list[ApiResource]:
-    """Ask for the documents of many versions; a group whose own server is down must not hide the others."""
-    limit = asyncio.Semaphore(_CONCURRENT)
-
-    async def one(group: str, version: str, is_preferred: bool) -> list[ApiResource]:
-        async with limit:
-            try:
-                return await _of_version(source, group, version, is_preferred=is_preferred)
-            except InformerError as error:
-                if not group:
-                    raise
-                logger.warning("%s/%s cannot be discovered: %s", group, version, error)
-                return []
-
-    # Exceptions are results here: no request may outlive this call.
-    found = await asyncio.gather(*(one(*each) for each in wanted), return_exceptions=True)
-    resources: list[ApiResource] = []
-    for each in found:
-        if isinstance(each, BaseException):
-            raise each
-        resources += each
-    return resources
-
-
-async def _under(source: Source, path: str) -> list[ApiResource]:
-    try:
-        root = _decode(await source.read_json(path, accept=AGGREGATED), _Root, path)
-    except ResourceNotFoundError:
-        return []  # a server of single groups has no core group
-    if root.kind == "APIGroupDiscoveryList":
-        return list(_aggregated(root.items or ()))
-    if root.kind not in ("APIVersions", "APIGroupList"):
-        raise ResponseError(f"GET {path}: the answer is no discovery document but {root.kind or 'of no kind'}")
-    wanted = [("", version, position == 0) for position, version in enumerate(root.versions or ())]
+def _versions(root: _Root) -> Iterator[_ServedVersion]:
+    """Yield the versions that a root lists: of each group the preferred one first."""
+    for position, version in enumerate(root.versions or ()):
+        yield _ServedVersion("", version, position == 0)
     for group in root.groups or ():
-        versions = [each.version for each in group.versions or ()]
         preferred = group.preferred.version if group.preferred else ""
-        versions.sort(key=lambda version: version != preferred)
-        wanted += [(group.name, version, version == preferred) for version in versions]
-    return await _of_versions(source, wanted)
+        for each in sorted(group.versions or (), key=lambda each: each.version != preferred):
+            yield _ServedVersion(group.name, each.version, each.version == preferred)
 
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """What the server has said; the core group first, then in its order, preferred versions first."""
+    """What the server serves; the core group first, then in its order, preferred versions first."""
 
     resources: tuple[ApiResource, ...]
     expires: float
 
-    def best(self, name: str) -> ApiResource | None:
+    def named(self, name: str) -> ApiResource | None:
+        """Return the resource that fits a name best, the first of those that fit alike."""
         ranks = ((rank, at) for at, each in enumerate(self.resources) if (rank := each.rank(name)) is not None)
-        found = min(ranks, default=None)
-        return None if found is None else self.resources[found[1]]
+        best = min(ranks, default=None)
+        return None if best is None else self.resources[best[1]]
 
 
 class Discovery:
     """What one server serves, remembered for a while.
 
+    Whoever asks while the same question is under way waits for its answer. A cancelled question changes nothing: the
+    next caller, also one that has waited for it, asks again.
+
     Args:
+        source: Makes the requests.
         fresh_for: Seconds of the loop's time for which an answer is believed.
     """
 
-    def __init__(self, fresh_for: float = FRESH_FOR) -> None:
+    def __init__(self, source: Source, fresh_for: float = FRESH_FOR) -> None:
+        self._source = source
         self._fresh_for = fresh_for
         self._snapshot: _Snapshot | None = None
         self._lock = asyncio.Lock()
 
-    async def resources(self, source: Source) -> list[ApiResource]:
-        """Ask the server now, whatever is remembered; see :func:`discover`."""
-        return list((await self._read(source, unlike=self._snapshot)).resources)
+    async def resolve(self, name: str) -> ApiResource:
+        """Return the resource that a user means by a name, such as ``deploy``, ``Pod`` or ``widgets.example.com``.
 
-    async def resolve(self, source: Source, name: str) -> ApiResource:
-        """Return what a name means; see :func:`resolve`."""
+        A missing version is the one that the server prefers. A name of several resources means what kubectl takes it
+        for: the core group's, then the first in the server's order. A remembered answer is used while it is fresh, and
+        asked for again if it lacks the name.
+
+        Cancellation changes nothing.
+
+        Raises:
+            ResourceNotFoundError: If the server serves nothing of that name; the message names what comes near.
+            ApiStatusError: If the server refuses to answer.
+            ConnectionFailedError: If the server cannot be reached.
+            ResponseError: If its answer cannot be understood.
+        """
         before = self._snapshot
-        snapshot = await self._read(source)
-        found = snapshot.best(name)
-        if found is None and snapshot is before:  # remembered: a definition may have come since
-            snapshot = await self._read(source, unlike=snapshot)
-            found = snapshot.best(name)
-        if found is None:
+        snapshot = await self._read()
+        resource = snapshot.named(name)
+        if resource is None and snapshot is before:  # remembered: the resource may have been defined since
+            snapshot = await self._read(unlike=snapshot)
+            resource = snapshot.named(name)
+        if resource is None:
             raise ResourceNotFoundError(404, "NotFound", _unknown(name, snapshot.resources))
-        return found
+        return resource
 
-    def known(self, resource: GroupVersionResource) -> ApiResource | None:
-        """Return what is remembered of a resource."""
-        if self._snapshot is None or asyncio.get_running_loop().time() >= self._snapshot.expires:
-            return None
-        return next((each for each in self._snapshot.resources if each.resource == resource), None)
+    async def discover(self) -> list[ApiResource]:
+        """Ask now for every resource that can be listed and watched, in all versions, whatever is remembered.
 
-    async def _read(self, source: Source, *, unlike: _Snapshot | None = None) -> _Snapshot:
+        A group whose own server is down is left out, with a warning. Cancellation changes nothing.
+
+        Raises:
+            ApiStatusError: If the server refuses to answer.
+            ConnectionFailedError: If the server cannot be reached.
+            ResponseError: If its answer cannot be understood.
+        """
+        return list((await self._read(unlike=self._snapshot)).resources)
+
+    async def is_namespaced(self, resource: GroupVersionResource) -> bool:
+        """Tell whether the objects of a resource live in namespaces.
+
+        What is not remembered is read from the small document of the resource's version. Cancellation changes nothing.
+
+        Raises:
+            ResourceNotFoundError: If the server does not serve it.
+            ApiStatusError: If the server refuses to answer.
+            ConnectionFailedError: If the server cannot be reached.
+            ResponseError: If its answer cannot be understood.
+        """
+        for each in self._remembered():
+            if each.resource == resource:
+                return each.is_namespaced
+        for each in await self._read_version(resource.group, resource.version):
+            if each.resource == resource:
+                return each.is_namespaced
+        raise ResourceNotFoundError(404, "NotFound", f"the server does not serve {resource}")
+
+    def _remembered(self) -> tuple[ApiResource, ...]:
+        snapshot = self._snapshot
+        if snapshot is None or asyncio.get_running_loop().time() >= snapshot.expires:
+            return ()
+        return snapshot.resources
+
+    async def _read(self, *, unlike: _Snapshot | None = None) -> _Snapshot:
         """Return a fresh snapshot other than ``unlike``; callers at the same time share one question."""
         loop = asyncio.get_running_loop()
         async with self._lock:
             current = self._snapshot
             if current is None or current is unlike or loop.time() >= current.expires:
-                found = [*await _under(source, "/api"), *await _under(source, "/apis")]
-                self._snapshot = current = _Snapshot(tuple(found), loop.time() + self._fresh_for)
+                resources = (*await self._read_root("/api"), *await self._read_root("/apis"))
+                self._snapshot = current = _Snapshot(resources, loop.time() + self._fresh_for)
             return current
 
+    async def _read_root(self, path: str) -> list[ApiResource]:
+        try:
+            root = _decode(await self._source.read_json(path, accept=AGGREGATED), _Root, path)
+        except ResourceNotFoundError:
+            return []  # a server of single groups has no core group
+        if root.kind == "APIGroupDiscoveryList":
+            return list(_aggregated(root.items or ()))
+        if root.kind not in ("APIVersions", "APIGroupList"):
+            kind = f"of kind {root.kind!r}" if root.kind else "without a kind"
+            raise ResponseError(f"GET {path}: the answer is not a discovery document, but one {kind}")
+        return await self._read_versions(_versions(root))
 
-_discoveries: WeakKeyDictionary[Source, Discovery] = WeakKeyDictionary()
+    async def _read_versions(self, versions: Iterable[_ServedVersion]) -> list[ApiResource]:
+        """Ask for the documents of many versions; a group whose own server is down must not hide the others."""
+        limit = asyncio.Semaphore(_CONCURRENT)
 
+        async def read(one: _ServedVersion) -> list[ApiResource]:
+            async with limit:
+                try:
+                    return await self._read_version(one.group, one.version, is_preferred=one.is_preferred)
+                except InformerError as error:
+                    if not one.group:
+                        raise
+                    logger.warning("%s/%s cannot be discovered: %s", one.group, one.version, error)
+                    return []
 
-def _discovery_of(source: Source) -> Discovery:
-    return _discoveries.setdefault(source, Discovery())
+        # Exceptions are results here: no request may outlive this call.
+        answers = await asyncio.gather(*map(read, versions), return_exceptions=True)
+        resources: list[ApiResource] = []
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            resources += answer
+        return resources
+
+    async def _read_version(self, group: str, version: str, *, is_preferred: bool = True) -> list[ApiResource]:
+        path = GroupVersionResource(group, version, "").path
+        listed = _decode(await self._source.read_json(path), _ResourceList, path)
+        return [
+            ApiResource(
+                GroupVersionResource(group, version, each.name),
+                each.kind,
+                each.namespaced,
+                tuple(each.short_names or ()),
+                each.singular,
+                is_preferred,
+            )
+            for each in listed.resources or ()
+            if "/" not in each.name and _is_watchable(each.verbs)
+        ]
 
 
 def _unknown(name: str, known: Iterable[ApiResource]) -> str:
@@ -299,44 +350,24 @@ def _unknown(name: str, known: Iterable[ApiResource]) -> str:
     return f"the server serves no resource {name!r} that can be listed and watched: {hint}"
 
 
+# until pipeline and factory hold a Discovery
+
+
+def _of(source: Source) -> Discovery:
+    discovery: Discovery = vars(source).setdefault("_discovery", Discovery(source))
+    return discovery
+
+
 async def resolve(source: Source, name: str) -> ApiResource:
-    """Return the resource that a user means by a name, such as ``deploy``, ``Pod`` or ``widgets.example.com``.
-
-    A missing version is the one that the server prefers. A name of several resources means what kubectl takes it for:
-    the core group's, then the first in the server's order. The answer may be :data:`FRESH_FOR` seconds old.
-
-    Raises:
-        ResourceNotFoundError: If the server serves nothing of that name; says what comes near.
-        ApiStatusError: If the server refuses to say.
-        ConnectionFailedError: If the server cannot be reached.
-        ResponseError: If its answer cannot be understood.
-    """
-    return await _discovery_of(source).resolve(source, name)
+    """Return what a name means; see :meth:`Discovery.resolve`."""
+    return await _of(source).resolve(name)
 
 
 async def discover(source: Source) -> list[ApiResource]:
-    """Ask for every resource that can be listed and watched, in all versions; a group whose server is down is left out.
-
-    Raises:
-        ApiStatusError: If the server refuses to say.
-        ConnectionFailedError: If the server cannot be reached.
-        ResponseError: If its answer cannot be understood.
-    """
-    return await _discovery_of(source).resources(source)
+    """Ask for every resource; see :meth:`Discovery.discover`."""
+    return await _of(source).discover()
 
 
 async def is_namespaced(source: Source, resource: GroupVersionResource) -> bool:
-    """Tell whether a resource lives in namespaces, as remembered or as the small document of its version says.
-
-    Raises:
-        ResourceNotFoundError: If the server does not serve it.
-        ApiStatusError: If the server refuses to say.
-        ConnectionFailedError: If the server cannot be reached.
-        ResponseError: If its answer cannot be understood.
-    """
-    if (known := _discovery_of(source).known(resource)) is not None:
-        return known.is_namespaced
-    for each in await _of_version(source, resource.group, resource.version):
-        if each.resource == resource:
-            return each.is_namespaced
-    raise ResourceNotFoundError(404, "NotFound", f"the server does not serve {resource}")
+    """Tell whether a resource's objects live in namespaces; see :meth:`Discovery.is_namespaced`."""
+    return await _of(source).is_namespaced(resource)

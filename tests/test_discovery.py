@@ -1,10 +1,8 @@
-"""Discovery: names, scopes and versions, as any server says them; informers of kinds that come later."""
+"""Discovery: names and versions, as any server lists them; informers of kinds that come later."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import weakref
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import pytest
 
 from aioinformers import GroupVersionResource, Settings
-from aioinformers.discovery import FRESH_FOR, ApiResource, discover, is_namespaced, resolve
+from aioinformers.discovery import FRESH_FOR, ApiResource, Discovery
 from aioinformers.errors import ConnectionFailedError, ResourceNotFoundError, ResponseError, ServerBusyError
 from aioinformers.testing import FakeAPIServer, Fault
 from aioinformers.transport.source import Source
@@ -33,17 +31,17 @@ class OldSource(Source):
 
 
 @asynccontextmanager
-async def source_of(server: APIServer, kind: type[Source] = Source) -> AsyncIterator[Source]:
+async def discovery_of(server: APIServer, source_type: type[Source] = Source) -> AsyncIterator[Discovery]:
     async with server.api_client() as api:
-        yield kind(api, Settings())
+        yield Discovery(source_type(api, Settings()))
 
 
-async def resolve_soon(source: Source, name: str) -> ApiResource:
+async def resolve_soon(discovery: Discovery, name: str) -> ApiResource:
     """Resolve a name that the real server publishes a moment after it serves it."""
     async with asyncio.timeout(10):
         while True:
             try:
-                return await resolve(source, name)
+                return await discovery.resolve(name)
             except ResourceNotFoundError:
                 await asyncio.sleep(0.05)
 
@@ -96,11 +94,11 @@ def crd(scope: str = "Namespaced") -> dict[str, Any]:
         ("crds", "customresourcedefinitions.v1.apiextensions.k8s.io"),
     ],
 )
-@pytest.mark.parametrize("kind", [Source, OldSource])
-async def test_names(api_server: APIServer, kind: type[Source], name: str, meant: str) -> None:
+@pytest.mark.parametrize("source_type", [Source, OldSource])
+async def test_names(api_server: APIServer, source_type: type[Source], name: str, meant: str) -> None:
     """Plurals, singulars, kinds and short names, with and without group and version, however the server says them."""
-    async with source_of(api_server, kind) as source:
-        assert str((await resolve(source, name)).resource) == meant
+    async with discovery_of(api_server, source_type) as discovery:
+        assert str((await discovery.resolve(name)).resource) == meant
 
 
 @pytest.mark.parametrize(
@@ -119,9 +117,9 @@ async def test_names(api_server: APIServer, kind: type[Source], name: str, meant
 )
 async def test_unknown_names(api_server: APIServer, name: str, hint: str) -> None:
     """An error that says what comes near."""
-    async with source_of(api_server) as source:
+    async with discovery_of(api_server) as discovery:
         with pytest.raises(ResourceNotFoundError, match=hint) as caught:
-            await resolve(source, name)
+            await discovery.resolve(name)
     assert repr(name) in str(caught.value)
 
 
@@ -168,8 +166,8 @@ async def test_ambiguous_names(name: str, meant: str, aggregated: bool) -> None:
         # The group of one word comes first by name: it shall not decide what the others show.
         if name in ("things", "olds"):
             server.storage.resources.remove(GroupVersionResource("a", "v1", "things"))
-        async with source_of(server) as source:
-            assert str((await resolve(source, name)).resource) == meant
+        async with discovery_of(server) as discovery:
+            assert str((await discovery.resolve(name)).resource) == meant
 
 
 def test_what_a_resource_answers_to() -> None:
@@ -188,10 +186,10 @@ def test_what_a_resource_answers_to() -> None:
 
 
 async def test_all_documents_say_the_same(api_server: APIServer) -> None:
-    """Aggregated or separate: the same resources in the same order, with scope, names and preferred versions."""
-    async with source_of(api_server) as new, source_of(api_server, OldSource) as old:
-        found = await discover(new)
-        assert found == await discover(old)
+    """Aggregated or separate: the same resources in the same order, with names and preferred versions."""
+    async with discovery_of(api_server) as new, discovery_of(api_server, OldSource) as old:
+        found = await new.discover()
+        assert found == await old.discover()
 
     names = {str(each.resource): each for each in found}
     assert len(names) == len(found)
@@ -208,28 +206,30 @@ async def test_all_documents_say_the_same(api_server: APIServer) -> None:
 @pytest.mark.realserver
 async def test_versions_of_the_real_server(real_server: APIServer) -> None:
     """Of two versions of a group one is preferred; what cannot be watched is left out."""
-    async with source_of(real_server) as source:
-        found = {str(each.resource): each for each in await discover(source)}
+    async with discovery_of(real_server) as discovery:
+        found = {str(each.resource): each for each in await discovery.discover()}
 
         assert not found["horizontalpodautoscalers.v1.autoscaling"].is_preferred
         assert "componentstatuses.v1" not in found
         assert "tokenreviews.v1.authentication.k8s.io" not in found
-        assert str((await resolve(source, "ev.events.k8s.io")).resource) == "events.v1.events.k8s.io"
-        assert str((await resolve(source, "hpa.v1.autoscaling")).resource) == "horizontalpodautoscalers.v1.autoscaling"
+        assert str((await discovery.resolve("ev.events.k8s.io")).resource) == "events.v1.events.k8s.io"
+        assert (
+            str((await discovery.resolve("hpa.v1.autoscaling")).resource) == "horizontalpodautoscalers.v1.autoscaling"
+        )
 
 
 async def test_a_definition_that_comes_later(api_server: APIServer) -> None:
     """A name that is not remembered is asked for again: nobody waits until the memory fades."""
-    async with source_of(api_server) as source, Rest.connect(api_server) as rest:
-        assert str((await resolve(source, "deploy")).resource) == "deployments.v1.apps"
+    async with discovery_of(api_server) as discovery, Rest.connect(api_server) as rest:
+        assert str((await discovery.resolve("deploy")).resource) == "deployments.v1.apps"
         group = (await rest.custom_resource()).partition("/")[0]
         meant = f"widgets.v1.{group}"
-        found = await resolve_soon(source, f"widgets.{group}")
+        found = await resolve_soon(discovery, f"widgets.{group}")
         assert found == ApiResource(found.resource, "Widget", True, ("wd",), "widget")
         for name in (f"wd.{group}", f"Widget.v1.{group}", meant):
-            assert str((await resolve(source, name)).resource) == meant
-        assert await is_namespaced(source, found.resource)
-        assert found in await discover(source)
+            assert str((await discovery.resolve(name)).resource) == meant
+        assert await discovery.is_namespaced(found.resource)
+        assert found in await discovery.discover()
 
 
 # -- what is asked --------------------------------------------------------------------------------------------
@@ -238,89 +238,99 @@ async def test_a_definition_that_comes_later(api_server: APIServer) -> None:
 @virtual_time
 async def test_two_requests_for_any_number_of_names() -> None:
     """One aggregated document per root, remembered for a while, shared by those who ask at the same time."""
-    async with FakeAPIServer() as server, source_of(server) as source:
+    async with FakeAPIServer() as server, discovery_of(server) as discovery:
         names = ["deploy", "po", "Node", "netpol", "roles"]
-        await asyncio.gather(*(resolve(source, name) for name in names))
+        await asyncio.gather(*(discovery.resolve(name) for name in names))
         for name in names:
-            await resolve(source, name)
+            await discovery.resolve(name)
         assert paths_asked(server) == ["/api", "/apis"]
         await asyncio.sleep(FRESH_FOR - 1)
-        await resolve(source, "po")
+        await discovery.resolve("po")
         assert len(server.requests) == 2
         await asyncio.sleep(1)
-        await resolve(source, "po")
+        await discovery.resolve("po")
         assert paths_asked(server) == ["/api", "/apis"] * 2
 
 
 @virtual_time
 async def test_an_unknown_name_is_asked_for_once_more() -> None:
     """If the answer is remembered; an answer that has just come is believed."""
-    async with FakeAPIServer() as server, source_of(server) as source:
+    async with FakeAPIServer() as server, discovery_of(server) as discovery:
         for total in (2, 4, 6):
             with pytest.raises(ResourceNotFoundError):
-                await resolve(source, "widgets")
+                await discovery.resolve("widgets")
             assert len(server.requests) == total
         server.create("crd", crd())
-        assert str((await resolve(source, "gd")).resource) == "gadgets.v1.later.example.com"
+        assert str((await discovery.resolve("gd")).resource) == "gadgets.v1.later.example.com"
         assert len(server.requests) == 8
 
 
 @virtual_time
 async def test_discover_always_asks() -> None:
     """A list of what there is must be true now; what it found is remembered for names."""
-    async with FakeAPIServer() as server, source_of(server) as source:
-        before = await discover(source)
+    async with FakeAPIServer() as server, discovery_of(server) as discovery:
+        before = await discovery.discover()
         server.create("crd", crd())
-        added = [each for each in await discover(source) if each not in before]
+        added = [each for each in await discovery.discover() if each not in before]
         assert [str(each.resource) for each in added] == ["gadgets.v1.later.example.com"]
-        assert await resolve(source, "gadgets") == added[0]
+        assert await discovery.resolve("gadgets") == added[0]
         assert len(server.requests) == 4
 
 
 @virtual_time
-async def test_scope_comes_from_memory_or_a_small_document() -> None:
-    """One kind's scope is not worth the large documents, but what is known is not asked."""
+async def test_whether_a_resource_is_namespaced_comes_from_memory_or_a_small_document() -> None:
+    """One resource is not worth the large documents, but what is known is not asked."""
     pods, nodes = GroupVersionResource("", "v1", "pods"), GroupVersionResource("", "v1", "nodes")
-    async with FakeAPIServer() as server, source_of(server) as source:
-        assert await is_namespaced(source, pods)
-        assert not await is_namespaced(source, nodes)
+    async with FakeAPIServer() as server, discovery_of(server) as discovery:
+        assert await discovery.is_namespaced(pods)
+        assert not await discovery.is_namespaced(nodes)
         assert paths_asked(server) == ["/api/v1", "/api/v1"]
-        await discover(source)
-        assert await is_namespaced(source, pods)
-        assert not await is_namespaced(source, nodes)
+        await discovery.discover()
+        assert await discovery.is_namespaced(pods)
+        assert not await discovery.is_namespaced(nodes)
         assert len(server.requests) == 4
         await asyncio.sleep(FRESH_FOR)
-        assert await is_namespaced(source, pods)
+        assert await discovery.is_namespaced(pods)
         assert paths_asked(server)[4:] == ["/api/v1"]
         for text in ("widgets.v1", "widgets.v1.nowhere.example.com"):
             with pytest.raises(ResourceNotFoundError):
-                await is_namespaced(source, GroupVersionResource.parse(text))
+                await discovery.is_namespaced(GroupVersionResource.parse(text))
 
 
 @virtual_time
-async def test_memory_belongs_to_a_source_and_dies_with_it() -> None:
-    """Two clients may talk to two servers; nothing is kept for a source that is gone."""
-    async with FakeAPIServer() as one, FakeAPIServer(resources=()) as other, source_of(other) as empty:
-        async with one.api_client() as api:
-            source = Source(api, Settings())
-            await resolve(source, "po")
-            gone = weakref.ref(source)
-            del source
-        assert await discover(empty) == []
+async def test_each_discovery_has_a_memory_of_its_own() -> None:
+    """Two clients may talk to two servers."""
+    async with (
+        FakeAPIServer() as server,
+        FakeAPIServer(resources=()) as bare,
+        discovery_of(server) as discovery,
+        discovery_of(bare) as empty,
+    ):
+        assert str((await discovery.resolve("po")).resource) == "pods.v1"
+        assert await empty.discover() == []
         with pytest.raises(ResourceNotFoundError):
-            await resolve(empty, "po")
-    gc.collect()
-    assert gone() is None
+            await empty.resolve("po")
+
+
+@virtual_time
+async def test_an_answer_is_believed_for_as_long_as_asked() -> None:
+    async with FakeAPIServer() as server, server.api_client() as api:
+        discovery = Discovery(Source(api, Settings()), fresh_for=5)
+        for _ in range(3):
+            await discovery.resolve("po")
+            await asyncio.sleep(2)
+        await discovery.resolve("po")
+        assert paths_asked(server) == ["/api", "/apis"] * 2
 
 
 @virtual_time
 async def test_cancelling_leaves_nothing_behind() -> None:
     """A question that was given up is asked again by the next one, also by one that waited for it."""
-    async with FakeAPIServer(aggregated_discovery=False) as server, source_of(server) as source:
+    async with FakeAPIServer(aggregated_discovery=False) as server, discovery_of(server) as discovery:
         remove = server.fail(lambda request: request.path == "/apis/apps/v1", delay=100, times=None)
-        first = asyncio.create_task(resolve(source, "deploy"))
+        first = asyncio.create_task(discovery.resolve("deploy"))
         await asyncio.sleep(1)
-        second = asyncio.create_task(resolve(source, "deploy"))
+        second = asyncio.create_task(discovery.resolve("deploy"))
         await asyncio.sleep(1)
         remove()
         first.cancel()
@@ -335,64 +345,64 @@ async def test_cancelling_leaves_nothing_behind() -> None:
 @virtual_time
 async def test_an_older_server() -> None:
     """It has a document per group and version; their number does not matter to what is remembered."""
-    async with FakeAPIServer(aggregated_discovery=False) as server, source_of(server) as source:
-        assert str((await resolve(source, "deploy")).resource) == "deployments.v1.apps"
+    async with FakeAPIServer(aggregated_discovery=False) as server, discovery_of(server) as discovery:
+        assert str((await discovery.resolve("deploy")).resource) == "deployments.v1.apps"
         asked = paths_asked(server)
         assert sorted(asked) == sorted(set(asked))
         assert {"/api", "/api/v1", "/apis", "/apis/apps/v1"} <= set(asked)
-        await resolve(source, "po")
+        await discovery.resolve("po")
         assert paths_asked(server) == asked
 
 
 @virtual_time
 async def test_a_group_whose_server_is_down(caplog: pytest.LogCaptureFixture) -> None:
     """It is left out, with a warning; the core group's absence would be a lie."""
-    async with FakeAPIServer(aggregated_discovery=False) as server, source_of(server) as source:
+    async with FakeAPIServer(aggregated_discovery=False) as server, discovery_of(server) as discovery:
         server.fail(lambda request: request.path == "/apis/apps/v1", status=503, times=None)
-        found = {str(each.resource) for each in await discover(source)}
+        found = {str(each.resource) for each in await discovery.discover()}
         assert "deployments.v1.apps" not in found
         assert {"pods.v1", "jobs.v1.batch"} <= found
         assert "apps/v1 cannot be discovered: 503" in caplog.text
 
         server.fail(lambda request: request.path == "/api/v1", status=503, times=None)
         with pytest.raises(ServerBusyError):
-            await discover(source)
+            await discovery.discover()
 
 
 @virtual_time
 @pytest.mark.parametrize("path", ["/api", "/apis"])
 async def test_a_server_that_refuses_to_say(path: str) -> None:
     """Its error goes to whoever asked, nothing is remembered, and the next one asks again."""
-    async with FakeAPIServer() as server, source_of(server) as source:
+    async with FakeAPIServer() as server, discovery_of(server) as discovery:
         server.fail(lambda request: request.path == path, status=503)
         with pytest.raises(ServerBusyError):
-            await resolve(source, "po")
-        assert str((await resolve(source, "po")).resource) == "pods.v1"
+            await discovery.resolve("po")
+        assert str((await discovery.resolve("po")).resource) == "pods.v1"
         await server.stop()
         with pytest.raises(ConnectionFailedError):
-            await discover(source)
+            await discovery.discover()
 
 
 @virtual_time
 async def test_a_server_without_a_core_group() -> None:
     """As servers of single groups are: a missing root is an empty one."""
-    async with FakeAPIServer() as server, source_of(server) as source:
+    async with FakeAPIServer() as server, discovery_of(server) as discovery:
         server.fail(lambda request: request.path == "/api", status=404, times=None)
-        assert str((await resolve(source, "deploy")).resource) == "deployments.v1.apps"
+        assert str((await discovery.resolve("deploy")).resource) == "deployments.v1.apps"
         with pytest.raises(ResourceNotFoundError):
-            await resolve(source, "po")
+            await discovery.resolve("po")
 
 
 @virtual_time
 @pytest.mark.parametrize(
     "body", ["<html>", "[]", "{}", '{"kind":"Status"}', '{"kind":"APIGroupDiscoveryList","items":[{"versions":[{}]}]}']
 )
-async def test_an_answer_that_is_none(body: str) -> None:
-    """A proxy's page, another kind of document, half a document."""
-    async with FakeAPIServer() as server, source_of(server) as source:
+async def test_an_answer_that_is_not_a_discovery_document(body: str) -> None:
+    """A proxy's page, another document, half a document."""
+    async with FakeAPIServer() as server, discovery_of(server) as discovery:
         server.fail(lambda request: request.path == "/apis", status=200, body=body, times=None)
-        with pytest.raises(ResponseError, match="GET /apis: the answer is no discovery document"):
-            await discover(source)
+        with pytest.raises(ResponseError, match="GET /apis: the answer is not a discovery document"):
+            await discovery.discover()
 
 
 @virtual_time
@@ -406,12 +416,12 @@ async def test_documents_with_gaps() -> None:
     ]
     items = [{"metadata": {"name": "x.example.com"}, "versions": versions}, {"metadata": {}, "versions": None}]
     document = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2beta1", "items": items}
-    async with FakeAPIServer() as server, source_of(server) as source:
+    async with FakeAPIServer() as server, discovery_of(server) as discovery:
         server.fail(lambda request: request.path == "/apis", status=200, body=document)
         server.fail(
             lambda request: request.path == "/api", status=200, body={"kind": "APIGroupDiscoveryList", "items": None}
         )
-        found = await discover(source)
+        found = await discovery.discover()
     assert found == [ApiResource(GroupVersionResource("x.example.com", "v1", "things"), "", False, is_preferred=False)]
 
 
@@ -424,9 +434,9 @@ async def test_separate_documents_with_gaps() -> None:
         "/apis/x/v1": {"kind": "APIResourceList", "resources": None},
     }
 
-    async with FakeAPIServer() as server, source_of(server) as source:
+    async with FakeAPIServer() as server, discovery_of(server) as discovery:
         server.intercept(lambda request: Fault(status=200, body=bodies[request.path]))
-        assert await discover(source) == []
+        assert await discovery.discover() == []
         assert paths_asked(server) == list(bodies)
 
 
