@@ -120,7 +120,7 @@ class Reflector:
     Args:
         target: What to follow.
         source: Makes the requests.
-        queue: Takes the batches; a full queue holds the socket up.
+        queue: Takes the batches; while it is full, nothing is read.
         layout: Gives the layout that objects are decoded for.
         on_failure: Told about each failed attempt, before its delay.
         is_stored: Tells whether the store has a version of an object, by its key, uid and resourceVersion.
@@ -223,9 +223,7 @@ class Reflector:
         failure = WatchFailure(self.target.resource, self.target.scope, error, self._failures, plan.delay)
         # The first failures and then each doubling: a long outage must not fill the log.
         level = logging.WARNING if self._failures & (self._failures - 1) == 0 else logging.DEBUG
-        logger.log(
-            level, "%s: %s; next try in %.1f s (failure %d)", self.target, error, plan.delay, self._failures
-        )  # fmt: skip
+        logger.log(level, "%s: %s; next try in %.1f s (failure %d)", self.target, error, plan.delay, self._failures)
         self._on_failure(failure)
 
     # -- replacing all objects --------------------------------------------------------------------------------
@@ -327,7 +325,7 @@ class Reflector:
         return head
 
     def _refuse_foreign(self, head: ListHead) -> None:
-        """Refuse the list of another kind, as a confused proxy may answer it; any may call itself a List."""
+        """Refuse a list of another kind, such as a confused proxy may answer; every list may call itself a List."""
         if head.kind in ("", "List"):
             return
         if head.kind == _METADATA_LIST:
@@ -464,7 +462,7 @@ class Reflector:
             raise ResponseError("an event could not be read: only a list can tell what it was about")
 
     def _current(self, decoder: WatchDecoder) -> WatchDecoder:
-        """Return a decoder for the current layout, which may have got other indexes since."""
+        """Return a decoder for the current layout: indexes may have been added or removed."""
         layout = self._layout()
         if decoder.layout is layout or decoder.has_rest:
             return decoder
