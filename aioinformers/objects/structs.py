@@ -93,7 +93,7 @@ def _mirror(struct: StructClass) -> _Mirror | None:
     types = _types(struct)
     # A class that does not declare the metadata gets nothing of them but the identity.
     metadata = _only_type(types.get("metadata", msgspec.Struct))
-    if not (_is_its_fields(struct) and _is_its_fields(metadata) and _has_text_identity(metadata)):
+    if not (_is_its_fields(struct) and _is_its_fields(metadata) and _leaves_identity_alone(metadata)):
         return None
     identity = {name: _TwinField(str, msgspec.field(default="")) for name in _IDENTITY if name not in _types(metadata)}
     twin_metadata = _twin(metadata, identity)
@@ -123,10 +123,10 @@ def _is_its_fields(struct: Any) -> bool:
     return not config.array_like and not config.forbid_unknown_fields and config.tag is None
 
 
-def _has_text_identity(metadata: StructClass) -> bool:
-    """Tell whether what a class declares of the identity are texts, whatever they are."""
-    types = _types(metadata)
-    return all(types.get(name, str) is str for name in _IDENTITY)
+def _leaves_identity_alone(metadata: StructClass) -> bool:
+    """Tell whether what a class declares of the identity is any text, and nothing else where the JSON has none."""
+    declared = [field for field in msgspec.structs.fields(metadata) if field.encode_name in _IDENTITY]
+    return all(field.type is str and (field.required or field.default == "") for field in declared)
 
 
 class _TwinField(NamedTuple):
@@ -228,7 +228,8 @@ class _Location(NamedTuple):
 
     Attributes:
         attribute: The attribute, dotted.
-        ambiguous: The value that does not tell whether the JSON has the field: the default of it, or of one on the way.
+        ambiguous: The value that does not tell what the path reads in the JSON: mostly the default of the field, or of
+            one on the way, for the field may be there or not.
     """
 
     attribute: str
@@ -266,6 +267,8 @@ def _locate(struct: StructClass, path: Path) -> _Location | None:
         return None
     names = [field.name for field in fields]
     ambiguous: set[Any] = set()
+    if len(path.steps) == 2 and path.steps[0] == "metadata" and path.steps[1] in _IDENTITY:
+        ambiguous.add("")  # what paths read there is never empty, but absent
     for depth, field in enumerate(fields, 1):
         if not field.required and field.default is not None:
             # Where this field is absent, its default stands there, and the path goes on inside of that.

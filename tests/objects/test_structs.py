@@ -85,7 +85,7 @@ class Named(msgspec.Struct, frozen=True):
 
 
 class Versions(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    resource_version: str = "none"
+    resource_version: str = ""
     uid: str
     extra: int = msgspec.field(name="generation", default=3)
 
@@ -97,6 +97,17 @@ class Labelled(msgspec.Struct, frozen=True, kw_only=True):
 
 class Keyed(Pod, frozen=True, kw_only=True):
     api: str = msgspec.field(name="apiVersion", default_factory=lambda: "v0")
+
+
+class Local(msgspec.Struct, frozen=True):
+    name: str
+    namespace: str = "default"
+
+
+class Located(msgspec.Struct, frozen=True):
+    """Says of an object without a namespace that it is in one."""
+
+    metadata: Local
 
 
 class Maybe(msgspec.Struct, frozen=True):
@@ -159,8 +170,8 @@ def pod(**fields: Any) -> dict[str, Any]:
 def plain(deltas: Iterator[Any]) -> list[Any]:
     """Make deltas comparable."""
     return [
-        (operation, key, (found.body, found.uid, found.version, found.index) if isinstance(found, Entry) else found)
-        for operation, key, found in deltas
+        (operation, key, (value.body, value.uid, value.version, value.index) if isinstance(value, Entry) else value)
+        for operation, key, value in deltas
     ]
 
 
@@ -196,12 +207,13 @@ LAYOUTS = [
     layout_of(Named, "spec.nodeName"), layout_of(Labelled, "kind"), layout_of(Keyed), layout_of(Maybe),
     layout_of(Tagged), layout_of(Forbidding), layout_of(OddMetadata), layout_of(EitherMetadata), layout_of(Refusing),
     layout_of(ForbiddingMetadata), layout_of(Named, "metadata.name"), layout_of(Labelled, "metadata.uid"),
+    layout_of(Located),
 ]  # fmt: skip
 
 
 @given(st.sampled_from(LAYOUTS), st.lists(st.tuples(DOCUMENTS, st.sampled_from([*OPERATIONS, "BOOKMARK", "NEW"]))))
 def test_one_pass_gives_what_two_passes_give(layout: Layout[Any], events: list[tuple[Any, str]]) -> None:
-    """Whatever the order of keys, whatever is absent, null, escaped, no ASCII or of another kind."""
+    """Whatever the order of keys, whatever is absent, null, escaped, not ASCII or of another type."""
     fast, general = both_ways(layout, b"".join(line(document, kind) for document, kind in events))
     assert fast == general
 
@@ -210,10 +222,10 @@ def test_one_pass_is_what_reads_the_common_line() -> None:
     """Else the test above would compare the general way with itself."""
     reader = arrival_reader(layout_of(Pod, "spec.nodeName", "spec.host"))
     assert reader is not None
-    found = reader.read(encoded(pod(spec={"nodeName": "n1"})), None)
-    assert found is not None
+    arrived = reader.read(encoded(pod(spec={"nodeName": "n1"})), None)
+    assert arrived is not None
     expected = Pod("Pod", Spec("n1")), "u-1", "7", ("prod", "n1", None)
-    assert plain(iter([(0, *found)])) == [(0, "prod/web", expected)]
+    assert plain(iter([(0, *arrived)])) == [(0, "prod/web", expected)]
 
 
 @pytest.mark.parametrize(
@@ -233,11 +245,19 @@ def test_what_only_the_json_knows_is_left_to_the_general_way(document: dict[str,
     assert reader.read(encoded(document), None) is None
 
 
+def test_an_empty_text_of_the_identity_is_left_to_the_general_way() -> None:
+    """A path to it reads nothing at all, which the user's object cannot tell from an empty text."""
+    reader = arrival_reader(layout_of(Labelled, "metadata.uid"))
+    assert reader is not None
+    document = pod(metadata={"name": "web", "uid": ""})
+    assert reader.read(encoded(document), None) is None
+
+
 @pytest.mark.parametrize(
     ("python_type", "paths"),
     [
         (dict, []),  # kept as bytes
-        (Pod, ["spec.replicas"]),  # no text
+        (Pod, ["spec.replicas"]),  # not a text
         (Pod, ["spec"]),
         (Pod, ["metadata.labels.app"]),  # not declared
         (Pod, ["kind.more"]),
@@ -253,6 +273,7 @@ def test_what_only_the_json_knows_is_left_to_the_general_way(document: dict[str,
         (OddMetadata, []),
         (EitherMetadata, []),
         (ForbiddingMetadata, []),
+        (Located, []),  # the key of an object without a namespace has none
     ],
 )
 def test_what_a_class_does_not_show_is_read_the_general_way(python_type: Any, paths: list[str]) -> None:
@@ -260,9 +281,9 @@ def test_what_a_class_does_not_show_is_read_the_general_way(python_type: Any, pa
 
 
 def test_transforms_and_index_functions_are_called_the_general_way() -> None:
-    kind = object_type_of(Pod)
-    assert arrival_reader(Layout(kind, [lambda obj: obj])) is None
-    assert arrival_reader(Layout(kind, (), {"node": lambda obj: [obj.spec.node_name]})) is None
+    object_type = object_type_of(Pod)
+    assert arrival_reader(Layout(object_type, [lambda obj: obj])) is None
+    assert arrival_reader(Layout(object_type, (), {"node": lambda obj: [obj.spec.node_name]})) is None
 
 
 def test_a_version_that_is_stored_is_not_decoded_again() -> None:
@@ -273,8 +294,8 @@ def test_a_version_that_is_stored_is_not_decoded_again() -> None:
         return True
 
     layout = layout_of(Refusing, "spec.nodeName")
-    found = decoded(layout, line(pod(spec={"nodeName": "n1"})), is_stored=is_stored)
-    assert found == [(0, "prod/web", (None, "u-1", "7", ()))]
+    deltas = decoded(layout, line(pod(spec={"nodeName": "n1"})), is_stored=is_stored)
+    assert deltas == [(0, "prod/web", (None, "u-1", "7", ()))]
     assert asked == [("prod/web", "u-1", "7")]
 
 
@@ -284,9 +305,9 @@ def test_the_object_is_the_users_own(python_type: type[msgspec.Struct]) -> None:
     data = encoded(pod(spec={"nodeName": "n1"}))
     reader = arrival_reader(layout_of(python_type))
     assert reader is not None
-    found = reader.read(data, None)
-    assert found is not None
-    key, entry = found
+    arrived = reader.read(data, None)
+    assert arrived is not None
+    key, entry = arrived
     assert entry.body == msgspec.convert(msgspec.json.decode(data), python_type)
     assert type(entry.body) is python_type
     assert (key, entry.uid, entry.version) == ("prod/web", "u-1", "7")
