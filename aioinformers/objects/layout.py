@@ -18,13 +18,14 @@ from aioinformers.objects.object_types import ObjectType
 from aioinformers.objects.paths import IndexValue, PathReader, Reading, parse_path
 from aioinformers.objects.transforms import TransformChain
 
-__all__ = ["NAMESPACE_INDEX", "Entry", "Indexer", "Layout", "RejectedError", "describe"]
+__all__ = ["NAMESPACE_INDEX", "Entry", "IndexDefinition", "Indexer", "Layout", "RejectedError", "describe"]
 
 T = TypeVar("T")
 
 Document: TypeAlias = dict[str, Any]
 IndexFunction: TypeAlias = Callable[[Any], Iterable[str]]
-Indexer: TypeAlias = str | IndexFunction
+IndexDefinition: TypeAlias = str | IndexFunction
+Indexer: TypeAlias = IndexDefinition  # until building, factory and resources have moved over
 Transform: TypeAlias = Callable[[Any], Any]
 
 NAMESPACE_INDEX = "namespace"
@@ -78,12 +79,12 @@ class Layout(Generic[T]):
         self,
         object_type: ObjectType[T],
         transforms: Sequence[Transform] = (),
-        indexers: Mapping[str, Indexer] | None = None,
+        indexers: Mapping[str, IndexDefinition] | None = None,
         on_index_error: Callable[[str, str, Exception], None] = lambda _name, _key, _error: None,
     ) -> None:
         self.object_type = object_type
         self.transforms: tuple[Transform, ...] = tuple(transforms)
-        self.indexers: dict[str, Indexer] = dict(indexers or {})
+        self.indexers: dict[str, IndexDefinition] = dict(indexers or {})
         self.on_index_error = on_index_error
         self._paths = {n: i for n, i in self.indexers.items() if isinstance(i, str)}
         self._functions = {n: i for n, i in self.indexers.items() if not isinstance(i, str)}
@@ -95,7 +96,7 @@ class Layout(Generic[T]):
         self.is_plain: bool = object_type.is_plain and is_simple
         self.arrives_as: type[msgspec.Struct] | None = object_type.arrives_as if is_simple else None
 
-    def with_indexers(self, added: Mapping[str, Indexer]) -> Layout[T]:
+    def with_indexers(self, added: Mapping[str, IndexDefinition]) -> Layout[T]:
         """Return a layout with more indexes; the same name and definition again changes nothing.
 
         Raises:
