@@ -157,8 +157,8 @@ class TestListDecoder:
         """Whether boundaries are guessed or brackets counted, in slices of any size."""
         assert json.loads(odd.body)["items"] == list(map(json.loads, odd.items))
         layout = layout_of(**PATHS)
-        found = [expected_delta(UPSERT, raw, json.loads(raw), layout) for raw in odd.items]
-        expected = Seen([delta for delta in found if delta], unreadable=found.count(None))
+        deltas = [expected_delta(UPSERT, raw, json.loads(raw), layout) for raw in odd.items]
+        expected = Seen([delta for delta in deltas if delta], unreadable=deltas.count(None))
         with mock.patch.multiple(listing, _PATIENCE=patience, _COUNTED=counted):
             assert read_list(cut(odd.body, at=at), layout) == (expected, "90", "")
             assert read_list(cut(odd.body, at=range(len(odd.body))), layout)[0] == expected
@@ -278,8 +278,8 @@ class TestListDecoder:
         layout = layout_of(**paths)
         data = write(items)
         assert json.loads(data)["items"] == list(map(json.loads, items))
-        found = [expected_delta(UPSERT, raw, json.loads(raw), layout) for raw in items]
-        expected = Seen([delta for delta in found if delta], unreadable=found.count(None))
+        deltas = [expected_delta(UPSERT, raw, json.loads(raw), layout) for raw in items]
+        expected = Seen([delta for delta in deltas if delta], unreadable=deltas.count(None))
         assert read_list(cut(data, at=at), layout) == (expected, "90", "")
         assert read_list(data, layout)[0] == expected
 
@@ -355,7 +355,7 @@ class TestListDecoder:
         assert seen.deltas[1] == (UPSERT, "prod/full", (full, "uid-full", "7", ("prod",)))
 
     def test_items_that_begin_differently_are_all_found(self) -> None:
-        """Only the first item's beginning marks a boundary; what it does not split is decoded at the end."""
+        """A boundary is guessed by how an item begins; where one begins otherwise, brackets tell its end."""
         items = [
             dump({"kind": "Pod", **pod("a")}),
             dump(pod("b")),
@@ -473,8 +473,8 @@ class TestListDecoder:
         seen, tokens = Seen(), []
         for number, page in enumerate(pages):
             token = f"t{number}" if number < 2 else ""
-            found, version, following = read_list(pod_list([dump(pod(name)) for name in page], "5", token))
-            seen.deltas += found.deltas
+            page_seen, version, following = read_list(pod_list([dump(pod(name)) for name in page], "5", token))
+            seen.deltas += page_seen.deltas
             tokens.append(following)
             assert version == "5"
         assert [key for _, key, _ in seen.deltas] == [f"prod/{name}" for name in names]

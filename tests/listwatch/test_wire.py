@@ -371,7 +371,7 @@ class TestWatchDecoder:
         with pytest.raises(GoneError, match=r"410 Expired: too old: 1 \(5\)") as caught:
             seen.feed(decoder, cut(data, at=at))
         assert [key for _, key, _ in seen.deltas] == ["prod/a"]
-        assert caught.value.__suppress_context__  # the error before it is how the line was found to be none
+        assert caught.value.__suppress_context__  # the error before it is how the typed pass refused the line
 
     @pytest.mark.parametrize("status", [None, [], "x", {"message": 5}])
     def test_an_error_event_without_a_status_is_an_error_nevertheless(self, status: object) -> None:
