@@ -11,8 +11,8 @@ from __future__ import annotations
 from aioinformers import errors
 from aioinformers.building import new_informer
 from aioinformers.cache.lister import Indexer, Lister, NamespaceLister
-from aioinformers.delivery.consumer import Registration
 from aioinformers.delivery.events import Added, Deleted, Event, Updated
+from aioinformers.delivery.registration import Registration
 from aioinformers.delivery.stream import Stream
 from aioinformers.discovery import ApiResource
 from aioinformers.errors import (
@@ -28,6 +28,7 @@ from aioinformers.factory import SharedInformerFactory
 from aioinformers.informer import SharedInformer
 from aioinformers.objects.metadata import Metadata, ObjectMeta, OwnerReference
 from aioinformers.objects.transforms import drop_fields, keep_fields, strip_managed_fields
+from aioinformers.options import HandlerOptions, InformerOptions, StreamOptions
 from aioinformers.settings import Settings
 from aioinformers.statistics import (
     BusyKey,
@@ -55,11 +56,13 @@ __all__ = [
     "Event",
     "FactoryHealth",
     "GroupVersionResource",
+    "HandlerOptions",
     "Indexer",
     "InformerClosedError",
     "InformerCrashedError",
     "InformerError",
     "InformerHealth",
+    "InformerOptions",
     "InformerStatistics",
     "ListOptions",
     "Lister",
@@ -75,6 +78,7 @@ __all__ = [
     "SharedInformer",
     "SharedInformerFactory",
     "Stream",
+    "StreamOptions",
     "Updated",
     "WatchFailure",
     "__version__",

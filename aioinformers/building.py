@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, overload
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, Unpack, overload
 
 from aioinformers.informer import SharedInformer
-from aioinformers.objects.layout import Indexer, Layout
+from aioinformers.objects.layout import IndexDefinition, Layout
 from aioinformers.objects.object_types import ObjectType, compacted, object_type_of
 from aioinformers.objects.selectors import parse_field_selector, parse_label_selector
-from aioinformers.options import Namespaces, Transforms, Tweak, period_of, scopes_of, transforms_of
+from aioinformers.objects.transforms import BytesTransform
+from aioinformers.options import InformerOptions, Transform, Tweak, check_options, period_of, scopes_of, transforms_of
 from aioinformers.pipeline import InformerSpec, Pipeline
-from aioinformers.resources import GROUPS, kind_of_model, kind_of_resource, kinds
+from aioinformers.resources import GROUPS, Kind, kind_of_model, kind_of_resource, kinds
 from aioinformers.settings import Settings
 from aioinformers.transport.source import Source
 from aioinformers.types import EVERYTHING, GroupVersionResource, ListOptions, Scope, WatchFailure
 
-__all__ = ["build_informer", "new_informer", "resource_of", "spec_of"]
+__all__ = ["Defaults", "InformerRequest", "build_informer", "new_informer", "request_of", "resource_of"]
 
 T = TypeVar("T")
-
 
 logger: logging.Logger = logging.getLogger("aioinformers.factory")
 
@@ -31,189 +32,272 @@ def new_informer(
     api_client: Any,
     what: type[T],
     *,
-    namespace: Namespaces = None,
-    label_selector: str | None = None,
-    field_selector: str | None = None,
     object_type: None = None,
-    resync_period: float = 0.0,
-    indexers: Mapping[str, Indexer] | None = None,
     tweak_list_options: Tweak | None = None,
-    transform: Transforms = None,
-    shared_objects: bool = False,
-    compact: bool = False,
     settings: Settings | None = None,
     on_watch_error: Callable[[WatchFailure], None] | None = None,
+    **options: Unpack[InformerOptions],
 ) -> SharedInformer[T]: ...
 @overload
 def new_informer(
     api_client: Any,
     what: GroupVersionResource | str,
     *,
-    namespace: Namespaces = None,
-    label_selector: str | None = None,
-    field_selector: str | None = None,
     object_type: None = None,
-    resync_period: float = 0.0,
-    indexers: Mapping[str, Indexer] | None = None,
     tweak_list_options: Tweak | None = None,
-    transform: Transforms = None,
-    shared_objects: bool = False,
-    compact: bool = False,
     settings: Settings | None = None,
     on_watch_error: Callable[[WatchFailure], None] | None = None,
+    **options: Unpack[InformerOptions],
 ) -> SharedInformer[dict[str, Any]]: ...
 @overload
 def new_informer(
     api_client: Any,
     what: type[Any] | GroupVersionResource | str,
     *,
-    namespace: Namespaces = None,
-    label_selector: str | None = None,
-    field_selector: str | None = None,
     object_type: type[dict[Any, Any]],
-    resync_period: float = 0.0,
-    indexers: Mapping[str, Indexer] | None = None,
     tweak_list_options: Tweak | None = None,
-    transform: Transforms = None,
-    shared_objects: bool = False,
-    compact: bool = False,
     settings: Settings | None = None,
     on_watch_error: Callable[[WatchFailure], None] | None = None,
+    **options: Unpack[InformerOptions],
 ) -> SharedInformer[dict[str, Any]]: ...
 @overload
 def new_informer(
     api_client: Any,
     what: type[Any] | GroupVersionResource | str,
     *,
-    namespace: Namespaces = None,
-    label_selector: str | None = None,
-    field_selector: str | None = None,
     object_type: type[T],
-    resync_period: float = 0.0,
-    indexers: Mapping[str, Indexer] | None = None,
     tweak_list_options: Tweak | None = None,
-    transform: Transforms = None,
-    shared_objects: bool = False,
-    compact: bool = False,
     settings: Settings | None = None,
     on_watch_error: Callable[[WatchFailure], None] | None = None,
+    **options: Unpack[InformerOptions],
 ) -> SharedInformer[T]: ...
 def new_informer(
     api_client: Any,
     what: type[Any] | GroupVersionResource | str,
     *,
-    namespace: Namespaces = None,
-    label_selector: str | None = None,
-    field_selector: str | None = None,
     object_type: Any = None,
-    resync_period: float = 0.0,
-    indexers: Mapping[str, Indexer] | None = None,
     tweak_list_options: Tweak | None = None,
-    transform: Transforms = None,
-    shared_objects: bool = False,
-    compact: bool = False,
     settings: Settings | None = None,
     on_watch_error: Callable[[WatchFailure], None] | None = None,
+    **options: Unpack[InformerOptions],
 ) -> SharedInformer[Any]:
     """Make an informer that needs no factory: ``async with informer:``, ``await informer.run()`` or ``factory.add``.
 
     Args:
         api_client: A ``kubernetes_asyncio.client.ApiClient``; it stays the caller's to close.
         what: A model class, a :class:`GroupVersionResource` or its text.
-        namespace: One namespace or several; None for all.
-        label_selector: Only objects whose labels match; judged by the server.
-        field_selector: Only objects whose fields match; judged by the server.
         object_type: What users see; the model class given, or dict.
-        resync_period: Seconds; the default of its handlers; 0 for never.
-        indexers: Its indexes.
         tweak_list_options: Called once with its :class:`ListOptions`.
-        transform: Changes each object on arrival.
-        shared_objects: Give everybody the same decoded object, read-only by contract.
-        compact: Keep objects packed: a fraction of the memory, for some microseconds per event and read.
         settings: Deadlines, sizes and delays.
         on_watch_error: Observes each failed attempt to list or watch.
+        options: See :class:`InformerOptions`.
 
     Raises:
-        TypeError: If ``api_client`` is no API client.
+        TypeError: If ``api_client`` is no API client, or an option is unknown.
         ValueError: If ``what`` names no resource, or an option cannot be.
         ImportError: If ``compact`` needs a package that is not installed.
     """
-    resource = resource_of(what)
-    known = kind_of_resource(resource)
-    is_namespaced = None if known is None else known.is_namespaced
-    spec = spec_of(
-        resource, is_namespaced, namespace, (EVERYTHING,), label_selector, field_selector, tweak_list_options
-    )
-    python_type = object_type or (what if isinstance(what, type) else dict)
-    kind = object_type_of(python_type, shared=shared_objects)
-    kind = compacted(kind) if compact else kind
+    also = ("object_type", "tweak_list_options", "settings", "on_watch_error")
+    check_options(InformerOptions, options, "new_informer()", also)
+    default_type = what if isinstance(what, type) else dict
+    request = request_of(resource_of(what), object_type or default_type, options, Defaults(tweak=tweak_list_options))
     source = Source(api_client, settings or Settings())
-    informer = build_informer(spec, kind, transforms_of(transform), source, on_watch_error, period_of(resync_period))
-    _ = informer.add_indexers(indexers or {})
-    return informer
+    return build_informer(request, source, on_watch_error)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds for all informers of a factory that do not say otherwise.
+
+    Attributes:
+        scopes: What they follow.
+        transforms: What changes their objects.
+        resync_period: Seconds.
+        resync_periods: Seconds, for single resources.
+        tweak: Changes the options of their requests.
+    """
+
+    scopes: tuple[Scope, ...] = (EVERYTHING,)
+    transforms: tuple[Transform, ...] = ()
+    resync_period: float = 0.0
+    resync_periods: Mapping[GroupVersionResource, float] | None = None
+    tweak: Tweak | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InformerRequest:
+    """An informer as it was asked for: what it is, and what a shared one must agree with or takes over.
+
+    Attributes:
+        spec: What it follows.
+        object_type: How objects are kept and shown, but for packing.
+        transforms: What changes objects on arrival, in order.
+        resync_period: Seconds, if given.
+        default_resync: Seconds of a new informer to which none were given.
+        indexers: Its indexes, beside those that a shared one has.
+        is_compact: Whether objects are kept packed, if given.
+        is_optional: Nobody counts on it.
+    """
+
+    spec: InformerSpec
+    object_type: ObjectType[Any]
+    transforms: tuple[Transform, ...]
+    resync_period: float | None
+    default_resync: float
+    indexers: Mapping[str, IndexDefinition]
+    is_compact: bool | None
+    is_optional: bool
+
+    @property
+    def identity(self) -> Hashable:
+        """What two requests for one informer have in common."""
+        # Built-in transforms are the same if they do the same, a user's only if they are one object.
+        transforms = tuple(one if isinstance(one, BytesTransform) else id(one) for one in self.transforms)
+        query = tuple(sorted(self.spec.query.items()))
+        shown = self.object_type
+        return (self.spec.resource, self.spec.scopes, query, shown.python_type, type(shown), transforms)
+
+    def renamed(self, name: str) -> InformerRequest:
+        """Return the same request for an informer of another name."""
+        return replace(self, spec=replace(self.spec, name=name))
+
+    def share(self, informer: SharedInformer[Any], pipeline: Pipeline[Any]) -> None:
+        """Let an informer that is there already serve this request.
+
+        Raises:
+            ValueError: If it has another resync period, or keeps objects packed and was not to, or the reverse.
+            IndexConflictError: If an index exists with another definition.
+        """
+        if self.resync_period is not None and self.resync_period != informer.resync_period:
+            raise ValueError(
+                f"{informer.name} is shared and has resync_period={informer.resync_period:g}: give handlers "
+                f"their own with add_event_handler(..., resync_period=...)"
+            )
+        if self.is_compact is not None and self.is_compact != informer.is_compact:
+            raise ValueError(
+                f"{informer.name} is shared and has compact={informer.is_compact}: ask for it so, or leave compact out"
+            )
+        if self.indexers:
+            _ = informer.add_indexers(self.indexers)
+        if not self.is_optional:
+            pipeline.is_optional = False  # somebody counts on it
+
+
+def request_of(
+    resource: GroupVersionResource, object_type: Any, options: InformerOptions, defaults: Defaults
+) -> InformerRequest:
+    """Return what is asked for.
+
+    Args:
+        resource: The resource.
+        object_type: The Python type that users see.
+        options: What was said of it; that these options exist has been checked.
+        defaults: What holds where nothing was said.
+
+    Raises:
+        TypeError: If the object type or a transform cannot be.
+        ValueError: For a namespace that cannot be, or on a cluster-scoped kind, or a reserved option.
+        InvalidSelectorError: If a selector cannot be parsed.
+    """
+    kind = kind_of_resource(resource)
+    is_shared = options.get("shared_objects", False)
+    shown = object_type_of(object_type, shared=is_shared)
+    transforms = transforms_of(options.get("transform")) or defaults.transforms
+    marks = [*_type_marks(kind, shown, is_shared=is_shared), *_transform_marks(transforms, defaults.transforms)]
+    period = options.get("resync_period")
+    return InformerRequest(
+        spec=_spec_of(resource, kind, options, defaults, marks),
+        object_type=shown,
+        transforms=transforms,
+        resync_period=None if period is None else period_of(period),
+        default_resync=(defaults.resync_periods or {}).get(resource, defaults.resync_period),
+        indexers=options.get("indexers") or {},
+        is_compact=options.get("compact"),
+        is_optional=options.get("optional", False),
+    )
+
+
+def _type_marks(kind: Kind | None, shown: ObjectType[Any], *, is_shared: bool) -> list[str]:
+    """Return what an informer's name says of its object type: nothing of the usual one."""
+    usual = "dict" if kind is None or kind.model is None else kind.model
+    name = shown.python_type.__name__
+    return [f"as {name}"] * (name != usual) + ["shared objects"] * is_shared
+
+
+def _transform_marks(transforms: Sequence[Transform], usual: Sequence[Transform]) -> list[str]:
+    """Return what an informer's name says of its transforms: nothing of the factory's."""
+    if transforms == usual:
+        return []
+    names = [
+        str(getattr(one, "__name__", None) or (one if isinstance(one, BytesTransform) else type(one).__name__))
+        for one in transforms
+    ]
+    return [f"through {' and '.join(names)}"]
+
+
+def _spec_of(
+    resource: GroupVersionResource,
+    kind: Kind | None,
+    options: InformerOptions,
+    defaults: Defaults,
+    marks: Sequence[str],
+) -> InformerSpec:
+    namespace = options.get("namespace")
+    scopes = defaults.scopes if namespace is None else scopes_of(namespace)
+    if kind is not None and not kind.is_namespaced and scopes != (EVERYTHING,):
+        if namespace is not None:
+            raise ValueError(f"{resource} is cluster-scoped: it cannot be limited to namespaces")
+        scopes = (EVERYTHING,)
+    labels, fields = options.get("label_selector"), options.get("field_selector")
+    list_options = ListOptions(
+        label_selector=str(parse_label_selector(labels)) if labels else None,
+        field_selector=str(parse_field_selector(fields)) if fields else None,
+    )
+    if defaults.tweak is not None:
+        defaults.tweak(list_options)
+    query = list_options.query()
+    limits = [*(str(scope) for scope in scopes if scope != EVERYTHING), *(f"{k}={v}" for k, v in query.items()), *marks]
+    name = f"{resource} [{', '.join(limits)}]" if limits else str(resource)
+    foreign = functools.partial(is_foreign, resource)
+    return InformerSpec(name, resource, scopes, query, kind is None, namespace is None, foreign)
 
 
 def build_informer(
-    spec: InformerSpec,
-    kind: ObjectType[Any],
-    transforms: tuple[Callable[[Any], Any], ...],
+    request: InformerRequest,
     source: Source,
     on_watch_error: Callable[[WatchFailure], None] | None,
-    resync_period: float,
     *,
-    is_optional: bool = False,
-    is_owned: bool = False,
-) -> SharedInformer[Any]:
-    """Put an informer together; ``is_owned`` says that a factory runs it."""
+    owner: str = "",
+) -> tuple[SharedInformer[Any], Pipeline[Any]]:
+    """Make a new informer.
+
+    Args:
+        request: What it is to be.
+        source: Makes its requests.
+        on_watch_error: Observes each failed attempt to list or watch.
+        owner: The factory that runs it, by name; empty for a standalone one.
+
+    Returns:
+        What users see, and the machinery behind it.
+
+    Raises:
+        ImportError: If ``compact`` needs a package that is not installed.
+        ValueError: If its objects cannot be packed.
+    """
+    spec = request.spec
 
     def on_index_error(name: str, key: str, error: Exception) -> None:
         logger.error("%s: index %s raised for %s; filed under nothing", spec.name, name, key, exc_info=error)
 
-    layout: Layout[Any] = Layout(kind, transforms, None, on_index_error)
-    pipeline = Pipeline(spec, layout, source.settings, on_watch_error)
-    return SharedInformer(pipeline, source, resync_period=resync_period, is_optional=is_optional, is_owned=is_owned)
-
-
-def spec_of(
-    resource: GroupVersionResource,
-    is_namespaced: bool | None,
-    namespace: Namespaces,
-    inherited: tuple[Scope, ...],
-    label_selector: str | None,
-    field_selector: str | None,
-    tweak: Tweak | None,
-) -> InformerSpec:
-    """Return what an informer is to follow.
-
-    Args:
-        resource: The resource.
-        is_namespaced: Whether its objects live in namespaces; None if that must be asked from the server.
-        namespace: What the user said, None if nothing.
-        inherited: The scopes that hold then.
-        label_selector: What the user said.
-        field_selector: What the user said.
-        tweak: Changes the options of all requests.
-
-    Raises:
-        ValueError: For a namespace that cannot be, or on a cluster-scoped kind, or a reserved option.
-        InvalidSelectorError: If a selector cannot be parsed.
-    """
-    scopes = inherited if namespace is None else scopes_of(namespace)
-    if is_namespaced is False and scopes != (EVERYTHING,):
-        if namespace is not None:
-            raise ValueError(f"{resource} is cluster-scoped: it cannot be limited to namespaces")
-        scopes = (EVERYTHING,)
-    options = ListOptions(
-        label_selector=str(parse_label_selector(label_selector)) if label_selector else None,
-        field_selector=str(parse_field_selector(field_selector)) if field_selector else None,
-    )
-    if tweak is not None:
-        tweak(options)
-    query = options.query()
-    limits = [*(str(scope) for scope in scopes if scope != EVERYTHING), *(f"{k}={v}" for k, v in query.items())]
-    name = f"{resource} [{', '.join(limits)}]" if limits else str(resource)
-    foreign = functools.partial(is_foreign, resource)
-    return InformerSpec(name, resource, scopes, query, is_namespaced is None, namespace is None, foreign)
+    object_type = compacted(request.object_type) if request.is_compact else request.object_type
+    layout: Layout[Any] = Layout(object_type, request.transforms, None, on_index_error)
+    pipeline = Pipeline(spec, layout, source, on_watch_error)
+    pipeline.owner, pipeline.is_optional = owner, request.is_optional
+    given = request.resync_period
+    pipeline.resync_period = request.default_resync if given is None else given
+    informer = SharedInformer(pipeline)
+    _ = informer.add_indexers(request.indexers)
+    return informer, pipeline
 
 
 def is_foreign(resource: GroupVersionResource, kind: str, api_version: str) -> bool:

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, Self, TypeAlias, TypeVar, overload
+import warnings
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
+from typing import Any, Self, TypeAlias, TypeVar, Unpack, overload
 
 from aioinformers import discovery
-from aioinformers.building import build_informer, resource_of, spec_of
-from aioinformers.delivery.consumer import Registration
+from aioinformers.building import Defaults, InformerRequest, build_informer, request_of, resource_of
+from aioinformers.delivery.handlers import Handler
+from aioinformers.delivery.registration import Registration
 from aioinformers.discovery import ApiResource
-from aioinformers.errors import CacheSyncError, InformerClosedError
-from aioinformers.informer import SharedInformer
-from aioinformers.objects.layout import Indexer
-from aioinformers.objects.object_types import compacted, object_type_of
-from aioinformers.objects.transforms import BytesTransform
-from aioinformers.options import Namespaces, Transforms, Tweak, period_of, scopes_of, transforms_of
-from aioinformers.resources import Groups, Kind, kind_of_model, kind_of_resource
+from aioinformers.errors import CacheSyncError, InformerClosedError, InformerError
+from aioinformers.informer import SharedInformer, pipeline_of
+from aioinformers.loops import require_loop
+from aioinformers.options import (
+    HandlerOptions,
+    InformerOptions,
+    Namespaces,
+    Transforms,
+    Tweak,
+    check_options,
+    period_of,
+    scopes_of,
+    transforms_of,
+)
+from aioinformers.pipeline import Phase, Pipeline
+from aioinformers.resources import Groups, Kind, kind_of_model
 from aioinformers.settings import Settings
 from aioinformers.statistics import FactoryHealth
 from aioinformers.transport.source import Source, load_model
@@ -71,21 +84,29 @@ class SharedInformerFactory(Groups):
         settings: Settings | None = None,
         on_watch_error: Callable[[WatchFailure], None] | None = None,
     ) -> None:
-        super().__init__(self)
+        super().__init__(self._informer_of)
         self.namespace = namespace
         self.name: str = name or "factory"
-        self._settings = settings or Settings()
-        self._source = Source(api_client, self._settings)
-        self._scopes = scopes_of(namespace)
-        self._default_resync = period_of(default_resync)
-        self._custom_resync = {resource_of(what): period_of(p) for what, p in (custom_resync or {}).items()}
-        self._tweak = tweak_list_options
-        self._transforms = transforms_of(transform)
+        self._source = Source(api_client, settings or Settings())
+        self._defaults = Defaults(
+            scopes=scopes_of(namespace),
+            transforms=transforms_of(transform),
+            resync_period=period_of(default_resync),
+            resync_periods={resource_of(what): period_of(p) for what, p in (custom_resync or {}).items()},
+            tweak=tweak_list_options,
+        )
         self._on_watch_error = on_watch_error
-        self._informers: dict[Any, SharedInformer[Any]] = {}
+        self._informers: dict[Hashable, SharedInformer[Any]] = {}
+        self._pipelines: dict[SharedInformer[Any], Pipeline[Any]] = {}
         self._tasks: dict[SharedInformer[Any], asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
+
+    def __del__(self) -> None:
+        pipelines: dict[Any, Pipeline[Any]] = vars(self).get("_pipelines", {})  # none if __init__ raised
+        if any(pipeline.phase is Phase.RUNNING for pipeline in pipelines.values()):
+            text = f"{self!r} was dropped while it runs: leave its `async with` block, or await its shutdown()"
+            warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "started" if self.is_started else "new"
@@ -105,98 +126,85 @@ class SharedInformerFactory(Groups):
 
     @overload
     def for_resource(
-        self, resource: GroupVersionResource | str, *, object_type: None = None, **options: Any
+        self, resource: GroupVersionResource | str, *, object_type: None = None, **options: Unpack[InformerOptions]
     ) -> SharedInformer[dict[str, Any]]: ...
     @overload
     def for_resource(
-        self, resource: GroupVersionResource | str, *, object_type: type[T], **options: Any
+        self,
+        resource: GroupVersionResource | str,
+        *,
+        object_type: type[dict[Any, Any]],
+        **options: Unpack[InformerOptions],
+    ) -> SharedInformer[dict[str, Any]]: ...
+    @overload
+    def for_resource(
+        self, resource: GroupVersionResource | str, *, object_type: type[T], **options: Unpack[InformerOptions]
     ) -> SharedInformer[T]: ...
     def for_resource(
-        self, resource: GroupVersionResource | str, *, object_type: Any = None, **options: Any
+        self, resource: GroupVersionResource | str, *, object_type: Any = None, **options: Unpack[InformerOptions]
     ) -> SharedInformer[Any]:
         """Return the informer of any resource, built in or custom, with dict objects by default.
 
         Args:
             resource: A :class:`GroupVersionResource` or ``"deployments.v1.apps"``; only parsed, nothing is looked up.
             object_type: What users see: dict, a model class, a Struct or dataclass.
-            options: As for the accessors, such as :class:`aioinformers.resources.Accessor`.
+            options: See :class:`InformerOptions`.
 
         Raises:
+            TypeError: If an option is unknown.
             ValueError: If the text names no resource, or as for the accessors.
         """
+        check_options(InformerOptions, options, "for_resource()", ("object_type",))
         gvr = GroupVersionResource.parse(resource) if isinstance(resource, str) else resource
-        kind = kind_of_resource(gvr)
-        if kind is None:
-            return self._informer(gvr, None, object_type or dict, **options)
-        return self.informer_of(kind, object_type or dict, **options)
+        return self._informer(request_of(gvr, object_type or dict, options, self._defaults))
 
-    def informer_for(self, model: type[T], **options: Any) -> SharedInformer[T]:
+    def informer_for(self, model: type[T], **options: Unpack[InformerOptions]) -> SharedInformer[T]:
         """Return the informer of a kubernetes_asyncio model class.
 
+        Args:
+            model: The class; objects are shown as its instances.
+            options: See :class:`InformerOptions`.
+
         Raises:
+            TypeError: If an option is unknown.
             ValueError: If no built-in kind has this model, or as for the accessors.
         """
-        return self.informer_of(kind_of_model(model), model, **options)
+        check_options(InformerOptions, options, "informer_for()")
+        return self._informer(request_of(kind_of_model(model).resource, model, options, self._defaults))
 
-    def informer_of(self, kind: Kind, object_type: Any, **options: Any) -> SharedInformer[Any]:
-        """Return the informer of a built-in kind; its accessor calls this."""
+    def _informer_of(self, kind: Kind, object_type: Any, options: InformerOptions) -> SharedInformer[Any]:
+        """Return the informer of a built-in kind, for its accessor."""
         default = load_model(kind.model) if kind.model else dict
-        return self._informer(kind.resource, kind.is_namespaced, object_type or default, **options)
+        return self._informer(request_of(kind.resource, object_type or default, options, self._defaults))
 
-    def _informer(
-        self,
-        resource: GroupVersionResource,
-        is_namespaced: bool | None,
-        object_type: Any,
-        *,
-        namespace: Namespaces = None,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
-        resync_period: float | None = None,
-        indexers: Mapping[str, Indexer] | None = None,
-        transform: Transforms = None,
-        shared_objects: bool = False,
-        compact: bool | None = None,
-        optional: bool = False,
-    ) -> SharedInformer[Any]:
+    def _informer(self, request: InformerRequest) -> SharedInformer[Any]:
         self._require_open()
-        spec = spec_of(resource, is_namespaced, namespace, self._scopes, label_selector, field_selector, self._tweak)
-        transforms = transforms_of(transform) or self._transforms
-        kind = object_type_of(object_type, shared=shared_objects)
-        query = tuple(sorted(spec.query.items()))
-        # Built-in transforms are the same if they do the same, a user's only if they are one object.
-        which = tuple(one if isinstance(one, BytesTransform) else id(one) for one in transforms)
-        identity = (resource, spec.scopes, query, kind.python_type, type(kind), which)
+        identity = request.identity
         informer = self._informers.get(identity)
-        if informer is None:
-            kind = compacted(kind) if compact else kind
-            resync = self._resync(resource) if resync_period is None else period_of(resync_period)
-            informer = build_informer(
-                spec, kind, transforms, self._source, self._on_watch_error, resync, is_optional=optional, is_owned=True
-            )
-            _ = informer.add_indexers(indexers or {})
-            self._informers[identity] = informer
-            self._warn_of_many(resource)
-            if self.is_started:
-                self._start(informer)
+        if informer is not None:
+            request.share(informer, self._pipelines[informer])
             return informer
-        if resync_period is not None and resync_period != informer.resync_period:
-            raise ValueError(
-                f"{informer.name} is shared and has resync_period={informer.resync_period:g}: give handlers "
-                f"their own with add_event_handler(..., resync_period=...)"
-            )
-        if compact is not None and compact != informer.is_compact:
-            raise ValueError(
-                f"{informer.name} is shared and has compact={informer.is_compact}: ask for it so, or leave compact out"
-            )
-        if indexers:
-            _ = informer.add_indexers(indexers)
-        if not optional:
-            informer.is_optional = False  # somebody counts on it
+        informer, pipeline = build_informer(
+            request.renamed(self._unique(request.spec.name)), self._source, self._on_watch_error, owner=self.name
+        )
+        self._keep(identity, informer, pipeline)
+        self._warn_of_many(informer.resource)
         return informer
 
-    def _resync(self, resource: GroupVersionResource) -> float:
-        return self._custom_resync.get(resource, self._default_resync)
+    def _keep(self, identity: Hashable, informer: SharedInformer[Any], pipeline: Pipeline[Any]) -> None:
+        self._informers[identity] = informer
+        self._pipelines[informer] = pipeline
+        if self.is_started:
+            self._start(informer)
+
+    def _unique(self, name: str) -> str:
+        """Return a name that no informer has: two lambdas have one name, two transforms need not be equal for it."""
+        taken = {informer.name for informer in self}
+        numbers = itertools.count(2)
+        unique = name
+        while unique in taken:
+            unique = f"{name} ({next(numbers)})"
+        return unique
 
     def _warn_of_many(self, resource: GroupVersionResource) -> None:
         if sum(informer.resource == resource for informer in self._informers.values()) == MANY_INFORMERS + 1:
@@ -213,10 +221,13 @@ class SharedInformerFactory(Groups):
             InformerClosedError: If the factory has been shut down.
         """
         self._require_open()
-        informer.adopt()
-        self._informers[object()] = informer
-        if self.is_started:
-            self._start(informer)
+        pipeline = pipeline_of(informer)
+        if pipeline.owner:
+            raise RuntimeError(f"{informer.name} belongs to a factory already: to {pipeline.owner}")
+        if pipeline.phase is not Phase.NEW:
+            raise RuntimeError(f"{informer.name} has been started: a factory can adopt only new informers")
+        pipeline.owner = self.name
+        self._keep(informer, informer, pipeline)
         return informer
 
     def __iter__(self) -> Iterator[SharedInformer[Any]]:
@@ -232,14 +243,16 @@ class SharedInformerFactory(Groups):
 
     def _what(self, what: What) -> SharedInformer[Any]:
         if isinstance(what, SharedInformer):
-            if what not in self._informers.values():
+            if what not in self._pipelines:
                 raise ValueError(f"{what.name} is not an informer of this factory: add() it first")
             return what
         if isinstance(what, GroupVersionResource | str):
             return self.for_resource(what)
         return self.informer_for(what)
 
-    def add_event_handler(self, what: What, handler: Any, **options: Any) -> Registration[Any]:
+    def add_event_handler(
+        self, what: What, handler: Handler[Any], **options: Unpack[HandlerOptions[Any]]
+    ) -> Registration[Any]:
         """Register a handler for a model class, a resource or an informer; see ``SharedInformer.add_event_handler``."""
         return self._what(what).add_event_handler(handler, **options)
 
@@ -279,8 +292,8 @@ class SharedInformerFactory(Groups):
     def _start(self, informer: SharedInformer[Any]) -> None:
         self._require_loop()
         assert self._loop is not None
-        task = self._loop.create_task(informer.run_owned(), name=f"{self.name}: {informer.name}")
-        self._tasks[informer] = task
+        pipeline = self._pipelines[informer]
+        self._tasks[informer] = self._loop.create_task(_run(pipeline), name=f"{self.name}: {informer.name}")
 
     async def wait_for_cache_sync(self, timeout: float | None = None) -> None:
         """Wait until every informer that is not optional has synced; logs every 10 s what is still awaited.
@@ -340,28 +353,31 @@ class SharedInformerFactory(Groups):
         if informer.is_in_use and not force:
             return False
         del self._informers[identity]
-        await self._end({informer: self._tasks.pop(informer, None)}, 0.0)
+        await self._end({self._pipelines.pop(informer): self._tasks.pop(informer, None)}, 0.0)
         return True
 
-    async def shutdown(self, grace: float = 10.0) -> None:
+    async def shutdown(self, grace: float | None = 10.0) -> None:
         """End all informers; idempotent, and final.
 
         Handlers get ``grace`` seconds for what is queued, then they are cancelled; what could not be delivered is
         counted and logged. Returns at most a second after the grace. Called from inside a handler it does not wait for
         that handler's informer.
 
+        Args:
+            grace: Seconds for what is queued; 0 drops it, None waits without limit.
+
         Cancellation: the informers end nevertheless.
         """
         self._require_loop()
         self._is_closed = True
-        tasks: dict[SharedInformer[Any], asyncio.Task[None] | None] = {i: self._tasks.get(i) for i in self}
-        await self._end(tasks, grace)
+        await self._end({pipeline: self._tasks.get(informer) for informer, pipeline in self._pipelines.items()}, grace)
 
-    async def _end(self, tasks: Mapping[SharedInformer[Any], asyncio.Task[None] | None], grace: float) -> None:
+    @staticmethod
+    async def _end(pipelines: Mapping[Pipeline[Any], asyncio.Task[None] | None], grace: float | None) -> None:
         waits = []
-        for informer, task in tasks.items():
-            informer.end(grace)
-            if task is not None and not informer.is_own_task(asyncio.current_task()):
+        for pipeline, task in pipelines.items():
+            pipeline.stop(grace)
+            if task is not None and not pipeline.delivers_in(asyncio.current_task()):
                 waits.append(task)
         if waits:
             await asyncio.wait(waits)
@@ -396,19 +412,27 @@ class SharedInformerFactory(Groups):
 
     def health(self) -> FactoryHealth:
         """Return whether all informers do their work: readiness and liveness probes answer from it."""
-        ready = all(informer.has_synced for informer in self if not informer.is_optional)
-        return FactoryHealth(self.is_started and ready, tuple(informer.health() for informer in self))
+        informers = tuple(informer.health() for informer in self)
+        awaited = {informer.name for informer in self if not informer.is_optional}
+        unready = {
+            each.name: each.reason or "starting"
+            for each in informers
+            if each.has_crashed or (each.name in awaited and not each.has_synced)
+        }
+        reason = "; ".join(f"{name}: {why}" for name, why in unready.items())
+        if not self.is_started:
+            reason = "shut down" if self._is_closed else "not started"
+        return FactoryHealth(not reason, informers, reason)
 
     def _require_open(self) -> None:
         if self._is_closed:
             raise InformerClosedError(f"{self.name} has been shut down: make a new factory")
 
     def _require_loop(self) -> None:
-        if self._loop is None:
-            return
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if running is not self._loop:
-            raise RuntimeError(f"{self.name} is bound to the event loop that started it: use it there")
+        require_loop(self._loop, self.name, advice="use it there")
+
+
+async def _run(pipeline: Pipeline[Any]) -> None:
+    """Run a factory's informer; a crash is told by the log and the informer's waits, never raised here."""
+    with contextlib.suppress(InformerError):
+        await pipeline.run()

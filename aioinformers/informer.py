@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, Generic, Self, TypeVar
+import warnings
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from typing import Any, Generic, Self, TypeVar, Unpack
 
 from aioinformers.cache.lister import Indexer, Lister, StoreReader
-from aioinformers.delivery.consumer import ConsumerOptions, Registration
-from aioinformers.delivery.events import Event
-from aioinformers.delivery.handlers import Handler, HandlerSet, handler_set
+from aioinformers.delivery.consumer import ConsumerOptions
+from aioinformers.delivery.handlers import Handler
+from aioinformers.delivery.registration import Registration
 from aioinformers.delivery.stream import Stream
-from aioinformers.errors import InformerClosedError, InformerError, UnknownIndexError
-from aioinformers.objects.layout import NAMESPACE_INDEX
-from aioinformers.objects.layout import Indexer as IndexDefinition
+from aioinformers.errors import InformerClosedError, UnknownIndexError
+from aioinformers.loops import Deadline
+from aioinformers.objects.layout import NAMESPACE_INDEX, IndexDefinition
 from aioinformers.objects.paths import join_key
+from aioinformers.options import HandlerOptions, StreamOptions, check_options
 from aioinformers.pipeline import Phase, Pipeline
 from aioinformers.statistics import InformerHealth, InformerStatistics
-from aioinformers.transport.source import Source
 from aioinformers.types import GroupVersionResource, ObjectKey, Scope, version_order
 
-__all__ = ["SharedInformer"]
+__all__ = ["IndexChange", "SharedInformer", "pipeline_of"]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
@@ -40,28 +40,19 @@ class SharedInformer(Generic[T]):
     Made by a factory (``factory.core.v1.pods()``) or by :func:`aioinformers.new_informer`, never directly.
     """
 
-    def __init__(
-        self,
-        pipeline: Pipeline[T],
-        source: Source,
-        *,
-        resync_period: float = 0.0,
-        is_optional: bool = False,
-        is_owned: bool = False,
-    ) -> None:
+    def __init__(self, pipeline: Pipeline[T]) -> None:
         self._pipeline = pipeline
-        self._source = source
-        self.resync_period = resync_period
-        self.is_optional = is_optional
-        self._is_owned = is_owned
         self._reader = StoreReader(pipeline.store, pipeline.spec.resource, pipeline.require_readable)
-        self._decorated: HandlerSet[T] | None = None
-        self._default_registration: Registration[T] | None = None
         self._runner: asyncio.Task[None] | None = None
         self._waits = 0
 
     def __repr__(self) -> str:
-        return f"<SharedInformer {self.name} {self._pipeline.phase.value}>"
+        return f"<SharedInformer {self.name} {self._pipeline.phase.value}, {len(self._pipeline.store)} objects>"
+
+    def __del__(self) -> None:
+        if self._runner is not None and self._pipeline.phase is Phase.RUNNING:
+            text = f"{self!r} was dropped while it runs: leave its `async with` block, or await its aclose()"
+            warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
 
     # -- what it is -------------------------------------------------------------------------------------------
 
@@ -74,6 +65,16 @@ class SharedInformer(Generic[T]):
     def resource(self) -> GroupVersionResource:
         """The resource."""
         return self._pipeline.spec.resource
+
+    @property
+    def resync_period(self) -> float:
+        """Seconds after which handlers that do not say otherwise are given every object again; 0 for never."""
+        return self._pipeline.resync_period
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether its factory's readiness does not wait for it."""
+        return self._pipeline.is_optional
 
     @property
     def is_compact(self) -> bool:
@@ -92,19 +93,7 @@ class SharedInformer(Generic[T]):
 
     # -- handlers ---------------------------------------------------------------------------------------------
 
-    def add_event_handler(
-        self,
-        handler: Handler[T],
-        *,
-        concurrency: int = 1,
-        resync_period: float | None = None,
-        limit: int = 1024,
-        overflow: str = "coalesce",
-        filter: Callable[[T], bool] | None = None,  # noqa: A002
-        on_error: Callable[[Exception, Event[T]], Awaitable[None] | None] | None = None,
-        handler_timeout: float | None = None,
-        name: str | None = None,
-    ) -> Registration[T]:
+    def add_event_handler(self, handler: Handler[T], **options: Unpack[HandlerOptions[T]]) -> Registration[T]:
         """Register a handler: it first gets every cached object as ``Added(initial=True)``, then each change.
 
         Sync, at any time before the end; nothing of the handler runs inside this call. Handlers run in a copy of the
@@ -113,36 +102,21 @@ class SharedInformer(Generic[T]):
         Args:
             handler: A coroutine function of one event, or an object with any of ``async on_add(obj)``,
                 ``on_update(old, new)``, ``on_delete(obj)``.
-            concurrency: How many events may be handled at once; never two of one object, always in order per object.
-            resync_period: Seconds after which every object is given again as an update without a change; 0 for never,
-                None for the informer's default; at least 1.
-            limit: Events kept exactly as they came; a longer backlog is merged per object.
-            overflow: ``"coalesce"`` to merge beyond the limit, ``"unbounded"`` to keep everything.
-            filter: Objects for which it is false do not exist for this handler: an update that makes it true comes as
-                an addition, one that makes it false as a deletion.
-            on_error: Called (and awaited, if it gives an awaitable) with the exception and event of a failed call.
-            handler_timeout: Seconds after which a call is cancelled and counts as failed.
-            name: Shown in logs and statistics; the handler's own name by default.
+            options: See :class:`HandlerOptions`.
+
+        Returns:
+            The handler's place here; it need not be kept.
 
         Raises:
-            TypeError: If the handler is neither form, or both.
+            TypeError: If the handler is neither form, or both, or an option is unknown.
             ValueError: If an option is out of range.
             InformerClosedError: If the informer has ended.
             RuntimeError: If called from another event loop than the informer's.
         """
-        options: ConsumerOptions[T] = ConsumerOptions(
-            concurrency=concurrency,
-            resync_period=self.resync_period if resync_period is None else resync_period,
-            limit=limit,
-            overflow=overflow,
-            filter=filter,
-            on_error=on_error,
-            handler_timeout=handler_timeout,
-            name=name,
-        )
-        handlers = handler_set(handler)
+        check_options(HandlerOptions, options, "add_event_handler()")
+        consumer_options: ConsumerOptions[T] = ConsumerOptions(**options)
         self._pipeline.require_loop()
-        return self._pipeline.register(handler if name is None else handlers, options)
+        return self._pipeline.roster.register(handler, consumer_options.with_default_resync(self.resync_period))
 
     def remove_event_handler(self, registration: Registration[T]) -> None:
         """Remove a handler: no further call begins, one under way ends by itself, what is queued is dropped.
@@ -150,8 +124,7 @@ class SharedInformer(Generic[T]):
         Twice is harmless, and so is a registration of another informer. To let the queue drain first, await
         ``registration.aclose()``.
         """
-        if registration in self._pipeline.consumers:
-            registration.request_stop()
+        self._pipeline.roster.remove(registration)
 
     def on_add(self, function: F) -> F:
         """Decorate ``async def function(obj)`` to be called for each addition; see :attr:`default_registration`."""
@@ -168,71 +141,34 @@ class SharedInformer(Generic[T]):
     @property
     def default_registration(self) -> Registration[T] | None:
         """The one registration that all decorated functions feed; None before it has joined."""
-        return self._default_registration
+        return self._pipeline.roster.default
 
     def _decorate(self, method: str, function: F) -> F:
-        self._pipeline.require_loop()
-        if self._default_registration is not None:
-            raise RuntimeError(
-                f"{self.name}: decorated handlers have joined already: decorate before the start, or use "
-                f"add_event_handler"
-            )
-        if self._pipeline.phase not in (Phase.NEW, Phase.RUNNING):
-            raise InformerClosedError(f"{self.name} has ended")
-        if self._decorated is None:
-            self._decorated = HandlerSet()
-            if self._pipeline.loop is not None:
-                self._pipeline.loop.call_soon(self.join_decorated)
-        self._decorated.add_method(method, function)
+        pipeline = self._pipeline
+        pipeline.require_loop()
+        if pipeline.roster.decorate(method, function) and pipeline.loop is not None:
+            pipeline.loop.call_soon(pipeline.roster.join_decorated, pipeline.resync_period)
         return function
 
-    def join_decorated(self) -> None:
-        """Register the decorated functions; called by the start, or a loop turn after a late decoration."""
-        if self._decorated is None or self._default_registration is not None:
-            return
-        if self._pipeline.phase not in (Phase.NEW, Phase.RUNNING):
-            return
-        options: ConsumerOptions[T] = ConsumerOptions(resync_period=self.resync_period, name="decorated handlers")
-        self._default_registration = self._pipeline.register(self._decorated, options)
-
-    @asynccontextmanager
-    async def stream(
-        self,
-        *,
-        resync_period: float | None = 0.0,
-        limit: int = 1024,
-        overflow: str = "coalesce",
-        filter: Callable[[T], bool] | None = None,  # noqa: A002
-        name: str | None = None,
-    ) -> AsyncIterator[Stream[T]]:
-        """Open the informer's events as ``async with informer.stream() as events: async for event in events: ...``.
+    def stream(self, **options: Unpack[StreamOptions[T]]) -> Stream[T]:
+        """Return the informer's events, for ``async with informer.stream() as events: async for event in events: ...``.
 
         A stream is a consumer like any handler: it starts with every cached object, has the same bounded backlog, and
         ends when the informer does. Asking for the next event says that the one before has been handled.
 
         Args:
-            resync_period: As for ``add_event_handler``; 0, never, by default.
-            limit: As for ``add_event_handler``.
-            overflow: As for ``add_event_handler``.
-            filter: As for ``add_event_handler``.
-            name: Shown in statistics.
+            options: See :class:`StreamOptions`.
 
         Raises:
-            InformerClosedError: If the informer has ended.
+            TypeError: If an option is unknown.
+            ValueError: If an option is out of range.
+            RuntimeError: If called from another event loop than the informer's.
         """
+        check_options(StreamOptions, options, "stream()")
+        options.setdefault("resync_period", 0.0)
+        consumer_options: ConsumerOptions[T] = ConsumerOptions(**options)
         self._pipeline.require_loop()
-        options: ConsumerOptions[T] = ConsumerOptions(
-            resync_period=self.resync_period if resync_period is None else resync_period,
-            limit=limit,
-            overflow=overflow,
-            filter=filter,
-            name=name or "stream",
-        )
-        opened = self._pipeline.open_stream(options)
-        try:
-            yield opened
-        finally:
-            opened.request_stop()
+        return self._pipeline.roster.stream(consumer_options.with_default_resync(self.resync_period))
 
     # -- indexes ----------------------------------------------------------------------------------------------
 
@@ -253,11 +189,10 @@ class SharedInformer(Generic[T]):
         """
         self._pipeline.require_loop()
         store = self._pipeline.store
-        changed = store.layout.with_indexers(indexers)  # raises before anything is queued
+        changed = self._pipeline.layout.with_indexers(indexers)  # raises before anything is queued
         names = {name for name in indexers if name not in store.layout.names}
         if self._pipeline.phase is Phase.NEW:
-            for _ in store.rebuilt(changed, {}):
-                raise AssertionError("nothing can be stored before the start")
+            self._pipeline.reindex_empty(changed)
             return IndexChange(None)
         if self._pipeline.phase is not Phase.RUNNING:
             raise InformerClosedError(f"{self.name} has ended")
@@ -283,8 +218,7 @@ class SharedInformer(Generic[T]):
         if name not in store.layout.names:
             raise UnknownIndexError(name, store.layout.names)
         if self._pipeline.phase is Phase.NEW:
-            for _ in store.rebuilt(store.layout.without_index(name), {}):
-                raise AssertionError("nothing can be stored before the start")
+            self._pipeline.reindex_empty(store.layout.without_index(name))
             return IndexChange(None)
         return IndexChange(self._pipeline.reindex(lambda layout: layout.without_index(name), {name}))
 
@@ -295,14 +229,19 @@ class SharedInformer(Generic[T]):
         """Whether the cache holds a whole state of the server."""
         return self._pipeline.phase is Phase.RUNNING and self._pipeline.store.is_synced
 
-    async def wait_synced(self) -> None:
+    async def wait_synced(self, *, timeout: float | None = None) -> None:
         """Wait until the cache holds a whole state of the server. Cancellation changes nothing.
 
+        Args:
+            timeout: Seconds; None waits without limit.
+
         Raises:
+            TimeoutError: If the time is up; says what the informer waits for.
             InformerClosedError: If the informer ends first.
             InformerCrashedError: If a bug ends it first.
         """
-        await self._pipeline.wait_synced()
+        with self._waiting():
+            await self._pipeline.wait_synced(timeout)
 
     @property
     def resource_versions(self) -> dict[Scope, str]:
@@ -349,9 +288,18 @@ class SharedInformer(Generic[T]):
                 if scope in scopes
             )
 
+        def words() -> str:
+            versions = self.resource_versions.items()
+            reached = ", ".join(f"{version or 'none'}{scope.place}" for scope, version in versions)
+            return self._late(f"has not reached resourceVersion {resource_version} (reached: {reached})", timeout)
+
         with self._waiting():
-            async with asyncio.timeout(timeout):
+            async with Deadline(timeout, words):
                 await self._pipeline.dispatcher.wait_for_version(is_reached)
+
+    def _late(self, what: str, timeout: float | None) -> str:
+        reason = self._pipeline.reason()
+        return f"{self.name} {what} within {timeout:g} s" + (f": {reason}" if reason else "")
 
     async def wait_for(
         self,
@@ -377,20 +325,23 @@ class SharedInformer(Generic[T]):
         self._pipeline.require_loop()
         text = key if isinstance(key, str) else join_key(*key)
         store, decode = self._pipeline.store, self._pipeline.store.layout.object_type.decode
-        found: list[T | None] = []
+        last: T | None = None
 
         def is_met() -> bool:
+            nonlocal last
             entry = store.get(text)
-            obj = None if entry is None else decode(entry.body)
-            found[:] = [obj]
-            return store.is_synced and condition(obj)
+            last = None if entry is None else decode(entry.body)
+            return store.is_synced and condition(last)
+
+        def words() -> str:
+            state = "is not in the cache" if last is None else "does not meet the condition"
+            return self._late(f"has not shown what was waited for: {text} {state}", timeout)
 
         with self._waiting():
-            async with asyncio.timeout(timeout):
-                if not store.is_synced:
-                    await self.wait_synced()
+            async with Deadline(timeout, words):
+                await self._pipeline.wait_synced(None)
                 await self._pipeline.dispatcher.wait_for(text, is_met)
-        return found[0]
+        return last
 
     @contextlib.contextmanager
     def _waiting(self) -> Iterator[None]:
@@ -403,7 +354,7 @@ class SharedInformer(Generic[T]):
     @property
     def is_in_use(self) -> bool:
         """Whether a registration, stream or wait is open."""
-        return bool(self._pipeline.consumers) or self._waits > 0
+        return len(self._pipeline.roster) > 0 or self._waits > 0
 
     @property
     def is_running(self) -> bool:
@@ -428,8 +379,7 @@ class SharedInformer(Generic[T]):
     @property
     def last_error(self) -> Exception | None:
         """The error of the last attempt to list or watch, until one is healthy again."""
-        errors = (reflector.last_error for reflector in self._pipeline.reflectors)
-        return self._pipeline.scope_error or next((error for error in errors if error is not None), None)
+        return self._pipeline.last_error
 
     def health(self) -> InformerHealth:
         """Return whether it does its work, and if not, why."""
@@ -438,7 +388,8 @@ class SharedInformer(Generic[T]):
             name=self.name,
             has_synced=self.has_synced,
             is_watching=self.is_watching,
-            last_activity=None if since is None or loop is None else loop.time() - since,
+            has_crashed=self._pipeline.phase is Phase.FAILED,
+            silent_for=None if since is None or loop is None else loop.time() - since,
             rejected=len(self._pipeline.dispatcher.rejected),
             reason=self._pipeline.reason(),
         )
@@ -449,13 +400,13 @@ class SharedInformer(Generic[T]):
 
     # -- life -------------------------------------------------------------------------------------------------
 
-    async def stopped(self) -> None:
-        """Wait until the informer has ended.
+    async def wait_closed(self) -> None:
+        """Wait until the informer has ended. Cancellation changes nothing.
 
         Raises:
             InformerCrashedError: If a bug ended it.
         """
-        await self._pipeline.ended()
+        await self._pipeline.wait_closed()
 
     async def run(self) -> None:
         """Run a standalone informer until cancelled; then it ends without any grace for its handlers.
@@ -466,24 +417,23 @@ class SharedInformer(Generic[T]):
             InformerCrashedError: If a bug ended it.
         """
         self._require_standalone("run")
-        self.join_decorated()
-        await self._pipeline.run(self._source)
+        await self._pipeline.run()
 
     async def __aenter__(self) -> Self:
         """Start a standalone informer in the background."""
         self._require_standalone("async with")
-        self._runner = asyncio.create_task(self.run(), name=f"informer {self.name}")
+        self._runner = asyncio.create_task(self._pipeline.run(), name=f"informer {self.name}")
         await asyncio.sleep(0)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    async def aclose(self, *, grace: float = 10.0) -> None:
+    async def aclose(self, *, grace: float | None = 10.0) -> None:
         """End a standalone informer that ``async with`` started, or that :meth:`run` runs elsewhere.
 
         Args:
-            grace: Seconds for handlers to finish what is queued.
+            grace: Seconds for handlers to finish what is queued; 0 drops it, None waits without limit.
 
         Cancellation: the informer ends nevertheless.
 
@@ -494,49 +444,32 @@ class SharedInformer(Generic[T]):
         if self._pipeline.phase is Phase.NEW:
             return
         self._pipeline.stop(grace)
-        if not self._pipeline.is_own_task(asyncio.current_task()):
-            with contextlib.suppress(Exception):  # what ended it is told by stopped() and by the log
-                await self._pipeline.ended()
+        if not self._pipeline.delivers_in(asyncio.current_task()):
+            with contextlib.suppress(Exception):  # what ended it is told by wait_closed() and by the log
+                await self._pipeline.wait_closed()
             if self._runner is not None:
                 await asyncio.wait([self._runner])
                 self._runner.exception()
 
-    def adopt(self) -> None:
-        """Hand a standalone informer over to a factory, which calls this.
-
-        Raises:
-            RuntimeError: If it has been started, or a factory owns it.
-        """
-        self._require_standalone("add")
-        if self._pipeline.phase is not Phase.NEW:
-            raise RuntimeError(f"{self.name} has been started: a factory can adopt only new informers")
-        self._is_owned = True
-
-    async def run_owned(self) -> None:
-        """Run as a factory's informer; a crash is told by the log and the informer's waits, never raised here."""
-        self.join_decorated()
-        with contextlib.suppress(InformerError):
-            await self._pipeline.run(self._source)
-
-    def end(self, grace: float) -> None:
-        """Let :meth:`run_owned` end."""
-        self._pipeline.stop(grace)
-
-    def is_own_task(self, task: asyncio.Task[Any] | None) -> bool:
-        """Tell whether a task delivers this informer's events: it must never wait for the informer's end."""
-        return self._pipeline.is_own_task(task)
-
     def _require_standalone(self, what: str) -> None:
-        if self._is_owned:
+        if self._pipeline.owner:
             raise RuntimeError(f"{self.name} belongs to a factory: use `await factory.release(informer)`, not {what}")
 
 
-class IndexChange:
-    """A change of indexes: awaited on a running informer, already done before the start."""
+def pipeline_of(informer: SharedInformer[T]) -> Pipeline[T]:
+    """Return the machinery behind an informer: for factories, which run it; no user needs it."""
+    return informer._pipeline
 
-    def __init__(self, work: Coroutine[Any, Any, None] | None) -> None:
-        self._task = None if work is None else asyncio.ensure_future(work)
+
+class IndexChange:
+    """A change of indexes: awaited on a running informer, already done before the start.
+
+    Cancellation of whoever awaits it changes nothing: the indexes are changed nevertheless.
+    """
+
+    def __init__(self, done: asyncio.Future[None] | None) -> None:
+        self._done = done
 
     def __await__(self) -> Generator[Any, None, None]:
-        if self._task is not None:
-            yield from self._task.__await__()
+        if self._done is not None:
+            yield from asyncio.shield(self._done).__await__()

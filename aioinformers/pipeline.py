@@ -7,25 +7,23 @@ import contextlib
 import contextvars
 import enum
 import functools
-import itertools
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from aioinformers.cache.dispatcher import Dispatcher
 from aioinformers.cache.indexer import Partition, Store
-from aioinformers.delivery.consumer import Consumer, ConsumerOptions, Pace, Registration
 from aioinformers.delivery.events import EventFactory
-from aioinformers.delivery.stream import Stream
+from aioinformers.delivery.roster import Roster
 from aioinformers.discovery import is_namespaced
 from aioinformers.errors import CacheNotSyncedError, InformerClosedError, InformerCrashedError, InformerError
 from aioinformers.listwatch.recovery import State
 from aioinformers.listwatch.reflector import Reflector, Target
+from aioinformers.loops import Deadline, require_loop
 from aioinformers.objects.compact import Packer
-from aioinformers.objects.layout import Entry, Layout
-from aioinformers.queue import PackingQueue, QueueItem, Reindex
-from aioinformers.settings import Settings
+from aioinformers.objects.layout import Layout
+from aioinformers.queue import PackingQueue, QueueItem, Reindex, WatchBatch
 from aioinformers.statistics import InformerStatistics
 from aioinformers.transport.source import Source
 from aioinformers.types import EVERYTHING, GroupVersionResource, Scope, WatchFailure
@@ -35,9 +33,6 @@ __all__ = ["InformerSpec", "Phase", "Pipeline"]
 T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aioinformers.pipeline")
-
-CHUNK = 512
-"""Objects per chunk of a resync."""
 
 
 class Phase(enum.Enum):
@@ -57,9 +52,9 @@ class InformerSpec:
     Attributes:
         name: Shown in logs, errors and task names.
         resource: The resource.
-        scopes: Namespaces, or ``("",)`` for all of them.
+        scopes: What each of its reflectors follows.
         query: Selectors and further query parameters.
-        must_check_scope: The kind is unknown: whether it has namespaces is asked before the first request.
+        must_ask_namespaced: The kind is unknown: whether it has namespaces is asked before the first request.
         is_inherited: The namespaces are a default, which cluster-scoped kinds ignore.
         is_foreign: Tells whether a list is of another kind, by its kind and apiVersion.
     """
@@ -68,7 +63,7 @@ class InformerSpec:
     resource: GroupVersionResource
     scopes: tuple[Scope, ...] = (EVERYTHING,)
     query: Mapping[str, str] = field(default_factory=dict)
-    must_check_scope: bool = False
+    must_ask_namespaced: bool = False
     is_inherited: bool = False
     is_foreign: Callable[[str, str], bool] = lambda kind, api_version: False
 
@@ -77,59 +72,86 @@ class _RefusedError(Exception):
     """What the user asked for cannot be, which only the server could tell: the end of the informer, not a bug."""
 
 
+class _StageError(Exception):
+    """A bug of a stage that showed in another stage's task; its cause is the bug.
+
+    Args:
+        stage: The stage that has the bug.
+    """
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(stage)
+        self.stage = stage
+
+
 class Pipeline(Generic[T]):
-    """Runs one informer; the host of its consumers.
+    """Runs one informer: the owner of its stages, its consumers and all their tasks.
 
     Args:
         spec: What to follow.
         layout: How objects are kept and indexed.
-        settings: Sizes and deadlines.
+        source: Makes the requests.
         on_watch_error: Observes failed attempts; called synchronously.
 
     Attributes:
         phase: Where it stands in its life.
         loop: The event loop it is bound to, once it runs.
         crash: The bug that ended it, if one did.
+        owner: The factory that runs it, by name; empty for a standalone informer.
+        is_optional: Its factory's readiness does not wait for it.
+        resync_period: Seconds; what handlers are given that do not say otherwise.
+        layout: The layout once all changes of indexes that are under way are done.
+        failures: Failed attempts to list or watch since the start.
     """
 
     def __init__(
         self,
         spec: InformerSpec,
         layout: Layout[T],
-        settings: Settings,
+        source: Source,
         on_watch_error: Callable[[WatchFailure], None] | None = None,
     ) -> None:
+        settings = source.settings
         self.spec = spec
-        self.settings = settings
         self.phase: Phase = Phase.NEW
         self.loop: asyncio.AbstractEventLoop | None = None
         self.crash: BaseException | None = None
-        self.pace: Pace = Pace(settings.time_slice)
+        self.owner: str = ""
+        self.is_optional: bool = False
+        self.resync_period: float = 0.0
+        self.layout: Layout[T] = layout
         self.store: Store[T] = Store(layout, spec.scopes)
-        self.reflectors: list[Reflector] = []
+        self.reflectors: dict[Scope, Reflector] = {}
         self.failures: int = 0
-        self.scope_error: Exception | None = None
+        self._source = source
+        self._on_watch_error = on_watch_error
+        self._namespaced_error: Exception | None = None
         self._queue: asyncio.Queue[QueueItem] = (
             asyncio.Queue(settings.queue_size) if self.packer is None else PackingQueue(1)
         )
         self.dispatcher: Dispatcher[T] = Dispatcher(self.store, self._queue, settings.time_slice, self._on_synced)
-        self._on_watch_error = on_watch_error
-        self._consumers: dict[Consumer[T], None] = {}
+        events = EventFactory(spec.resource, layout.object_type)
+        self.roster: Roster[T] = Roster(spec.name, events, self.dispatcher, self, settings.time_slice)
         self._stages: set[asyncio.Task[None]] = set()
-        self._workers: set[asyncio.Task[None]] = set()
+        self._dispatching: asyncio.Task[None] | None = None
         self._synced = asyncio.Event()
         self._stop = asyncio.Event()
         self._ended = asyncio.Event()
-        self._grace = 0.0
+        self._grace: float | None = 0.0
 
     @property
     def name(self) -> str:
         """The informer's name."""
         return self.spec.name
 
+    @property
+    def packer(self) -> Packer | None:
+        """What packs the stored objects; None if they stay as they are."""
+        return self.layout.object_type.packer
+
     # -- life -------------------------------------------------------------------------------------------------
 
-    async def run(self, source: Source) -> None:
+    async def run(self) -> None:
         """Run until :meth:`stop` or cancellation, then tear down in order.
 
         Cancellation: the teardown happens without any grace.
@@ -143,7 +165,7 @@ class Pipeline(Generic[T]):
         self.loop = asyncio.get_running_loop()
         self.phase = Phase.RUNNING
         try:
-            self._start_stages(source)
+            self._start_stages()
             await self._stop.wait()
         finally:
             await self._finish(self.loop.create_task(self._tear_down(), name=f"teardown of {self.name}"))
@@ -163,7 +185,7 @@ class Pipeline(Generic[T]):
         if cancelled is not None:
             raise cancelled
 
-    def stop(self, grace: float) -> None:
+    def stop(self, grace: float | None) -> None:
         """Ask :meth:`run` to end; consumers get ``grace`` seconds for what is queued. Never blocks.
 
         What never ran has ended at once, so that no wait outlives it.
@@ -171,11 +193,11 @@ class Pipeline(Generic[T]):
         self._grace = grace
         self._stop.set()
         if self.phase is Phase.NEW:
+            self.roster.close()
             self._conclude()
-            for consumer in list(self._consumers):
-                consumer.end()
+            self.roster.end_waits()
 
-    async def ended(self) -> None:
+    async def wait_closed(self) -> None:
         """Wait until the informer has ended.
 
         Raises:
@@ -185,72 +207,90 @@ class Pipeline(Generic[T]):
         if self.crash is not None:
             raise self._end_error() from self.crash
 
-    def _start_stages(self, source: Source) -> None:
-        self._start_stage(self.dispatcher.run(), "dispatcher")
-        self._start_stage(self._follow(source), "reflectors")
-        self._start_stage(self._watch_handlers(), "watchdog")
-        for consumer in list(self._consumers):
-            self._admit(consumer)
+    def _start_stages(self) -> None:
+        self.roster.join_decorated(self.resync_period)
+        self._dispatching = self.start_task(self.dispatcher.run(), "dispatcher")
+        self._start_stage(self._follow(), "reflectors")
+        self._start_stage(self.roster.watch(self._source.settings.slow_handler_warning), "watchdog")
+        self.roster.start()
 
     def _start_stage(self, coroutine: Coroutine[Any, Any, None], role: str) -> None:
-        assert self.loop is not None
-        task = self.loop.create_task(coroutine, name=f"{role} {self.name}")
+        """Start a task that ends before the dispatcher does."""
+        task = self.start_task(coroutine, role)
         self._stages.add(task)
-        task.add_done_callback(self._on_task_done)
+        task.add_done_callback(self._stages.discard)
 
-    def spawn(
-        self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context | None
+    def start_task(
+        self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context | None = None
     ) -> asyncio.Task[None]:
-        """Start a worker task of a consumer."""
-        assert self.loop is not None
+        """Start a task that belongs to this informer; an exception that it lets out ends the informer, loudly."""
+        assert self.loop is not None, "tasks are started while it runs"
         task = self.loop.create_task(coroutine, name=f"{name} of {self.name}", context=context)
-        self._workers.add(task)
-        task.add_done_callback(self._on_task_done)
+        task.add_done_callback(functools.partial(self._on_task_done, name))
         return task
 
-    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, stage: str, task: asyncio.Task[None]) -> None:
         """A task of ours that raises is a bug: loud, and the end of this informer alone."""
-        self._stages.discard(task)
-        self._workers.discard(task)
         if task.cancelled() or (error := task.exception()) is None:
             return
+        if isinstance(error, _StageError):
+            assert error.__cause__ is not None, "it is raised from the bug"
+            stage, error = error.stage, error.__cause__
         if isinstance(error, _RefusedError):
             logger.error("%s: %s; the informer ends", self.name, error)
         else:
-            logger.critical("%s: task %s crashed; the informer ends", self.name, task.get_name(), exc_info=error)
+            logger.critical("%s: its %s crashed; the informer ends", self.name, stage, exc_info=error)
         if self.crash is None:
             self.crash = error
         self._stop.set()
 
-    async def _follow(self, source: Source) -> None:
-        """Run one reflector per scope, once it is known what the scopes are."""
-        if self.spec.must_check_scope and self.spec.scopes != (EVERYTHING,):
-            await self._check_scope(source)
-        for scope in self.store.partitions:
-            target = Target(self.spec.resource, scope, self.spec.query, self.spec.is_foreign)
-            is_stored = functools.partial(self.store.has_version, scope)
-            reflector = Reflector(
-                target, source, self._queue, lambda: self.store.layout, self._on_failure, is_stored,
-                self.dispatcher.offer,
-            )  # fmt: skip
-            self.reflectors.append(reflector)
-            self._start_stage(reflector.run(), f"reflector{scope.place} of")
+    # -- reflectors -------------------------------------------------------------------------------------------
 
-    async def _check_scope(self, source: Source) -> None:
+    async def _follow(self) -> None:
+        """Run one reflector per scope, once it is known what the scopes are."""
+        if self.spec.must_ask_namespaced and self.spec.scopes != (EVERYTHING,):
+            await self._ask_namespaced()
+        for scope in self.store.partitions:
+            self._start_reflector(scope)
+
+    def _start_reflector(self, scope: Scope) -> None:
+        reflector = Reflector(
+            Target(self.spec.resource, scope, self.spec.query, self.spec.is_foreign),
+            self._source,
+            self._queue,
+            lambda: self.store.layout,
+            self._on_failure,
+            functools.partial(self.store.has_version, scope),
+            self._offer,
+        )
+        self.reflectors[scope] = reflector
+        self._start_stage(reflector.run(), f"reflector{scope.place}")
+
+    def _offer(self, item: WatchBatch) -> bool:
+        """Hand a batch to the dispatcher; what is wrong there is the dispatcher's, whoever's task it happens in."""
+        try:
+            return self.dispatcher.offer(item)
+        except Exception as error:
+            raise _StageError("dispatcher") from error
+
+    async def _ask_namespaced(self) -> None:
         """Ask the server whether an unknown kind has namespaces, until it answers."""
-        delay = self.settings.backoff_initial
-        namespaced: bool | None = None
-        while namespaced is None:
+        settings, random = self._source.settings, self._source.random
+        delay = settings.backoff_initial
+        has_namespaces: bool | None = None
+        while has_namespaces is None:
             try:
-                namespaced = await is_namespaced(source, self.spec.resource)
+                has_namespaces = await is_namespaced(self._source, self.spec.resource)
             except InformerError as error:
-                self.scope_error = error
-                logger.warning("%s: cannot look up its scope: %s; next try in %.1f s", self.name, error, delay)
+                self._namespaced_error = error
+                logger.warning(
+                    "%s: cannot find out whether it has namespaces: %s; next try in %.1f s", self.name, error, delay
+                )
                 self._on_failure(WatchFailure(self.spec.resource, EVERYTHING, error, self.failures + 1, delay))
-                await asyncio.sleep(delay * (1 + self.settings.backoff_jitter * source.random.random()))
-                delay = min(delay * self.settings.backoff_factor, self.settings.backoff_max)
-        self.scope_error = None
-        if namespaced:
+                await asyncio.sleep(delay * (1 + settings.backoff_jitter * random.random()))
+                delay = min(delay * settings.backoff_factor, settings.backoff_max)
+        self._namespaced_error = None
+        if has_namespaces:
             return
         if not self.spec.is_inherited:
             raise _RefusedError(f"{self.spec.resource} is cluster-scoped: it cannot be limited to namespaces")
@@ -268,27 +308,25 @@ class Pipeline(Generic[T]):
     def _on_synced(self) -> None:
         self._synced.set()
         logger.info("%s: synced, %d objects", self.name, len(self.store))
-        for consumer in self._consumers:
-            consumer.check_synced()
+        self.roster.check_synced()
 
     # -- teardown ---------------------------------------------------------------------------------------------
 
     async def _tear_down(self) -> None:
         """End everything in the one right order: producers strictly before consumers."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._grace
-        self.phase = Phase.CLOSING  # from here on no consumer may join
-        dispatcher = [task for task in self._stages if task.get_name().startswith("dispatcher")]
-        await self._cancel(self._stages.difference(dispatcher))
-        if dispatcher and self.crash is None and self._grace:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(deadline):
-                    await self._queue.join()
-        await self._cancel(dispatcher)
+        deadline = None if self._grace is None else loop.time() + self._grace
+        self.phase = Phase.CLOSING
+        self.roster.close()
+        await _cancel(self._stages)
+        if self._dispatching is not None:
+            if self.crash is None and self._grace != 0:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(deadline):
+                        await self._queue.join()
+            await _cancel([self._dispatching])
         self.dispatcher.close(self._end_error())
-        for consumer in self._consumers:
-            self.dispatcher.leave(consumer.mailbox)
-        await self._end_consumers(deadline)
+        await self.roster.end(deadline)
         self._conclude()
 
     def _conclude(self) -> None:
@@ -297,29 +335,6 @@ class Pipeline(Generic[T]):
         self._ended.set()
         self._synced.set()
 
-    async def _end_consumers(self, deadline: float) -> None:
-        registrations = [consumer for consumer in self._consumers if isinstance(consumer, Registration)]
-        try:
-            async with asyncio.timeout_at(deadline):
-                for registration in registrations:
-                    await registration.drain()
-        except TimeoutError:
-            pass
-        await asyncio.gather(*(registration.cancel() for registration in registrations))
-        for registration in registrations:
-            if lost := registration.statistics().undelivered:
-                logger.warning("%s: %d events were not delivered to %s", self.name, lost, registration.name)
-        for consumer in list(self._consumers):
-            consumer.end()
-
-    @staticmethod
-    async def _cancel(tasks: Any) -> None:
-        pending = list(tasks)
-        for task in pending:
-            task.cancel()
-        if pending:
-            await asyncio.wait(pending)
-
     def _end_error(self) -> Exception:
         if isinstance(self.crash, _RefusedError):
             return InformerClosedError(f"{self.name} cannot run: {self.crash}")
@@ -327,95 +342,52 @@ class Pipeline(Generic[T]):
             return InformerCrashedError(f"{self.name} ended by a bug: {self.crash!r}")
         return InformerClosedError(f"{self.name} has ended")
 
-    # -- consumers --------------------------------------------------------------------------------------------
+    # -- indexes ----------------------------------------------------------------------------------------------
 
-    def register(self, handler: Any, options: ConsumerOptions[T]) -> Registration[T]:
-        """Add a handler; see ``SharedInformer.add_event_handler``."""
-        registration = Registration(self, handler, options)
-        self._join(registration)
-        return registration
+    def reindex_empty(self, layout: Layout[T]) -> None:
+        """Change the indexes before the start, when nothing is stored."""
+        self.layout = layout
+        for _ in self.store.rebuilt(layout, {}):
+            raise AssertionError("nothing can be stored before the start")
 
-    def open_stream(self, options: ConsumerOptions[T]) -> Stream[T]:
-        """Add a stream; see ``SharedInformer.stream``."""
-        stream = Stream(self, options)
-        self._join(stream)
-        return stream
+    def reindex(self, change: Callable[[Layout[T]], Layout[T]], names: set[str]) -> asyncio.Future[None]:
+        """Change the indexes of a running informer; readers are not blocked, reads of these indexes raise until then.
 
-    def _join(self, consumer: Consumer[T]) -> None:
-        if self.phase not in (Phase.NEW, Phase.RUNNING):
-            raise InformerClosedError(f"{self.name} has ended: {consumer.name} was not added")
-        consumer.name = self._unique(consumer.name)
-        self._consumers[consumer] = None
-        if self.phase is Phase.RUNNING:
-            self._admit(consumer)
+        Args:
+            change: Makes the new layout of the one that holds when its turn comes.
+            names: The indexes that are not to be read before it is done.
 
-    def _unique(self, name: str) -> str:
-        taken = {consumer.name for consumer in self._consumers}
-        numbers = itertools.count(2)
-        found = name
-        while found in taken:
-            found = f"{name} ({next(numbers)})"
-        return found
+        Returns:
+            Done once the change is; fails with the informer's end.
+        """
+        assert self.loop is not None, "before the start indexes are changed in place"
+        self.layout = change(self.layout)
+        self.store.building |= names
+        done: asyncio.Future[None] = self.loop.create_future()
+
+        def settle(done: asyncio.Future[None]) -> None:
+            self.store.building -= names
+            if not done.cancelled():
+                done.exception()  # whoever does not await the change is not interested in its failure
+
+        done.add_done_callback(settle)
+        self._start_stage(self._put_reindex(Reindex(change, done)), "change of indexes")
+        return done
+
+    async def _put_reindex(self, item: Reindex) -> None:
+        """Queue a change of indexes. Cancellation, at the informer's end, is the end of the change as well."""
+        try:
+            await self._queue.put(item)
+        except asyncio.CancelledError:
+            if not item.done.done():
+                item.done.set_exception(self._end_error())
+            raise
+
+    # -- state ------------------------------------------------------------------------------------------------
 
     def now(self) -> float:
         """Return the time of the informer's loop, from whatever thread."""
         return 0.0 if self.loop is None else self.loop.time()
-
-    def _admit(self, consumer: Consumer[T]) -> None:
-        self.dispatcher.join(consumer.mailbox)
-        consumer.start()
-        consumer.check_synced()
-
-    def forget(self, consumer: Consumer[T]) -> None:
-        """Put nothing more into a consumer's mailbox."""
-        self._consumers.pop(consumer, None)
-        self.dispatcher.leave(consumer.mailbox)
-
-    @property
-    def consumers(self) -> list[Consumer[T]]:
-        """The consumers that are registered."""
-        return list(self._consumers)
-
-    def events(self) -> EventFactory[T]:
-        """Return what makes events of records."""
-        return EventFactory(self.spec.resource, self.store.layout.object_type)
-
-    @property
-    def packer(self) -> Packer | None:
-        """What packs the stored objects; None if they stay as they are."""
-        return self.store.layout.object_type.packer
-
-    def is_synced(self) -> bool:
-        """Tell whether every scope's first list has been committed."""
-        return self.store.is_synced
-
-    def chunks(self) -> Iterator[list[tuple[str, Entry]]]:
-        """Yield the stored objects in chunks, each current when it is yielded."""
-        keys = self.store.all_keys()
-        for at in range(0, len(keys), CHUNK):
-            found = ((key, self.store.get(key)) for key in keys[at : at + CHUNK])
-            yield [(key, entry) for key, entry in found if entry is not None]
-
-    async def _watch_handlers(self) -> None:
-        """Name handlers that hold a key for too long, once per call."""
-        limit = self.settings.slow_handler_warning
-        warned: set[tuple[Any, ...]] = set()
-        while True:
-            await asyncio.sleep(limit / 2)
-            seen = {
-                (consumer, busy.key, round(self.now() - busy.seconds, 3)): busy.seconds
-                for consumer in self._consumers
-                for busy in consumer.statistics().busy_keys
-                if busy.seconds >= limit and isinstance(consumer, Registration)
-            }
-            for consumer, key, since in seen.keys() - warned:
-                logger.warning(
-                    "%s: handler %s has been busy with %s for %.0f s", self.name, consumer.name, key,
-                    seen[consumer, key, since],
-                )  # fmt: skip
-            warned = set(seen)
-
-    # -- state ------------------------------------------------------------------------------------------------
 
     def require_readable(self) -> None:
         """Refuse reads that could only be wrong.
@@ -437,26 +409,15 @@ class Pipeline(Generic[T]):
         Raises:
             RuntimeError: If the running loop is another one.
         """
-        if self.loop is None:
-            return
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if running is not self.loop:
-            raise RuntimeError(
-                f"{self.name} is bound to the event loop that started it: only reads are allowed from elsewhere"
-            )
+        require_loop(self.loop, self.name, advice="only reads are allowed from elsewhere")
 
-    async def wait_synced(self) -> None:
-        """Wait for the first sync of all scopes. Cancellation changes nothing.
-
-        Raises:
-            InformerClosedError: If the informer ends first.
-            InformerCrashedError: If a bug ends it first.
-        """
+    async def wait_synced(self, timeout: float | None) -> None:
+        """Wait for the first sync of all scopes; see ``SharedInformer.wait_synced``."""
         self.require_loop()
-        await self._synced.wait()
+        async with Deadline(
+            timeout, lambda: f"{self.name} has not synced within {timeout:g} s: {self.reason() or 'starting'}"
+        ):
+            await self._synced.wait()
         if not self.store.is_synced:
             raise self._end_error()
 
@@ -466,54 +427,38 @@ class Pipeline(Generic[T]):
             return "not started"
         if self.crash is not None:
             return f"crashed: {self.crash!r}"
-        if self.scope_error is not None:
-            return f"looking up its scope: {self.scope_error}"
+        if self._namespaced_error is not None:
+            return f"finding out whether it has namespaces: {self._namespaced_error}"
         waits = []
-        for reflector in self.reflectors:
+        for scope, reflector in self.reflectors.items():
             if reflector.last_error is None and reflector.state is State.WATCHING:
                 continue
             why = f": {reflector.last_error}" if reflector.last_error else ""
-            waits.append(f"{reflector.state.value}{reflector.target.scope.place}{why}")
+            waits.append(f"{reflector.state.value}{scope.place}{why}")
         return "; ".join(waits) or ("" if self.store.is_synced else "starting")
 
     @property
     def is_watching(self) -> bool:
         """Whether every scope follows the change stream right now."""
-        watching = [reflector.state is State.WATCHING for reflector in self.reflectors]
-        return self.phase is Phase.RUNNING and bool(watching) and all(watching)
+        states = [reflector.state for reflector in self.reflectors.values()]
+        return self.phase is Phase.RUNNING and bool(states) and all(state is State.WATCHING for state in states)
 
     @property
     def last_activity(self) -> float | None:
         """Loop time at which the most silent scope was last heard of; None if one never was."""
-        times = [reflector.last_activity for reflector in self.reflectors]
+        times = [reflector.last_activity for reflector in self.reflectors.values()]
         known = [time for time in times if time is not None]
         return min(known) if known and len(known) == len(times) else None
 
-    async def reindex(self, change: Callable[[Layout[T]], Layout[T]], names: set[str]) -> None:
-        """Change the indexes of a running informer; readers are not blocked, reads of these indexes raise until then.
+    @property
+    def last_error(self) -> Exception | None:
+        """The error of the last attempt to list or watch, until one is healthy again."""
+        errors = (reflector.last_error for reflector in self.reflectors.values())
+        return self._namespaced_error or next((error for error in errors if error is not None), None)
 
-        Cancellation: the indexes are changed nevertheless, or not at all.
-        """
-        assert self.loop is not None
-        self.store.building |= names
-        done: asyncio.Future[None] = self.loop.create_future()
-        put = self.loop.create_task(self._queue.put(Reindex(change, done)), name=f"reindex {self.name}")
-        ended = self.loop.create_task(self._ended.wait(), name=f"end of reindex {self.name}")
-        try:
-            waits: list[asyncio.Future[Any]] = [done, ended]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            if not done.done():
-                raise self._end_error()
-            done.result()
-        finally:
-            self.store.building -= names
-            done.cancel()  # nobody is left to be told of an error
-            put.cancel()
-            ended.cancel()
-
-    def is_own_task(self, task: asyncio.Task[Any] | None) -> bool:
+    def delivers_in(self, task: asyncio.Task[Any] | None) -> bool:
         """Tell whether a task delivers events of this informer: it must never wait for its own end."""
-        return task in self._workers
+        return self.roster.delivers_in(task)
 
     def statistics(self) -> InformerStatistics:
         """Return a snapshot."""
@@ -528,6 +473,14 @@ class Pipeline(Generic[T]):
             rejected=dict(self.dispatcher.rejected),
             unreadable=counts.unreadable,
             queued_batches=self._queue.qsize(),
-            consumers={consumer.name: consumer.statistics() for consumer in self._consumers},
+            consumers=self.roster.statistics(),
             compact=None if self.packer is None else self.packer.statistics(),
         )
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    pending = list(tasks)
+    for task in pending:
+        task.cancel()
+    if pending:
+        await asyncio.wait(pending)

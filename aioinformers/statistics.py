@@ -111,7 +111,8 @@ class InformerHealth:
         name: The informer's name.
         has_synced: Whether the cache holds a whole state of the server.
         is_watching: Whether every scope follows the change stream right now.
-        last_activity: Seconds since the server was last heard of; None before that.
+        has_crashed: Whether a bug ended it.
+        silent_for: Seconds since the most silent scope last heard from the server; None before that.
         rejected: How many objects could not be read.
         reason: What it waits for and why; empty if nothing is wrong.
     """
@@ -119,7 +120,8 @@ class InformerHealth:
     name: str
     has_synced: bool
     is_watching: bool
-    last_activity: float | None
+    has_crashed: bool
+    silent_for: float | None
     rejected: int
     reason: str
 
@@ -129,9 +131,11 @@ class FactoryHealth:
     """Whether all informers of a factory do their work.
 
     Attributes:
-        is_ready: Every informer that is not optional has synced and none has crashed.
+        is_ready: Every informer that is not optional has synced, and none at all has crashed.
         informers: Each informer's health.
+        reason: Why it is not ready, by informer; empty if it is.
     """
 
     is_ready: bool
     informers: tuple[InformerHealth, ...]
+    reason: str = ""

@@ -73,7 +73,7 @@ async def follow(kubeconfig: str, count: int) -> Found:
     async with client.ApiClient() as api:
         factory = SharedInformerFactory(api, namespace=NAMESPACE)
         # As in client-go nothing is merged: every update is measured.
-        registration = factory.core.v1.configmaps().add_event_handler(measured, overflow="unbounded")
+        registration = factory.core.v1.configmaps().add_event_handler(measured, limit=None)
         await factory.start()
         await registration.wait_synced()
         print("ready", flush=True)

@@ -219,7 +219,7 @@ async def test_use_after_shutdown_is_refused() -> None:
             await pods.add_indexers({"node": "spec.nodeName"})
         with pytest.raises(InformerClosedError):
             await pods.wait_synced()
-        await pods.stopped()
+        await pods.wait_closed()
 
 
 async def test_wait_before_start_says_to_start() -> None:
@@ -308,7 +308,7 @@ async def test_explicit_namespace_on_an_unknown_cluster_scoped_kind_ends_that_in
         with pytest.raises(CacheSyncError, match="cluster-scoped"):
             await factory.wait_for_cache_sync(timeout=5)
         with pytest.raises(InformerClosedError, match="cluster-scoped"):
-            await followed.stopped()
+            await followed.wait_closed()
         await pods.wait_synced()
 
 

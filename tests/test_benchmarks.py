@@ -21,8 +21,9 @@ from kubernetes_asyncio import client
 from aioinformers import Event, Metadata, Settings, SharedInformerFactory, Updated
 from aioinformers.cache.dispatcher import Dispatcher
 from aioinformers.cache.indexer import Store
-from aioinformers.delivery.consumer import ConsumerOptions, Pace, Registration
+from aioinformers.delivery.consumer import ConsumerOptions, HandlerConsumer, Pace
 from aioinformers.delivery.events import EventFactory
+from aioinformers.delivery.handlers import handler_set
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.layout import Entry, Layout
 from aioinformers.objects.object_types import object_type_of
@@ -67,17 +68,21 @@ class Host:
     def now(self) -> float:
         return 0.0
 
+    @property
     def events(self) -> EventFactory[Any]:
         return EventFactory(GroupVersionResource("", "v1", "pods"), self._layout.object_type)
 
     def is_synced(self) -> bool:
         return True
 
-    def chunks(self) -> Iterator[list[tuple[str, Entry]]]:
+    def reason(self) -> str:
+        return ""
+
+    def slices(self) -> Iterator[list[tuple[str, Entry]]]:
         return iter(())
 
     def spawn(
-        self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context | None
+        self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context | None = None
     ) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine, name=name, context=context)
         self.tasks.append(task)
@@ -98,9 +103,10 @@ class Line:
         self.host = Host(self.layout)
         self.handled = 0
         for _ in range(handlers):
-            registration: Registration[Any] = Registration(self.host, self.handle, ConsumerOptions())
-            self.dispatcher.join(registration.mailbox)
-            registration.start()
+            options: ConsumerOptions[Any] = ConsumerOptions()
+            consumer = HandlerConsumer(self.host, handler_set(self.handle), options, "handle")
+            self.dispatcher.join(consumer.mailbox)
+            consumer.start()
 
     async def handle(self, event: Event[Any]) -> None:
         self.handled += 1

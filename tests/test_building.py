@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 from kubernetes_asyncio import client
 
-from aioinformers import GroupVersionResource, ListOptions, new_informer
-from aioinformers.building import is_foreign, resource_of, spec_of
+from aioinformers import GroupVersionResource, ListOptions, Metadata, new_informer, strip_managed_fields
+from aioinformers.building import Defaults, is_foreign, request_of, resource_of
 from aioinformers.errors import InvalidSelectorError
+from aioinformers.options import InformerOptions, Transform
 from aioinformers.pipeline import InformerSpec
 from aioinformers.testing import FakeAPIServer
 from aioinformers.types import ALL_NAMESPACES, EVERYTHING, Scope
@@ -24,16 +25,25 @@ NODES = GroupVersionResource("", "v1", "nodes")
 WIDGETS = GroupVersionResource("example.com", "v1", "widgets")
 
 
+def named(document: dict[str, Any]) -> dict[str, Any]:
+    return document
+
+
+class Caller:
+    def __call__(self, document: dict[str, Any]) -> dict[str, Any]:
+        return document
+
+
 def spec(
     resource: GroupVersionResource = PODS,
-    is_namespaced: bool | None = True,
-    namespace: Any = None,
     inherited: tuple[Scope, ...] = (EVERYTHING,),
-    labels: str | None = None,
-    fields: str | None = None,
     tweak: Callable[[ListOptions], None] | None = None,
+    object_type: type[Any] = client.V1Pod,
+    transforms: tuple[Transform, ...] = (),
+    **options: Unpack[InformerOptions],
 ) -> InformerSpec:
-    return spec_of(resource, is_namespaced, namespace, inherited, labels, fields, tweak)
+    defaults = Defaults(scopes=inherited, transforms=transforms, tweak=tweak)
+    return request_of(resource, object_type, options, defaults).spec
 
 
 @pytest.mark.parametrize("what", [PODS, "pods.v1.", "pods.v1", client.V1Pod])
@@ -63,20 +73,20 @@ def test_namespaces_are_inherited_unless_they_are_given(
 
 
 def test_a_cluster_scoped_kind_ignores_namespaces_that_it_inherits_and_refuses_its_own() -> None:
-    assert spec(NODES, False, inherited=(Scope("a"),)).scopes == (EVERYTHING,)
-    assert spec(NODES, False, ALL_NAMESPACES, inherited=(Scope("a"),)).scopes == (EVERYTHING,)
+    assert spec(NODES, inherited=(Scope("a"),)).scopes == (EVERYTHING,)
+    assert spec(NODES, namespace=ALL_NAMESPACES, inherited=(Scope("a"),)).scopes == (EVERYTHING,)
     with pytest.raises(ValueError, match=r"nodes\.v1 is cluster-scoped"):
-        spec(NODES, False, "a")
+        spec(NODES, namespace="a")
 
 
 def test_selectors_are_sent_in_one_form_so_that_informers_are_shared() -> None:
     first, second = (
-        spec(labels="b, a in (x)", fields="spec.nodeName==n"),
-        spec(labels="a=x,b", fields="spec.nodeName=n"),
+        spec(label_selector="b, a in (x)", field_selector="spec.nodeName==n"),
+        spec(label_selector="a=x,b", field_selector="spec.nodeName=n"),
     )
     assert first.query == second.query == {"labelSelector": "a=x,b", "fieldSelector": "spec.nodeName=n"}
-    assert spec(labels="", fields="").query == {}
-    for bad in ({"labels": "a in ("}, {"fields": "a"}):
+    assert spec(label_selector="", field_selector="").query == {}
+    for bad in ({"label_selector": "a in ("}, {"field_selector": "a"}):
         with pytest.raises(InvalidSelectorError):
             spec(**bad)  # type: ignore[arg-type]
 
@@ -90,7 +100,7 @@ def test_a_tweak_has_the_last_word_and_no_way_to_the_reflectors_parameters() -> 
     def overreach(options: ListOptions) -> None:
         options.extra = {"watch": "true"}
 
-    assert spec(labels="a", tweak=tweak).query == {"labelSelector": "b", "pretty": "false"}
+    assert spec(label_selector="a", tweak=tweak).query == {"labelSelector": "b", "pretty": "false"}
     with pytest.raises(ValueError, match="watch"):
         spec(tweak=overreach)
 
@@ -100,7 +110,18 @@ def test_a_tweak_has_the_last_word_and_no_way_to_the_reflectors_parameters() -> 
     [
         ({}, "pods.v1"),
         ({"namespace": ["b", "a"]}, "pods.v1 [a, b]"),
-        ({"namespace": "a", "labels": "app=web"}, "pods.v1 [a, labelSelector=app=web]"),
+        ({"namespace": "a", "label_selector": "app=web"}, "pods.v1 [a, labelSelector=app=web]"),
+        ({"object_type": dict}, "pods.v1 [as dict]"),
+        ({"object_type": Metadata, "namespace": "a"}, "pods.v1 [a, as Metadata]"),
+        ({"shared_objects": True}, "pods.v1 [shared objects]"),
+        ({"transform": strip_managed_fields}, "pods.v1 [through drop_fields('metadata.managedFields')]"),
+        ({"transform": [named, Caller()]}, "pods.v1 [through named and Caller]"),
+        ({"transforms": (named,)}, "pods.v1"),
+        (
+            {"transforms": (named,), "transform": strip_managed_fields},
+            "pods.v1 [through drop_fields('metadata.managedFields')]",
+        ),
+        ({"resource": WIDGETS, "object_type": dict}, "widgets.v1.example.com"),
     ],
 )
 def test_the_name_says_what_tells_an_informer_from_others_of_its_resource(options: dict[str, Any], name: str) -> None:
@@ -140,7 +161,7 @@ async def test_standalone_informer_needs_no_factory() -> None:
             assert deployments.lister.get("web", namespace="a").metadata.name == "web"
             assert len(deployments.lister) == 1
         assert recorder.kinds() == ["Added web"]
-        await deployments.stopped()
+        await deployments.wait_closed()
 
 
 async def test_standalone_informer_runs_until_cancelled() -> None:

@@ -344,10 +344,10 @@ async def test_waiting_for_caches_says_every_ten_seconds_what_is_missing_and_why
             await factory.wait_for_cache_sync(timeout=25)
 
         said = [record.getMessage() for record in caplog.records if "waiting for" in record.getMessage()]
-        assert sorted(message.split()[3] for message in said) == ["configmaps.v1:", "secrets.v1:", "secrets.v1:"]
+        assert sorted(message.split()[3] for message in said) == ["configmaps.v1", "secrets.v1", "secrets.v1"]
         assert all("403" in message for message in said if "secrets" in message)
-        assert set(caught.value.reasons) == {"secrets.v1"}
-        assert "403" in caught.value.reasons["secrets.v1"]
+        assert set(caught.value.reasons) == {"secrets.v1 [as dict]"}
+        assert "403" in caught.value.reasons["secrets.v1 [as dict]"]
 
 
 async def test_indexes_may_be_added_and_removed_at_any_time() -> None:
@@ -458,7 +458,7 @@ async def test_what_was_never_started_ends_with_the_factory() -> None:
         pods = factory.core.v1.pods()
         registration = pods.add_event_handler(Recorder())
         await factory.shutdown()
-        await pods.stopped()
+        await pods.wait_closed()
         for wait in (pods.wait_synced(), registration.wait_synced()):
             with pytest.raises(InformerClosedError):
                 await wait

@@ -479,7 +479,7 @@ async def test_g8_unbounded_on_request_keeps_every_event() -> None:
             await gate.wait()
             await recorder(event)
 
-        registration = configmaps.add_event_handler(slow, limit=1, overflow="unbounded")
+        registration = configmaps.add_event_handler(slow, limit=None)
         await factory.start()
         await factory.wait_for_cache_sync(timeout=5)
         for i in range(100):
@@ -576,7 +576,7 @@ async def test_g10_shutdown_from_inside_a_handler_does_not_wait_for_it() -> None
         pods.add_event_handler(handler)
         await factory.start()
         await asyncio.wait_for(returned.wait(), 10)
-        await asyncio.wait_for(pods.stopped(), 10)
+        await asyncio.wait_for(pods.wait_closed(), 10)
 
 
 async def test_g10_every_wait_ends_when_the_informer_does() -> None:

@@ -29,7 +29,7 @@ async def test_an_informer_runs_once() -> None:
             with pytest.raises(InformerClosedError, match="started before"):
                 await pods.run()
             assert pods.is_running
-        await pods.stopped()
+        await pods.wait_closed()
         assert (pods.is_running, pods.has_synced, pods.is_watching) == (False, False, False)
         assert pods.health().reason == "stopped"
         with pytest.raises(InformerClosedError, match="started before"):

@@ -34,7 +34,7 @@ async def test_crash_of_a_stage_is_loud_and_the_other_informers_go_on(
         monkeypatch.setattr(pods._pipeline.dispatcher, "apply", broken)
         server.create("pods", pod("p"))
         with pytest.raises(InformerCrashedError, match="a bug"):
-            await pods.stopped()
+            await pods.wait_closed()
         with pytest.raises(InformerCrashedError):
             pods.lister.list()
         with pytest.raises(CacheSyncError, match="crashed"):

@@ -16,6 +16,7 @@ import pytest
 from kubernetes_asyncio import client
 
 from aioinformers import GroupVersionResource, SharedInformerFactory, resources
+from aioinformers.options import InformerOptions
 from aioinformers.resources import Accessor, Group, Groups, Kind, Version, kind_of_model, kind_of_resource, kinds
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,14 +70,12 @@ REMOVED = {
 }
 
 
-class Asked:
-    """Stands for a factory: gives what an accessor asks it for."""
-
-    def informer_of(self, kind: Kind, object_type: Any, **options: Any) -> Any:
-        return kind, object_type, options
+def asked(kind: Kind, object_type: Any, options: InformerOptions) -> Any:
+    """Stand for a factory: give what an accessor asks it for."""
+    return kind, object_type, options
 
 
-groups = Groups(Asked())
+groups = Groups(asked)
 
 
 def accessor_of(path: str) -> Accessor[Any]:

@@ -346,7 +346,7 @@ async def test_g4_a_handler_that_is_drained_is_no_longer_resynced() -> None:
         await factory.start()
         await factory.wait_for_cache_sync(timeout=5)
         await asyncio.sleep(1)
-        closing = asyncio.create_task(registration.aclose())
+        closing = asyncio.create_task(registration.aclose(grace=None))
         await asyncio.sleep(0)
         server.create("configmaps", configmap("new"))
         server.patch("configmaps", "c4", {"data": {"v": "1"}}, namespace="default")

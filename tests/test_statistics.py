@@ -24,7 +24,7 @@ SNAPSHOTS = [
     ConsumerStatistics(0, 0, 0, 0, 0, 0, 0),
     CompactStatistics(1, 30, 10, 1),
     InformerStatistics(0, 0, 0, 0, 0, 0, {}, 0, 0, {}),
-    InformerHealth("pods", True, True, None, 0, ""),
+    InformerHealth("pods", True, True, False, None, 0, ""),
     FactoryHealth(True, ()),
 ]
 

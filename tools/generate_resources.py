@@ -252,7 +252,7 @@ def root(kinds: list[Kind]) -> str:
         properties += [
             "", "    @cached_property", f"    def {attribute}(self) -> {name}:", f'        """{what}"""',
             f"        from aioinformers.resources.{attribute} import {name}", "",
-            f"        return {name}(self._factory)",
+            f"        return {name}(self._make)",
         ]  # fmt: skip
     return ROOT_TEMPLATE.format(
         generated_by=generated_by(),
@@ -275,7 +275,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from aioinformers.resources._accessor import Accessor, Group, InformerSource, Kind, Version
+from aioinformers.resources._accessor import Accessor, Group, InformerMaker, Kind, Version
 from aioinformers.resources._catalogue import Catalogue
 from aioinformers.types import GroupVersionResource
 
@@ -288,7 +288,7 @@ __all__ = [
     "Accessor",
     "Group",
     "Groups",
-    "InformerSource",
+    "InformerMaker",
     "Kind",
     "Version",
     "kind_of_model",
@@ -314,11 +314,11 @@ class Groups:
     """The API groups as attributes; a factory inherits them. A group's module is imported when it is first asked for.
 
     Args:
-        factory: Where accessors get their informers.
+        make: Gives accessors their informers.
     """
 
-    def __init__(self, factory: InformerSource) -> None:
-        self._factory = factory
+    def __init__(self, make: InformerMaker) -> None:
+        self._make = make
 {properties}
 '''
 

@@ -7,7 +7,7 @@ joins needs no lock (G2, G4). A list is staged beside the store in short slices 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 RELEASED = 64
 """References that are let go of between two looks at the clock."""
+
+SLICE = 512
+"""Objects per slice of the store, for a resync."""
 
 LOOK = 64
 """Steps of a fraction of a microsecond each between two looks at the clock."""
@@ -90,6 +93,18 @@ class Dispatcher(Generic[T]):
     def leave(self, mailbox: Mailbox) -> None:
         """Remove a consumer; nothing more is put into its mailbox."""
         self._mailboxes.pop(mailbox, None)
+
+    def is_synced(self) -> bool:
+        """Tell whether every scope's first list has been committed."""
+        return self.store.is_synced
+
+    def slices(self) -> Iterator[list[tuple[str, Entry]]]:
+        """Yield the stored objects in slices, each current when it is yielded."""
+        store = self.store
+        keys = store.all_keys()
+        for at in range(0, len(keys), SLICE):
+            entries = ((key, store.get(key)) for key in keys[at : at + SLICE])
+            yield [(key, entry) for key, entry in entries if entry is not None]
 
     async def run(self) -> None:
         """Apply queue items until cancelled. Cancellation lands between batches: a batch is applied whole."""

@@ -84,7 +84,7 @@ class Staging:
             self._segment = []
             self.segments.append(self._segment)
         self._segment.append(record)
-        self.counts[record.kind] += 1
+        self.counts[record.type] += 1
 
 
 def initial_state(partition: Partition) -> list[Sequence[Record]]:

@@ -1,4 +1,4 @@
-"""Delivers records as events: to handler coroutines, or to an ``async for``.
+"""Delivers records as events to handler coroutines; streams share its lower half.
 
 Guarantees here: order per key and never two at once for one key (G3), a handler breaks nothing but itself (G7),
 every delivered object is the receiver's own (G13). No task, future or exception per event.
@@ -7,26 +7,29 @@ every delivered object is the receiver's own (G13). No task, future or exception
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from aioinformers.delivery.events import EVENT_TYPES, Event, EventFactory
-from aioinformers.delivery.handlers import HandlerSet, handler_name, handler_set
+from aioinformers.delivery.handlers import EventHandler, HandlerSet
 from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, KeyedMailbox, Mailbox, Record
 from aioinformers.errors import InformerClosedError
+from aioinformers.loops import Deadline
 from aioinformers.objects.layout import Entry
 from aioinformers.statistics import BusyKey, ConsumerStatistics
 from aioinformers.types import Cause, ObjectKey
 
-__all__ = ["MIN_RESYNC", "Consumer", "ConsumerHost", "ConsumerOptions", "Pace", "Registration"]
+__all__ = ["Consumer", "ConsumerHost", "ConsumerOptions", "HandlerConsumer", "Pace"]
 
 MIN_RESYNC = 1.0
+"""Seconds between two resyncs at the least: a shorter period would leave time for nothing else."""
 CANCEL_WAIT = 0.9
 """Seconds that cancelled handlers get to end; teardown as a whole stays within a second of its grace (G10)."""
 
@@ -60,8 +63,7 @@ class ConsumerOptions(Generic[T]):
 
     concurrency: int = 1
     resync_period: float | None = None
-    limit: int = 1024
-    overflow: str = "coalesce"
+    limit: int | None = 1024
     filter: Callable[[T], bool] | None = None
     on_error: Callable[[Exception, Event[T]], Awaitable[None] | None] | None = None
     handler_timeout: float | None = None
@@ -70,23 +72,24 @@ class ConsumerOptions(Generic[T]):
     def __post_init__(self) -> None:
         if self.concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {self.concurrency}")
-        if self.limit < 1:
-            raise ValueError(f"limit must be at least 1, not {self.limit}")
-        if self.overflow not in ("coalesce", "unbounded"):
-            raise ValueError(f"overflow must be 'coalesce' or 'unbounded', not {self.overflow!r}")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit must be at least 1, or None for no limit, not {self.limit}")
         if self.resync_period is not None and self.resync_period < 0:
             raise ValueError(f"resync_period must not be negative, not {self.resync_period}")
         if self.handler_timeout is not None and self.handler_timeout <= 0:
             raise ValueError(f"handler_timeout must be positive, not {self.handler_timeout}")
 
+    def with_default_resync(self, period: float) -> ConsumerOptions[T]:
+        """Return the same options, with an informer's resync period where none was asked for."""
+        return self if self.resync_period is not None else replace(self, resync_period=period)
+
     def mailbox(self) -> Mailbox:
         """Return a new mailbox of the right kind."""
-        limit = None if self.overflow == "unbounded" else self.limit
-        return KeyedMailbox(limit) if self.concurrency > 1 else Mailbox(limit)
+        return KeyedMailbox(self.limit) if self.concurrency > 1 else Mailbox(self.limit)
 
 
 class ConsumerHost(Protocol):
-    """What a consumer needs of its informer's pipeline."""
+    """What a consumer needs of those who keep it."""
 
     @property
     def pace(self) -> Pace:
@@ -96,20 +99,24 @@ class ConsumerHost(Protocol):
     def name(self) -> str:
         """The informer's name."""
 
+    @property
+    def events(self) -> EventFactory[Any]:
+        """What makes events of records."""
+
     def now(self) -> float:
         """Return the time of the informer's loop."""
-
-    def events(self) -> EventFactory[Any]:
-        """Return what makes events of records."""
 
     def is_synced(self) -> bool:
         """Tell whether the informer has synced."""
 
-    def chunks(self) -> Iterator[list[tuple[str, Entry]]]:
-        """Yield the stored objects in chunks, each current when it is yielded."""
+    def reason(self) -> str:
+        """Say what the informer waits for; empty if nothing is wrong."""
+
+    def slices(self) -> Iterator[list[tuple[str, Entry]]]:
+        """Yield the stored objects in slices, each current when it is yielded."""
 
     def spawn(
-        self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context | None
+        self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context | None = None
     ) -> asyncio.Task[None]:
         """Start a task that the informer owns."""
 
@@ -118,7 +125,10 @@ class ConsumerHost(Protocol):
 
 
 class Consumer(ABC, Generic[T]):
-    """What handlers and streams have in common: a mailbox, a filter, counts, resync and readiness."""
+    """What handlers and streams have in common: a mailbox, a filter, counts, resync and readiness.
+
+    This is the engine's side; users hold a ``Registration`` or a ``Stream``.
+    """
 
     def __init__(self, host: ConsumerHost, options: ConsumerOptions[T], name: str) -> None:
         self.options = options
@@ -127,7 +137,7 @@ class Consumer(ABC, Generic[T]):
         self.mailbox.wake = self._wake
         self.mailbox.initial_done = self.check_synced
         self._host = host
-        self._events: EventFactory[T] = host.events()
+        self._events: EventFactory[T] = host.events
         self._handled = 0
         self._failed = 0
         self._filtered = 0
@@ -136,8 +146,15 @@ class Consumer(ABC, Generic[T]):
         self._current: Record | None = None  # with the serial worker: an attribute is cheaper than a key in `_busy`
         self._since = 0.0
         self._synced = asyncio.Event()
+        self._resync: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._is_ended = False
         self._end: Exception | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more comes, as it was removed or its informer has ended."""
+        return self._is_closed or self._is_ended
 
     # -- readiness --------------------------------------------------------------------------------------------
 
@@ -151,17 +168,21 @@ class Consumer(ABC, Generic[T]):
         if not self.mailbox.initial_pending and self._host.is_synced():
             self._synced.set()
 
-    async def wait_synced(self) -> None:
-        """Wait until the events of the initial state have been *handled*, not only delivered.
-
-        Cancellation changes nothing.
-
-        Raises:
-            InformerClosedError: If the consumer or its informer ends first.
-        """
-        await self._synced.wait()
+    async def wait_synced(self, timeout: float | None) -> None:
+        """Wait until the events of the initial state have been *handled*; see ``Registration.wait_synced``."""
+        async with Deadline(timeout, lambda: self._unsynced(timeout)):
+            await self._synced.wait()
         if self._end is not None:
             raise self._end
+
+    def _unsynced(self, timeout: float | None) -> str:
+        """Say why the initial state has not been handled yet."""
+        late = f"{self.name} of {self._host.name} has not handled the initial state within {timeout:g} s"
+        if not self._host.is_synced():
+            return f"{late}: the informer has not synced: {self._host.reason()}"
+        seen = self.statistics()
+        busy = "".join(f", {each.key} has been inside it for {each.seconds:.1f} s" for each in seen.busy_keys[:3])
+        return f"{late}: {seen.queued} events are queued{busy}"
 
     def _finish(self, error: Exception) -> None:
         """End all waits."""
@@ -171,20 +192,26 @@ class Consumer(ABC, Generic[T]):
 
     # -- delivery ---------------------------------------------------------------------------------------------
 
-    @abstractmethod
     def start(self) -> None:
-        """Start delivering; the informer runs."""
+        """Start delivering; the informer runs and owns the tasks."""
+        if self.options.resync_period:
+            period = max(self.options.resync_period, MIN_RESYNC)
+            self._resync = self._host.spawn(self._run_resync(period), f"resync {self.name}")
 
     @abstractmethod
     def _wake(self) -> None:
         """Deliver what has been put into the mailbox."""
 
+    def warns_when_slow(self) -> bool:
+        """Tell whether a key that is held for long is worth a warning."""
+        return False
+
     def _judge(self, record: Record) -> Record | None:
         """Apply the filter to what the consumer was last given and to what it is now (fail to pass is an addition)."""
         matches = self._passes
-        if record.kind == ADDED:
+        if record.type == ADDED:
             return record if matches(record.entry) else None
-        if record.kind == DELETED:
+        if record.type == DELETED:
             return record if matches(record.base) else None
         before, after = matches(record.base), matches(record.entry)
         if before and after:
@@ -207,6 +234,7 @@ class Consumer(ABC, Generic[T]):
 
     def end(self) -> None:
         """Note that the informer has ended: nothing more will come."""
+        self._is_ended = True
         self._finish(InformerClosedError(f"{self._host.name} has ended"))
 
     def _inside(self) -> Mapping[str, float]:
@@ -231,15 +259,29 @@ class Consumer(ABC, Generic[T]):
             busy_keys=tuple(busy),
         )
 
-    def request_stop(self) -> None:
+    def stop(self) -> None:
         """Let no further delivery begin; what is queued is dropped and counted. A delivery under way goes on."""
         if self._is_closed:
             return
         self._is_closed = True
+        self._stop_resync()
         self._host.forget(self)
         self._undelivered += max(self.mailbox.pending - len(self._inside()), 0)
         self.mailbox.clear()
         self._finish(InformerClosedError(f"{self.name} was removed from {self._host.name}"))
+
+    async def drain(self) -> None:
+        """Wait until what is queued has been handled, where somebody else than its reader handles it."""
+
+    async def cancel(self) -> None:
+        """Cancel what runs for this consumer, and wait a moment for its end."""
+        self._stop_resync()
+        if self._resync is not None:
+            await asyncio.wait([self._resync])
+
+    def _stop_resync(self) -> None:
+        if self._resync is not None:
+            self._resync.cancel()
 
     async def _run_resync(self, period: float) -> None:
         """Put a resync of all objects into the mailbox every ``period`` seconds, until cancelled."""
@@ -250,7 +292,7 @@ class Consumer(ABC, Generic[T]):
             due += period  # from the period before, not from now: neither a relist nor a slow loop re-arms it
             if not self._host.is_synced():
                 continue
-            for entries in self._host.chunks():
+            for entries in self._host.slices():
                 skip = self.mailbox.pending_keys().union(self._inside())
                 records = [Record(UPDATED, k, entry, entry, Cause.RESYNC) for k, entry in entries if k not in skip]
                 if records:
@@ -258,35 +300,32 @@ class Consumer(ABC, Generic[T]):
                 await asyncio.sleep(0)
 
 
-class Registration(Consumer[T]):
-    """A handler's place at an informer, as ``add_event_handler`` returns it.
+class HandlerConsumer(Consumer[T]):
+    """Awaits a handler, in as many workers as its concurrency allows; the engine's side of a ``Registration``."""
 
-    ``async with registration:`` closes it at the end of the block, once what is queued has been handled.
-    """
-
-    def __init__(self, host: ConsumerHost, handler: Any, options: ConsumerOptions[T]) -> None:
-        handlers = handler if isinstance(handler, HandlerSet) else handler_set(handler)
-        super().__init__(host, options, options.name or handler_name(handler))
-        self._handlers = handlers
+    def __init__(self, host: ConsumerHost, handlers: HandlerSet[T], options: ConsumerOptions[T], name: str) -> None:
+        super().__init__(host, options, name)
+        timeout = options.handler_timeout
+        self._calls: list[EventHandler[T] | None] = [
+            call if call is None or timeout is None else _timed(call, timeout) for call in handlers.by_type
+        ]
+        self._unfiltered: list[EventHandler[T] | None] = list(self._calls)
+        if options.filter is not None:
+            self._unfiltered = [None] * len(self._calls)
         self._context = contextvars.copy_context()
         self._workers: set[asyncio.Task[None]] = set()
-        self._resync: asyncio.Task[None] | None = None
         self._idle: list[asyncio.Future[None]] = []
         self._is_draining = False
         self._drained = asyncio.Event()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
     def start(self) -> None:
-        """Start delivering; the informer's pipeline owns the tasks."""
-        if self.options.resync_period:
-            period = max(self.options.resync_period, MIN_RESYNC)
-            self._resync = self._host.spawn(self._run_resync(period), f"resync {self.name}", None)
+        """Start delivering, a first worker at once if something is queued already."""
+        super().start()
         self._wake()
+
+    def warns_when_slow(self) -> bool:
+        """Tell that its handler should not hold a key for long."""
+        return True
 
     # -- workers ----------------------------------------------------------------------------------------------
 
@@ -321,9 +360,8 @@ class Registration(Consumer[T]):
 
     async def _run_serial(self) -> None:
         """Deliver all records in store order."""
-        pace, mailbox, events, by_kind = self._host.pace, self.mailbox, self._events, self._handlers.by_kind
+        pace, mailbox, events, calls = self._host.pace, self.mailbox, self._events, self._unfiltered
         time = _clock(asyncio.get_running_loop())
-        is_plain = self.options.filter is None and self.options.handler_timeout is None
         await asyncio.sleep(0)  # an eager task must not run the user's code inside whatever woke it
         pace.busy += 1
         try:
@@ -340,14 +378,14 @@ class Registration(Consumer[T]):
                         until = pace.until(now := time())
                     if self._is_closed:
                         return
-                    if not is_plain or (handler := by_kind[record.kind]) is None:
+                    if (call := calls[record.type]) is None:
                         await self._deliver(record, now)
                         continue
-                    # As _deliver does, without the price of a call per event.
-                    event = EVENT_TYPES[record.kind](record, events)
+                    # What _deliver does, but no function is called for an event beside its handler.
+                    event = EVENT_TYPES[record.type](record, events)
                     self._current, self._since = record, now
                     try:
-                        await handler(event)
+                        await call(event)
                         self._handled += 1
                     except BaseException as error:
                         await self._fail(event, error)
@@ -391,19 +429,15 @@ class Registration(Consumer[T]):
     async def _deliver(self, record: Record, now: float) -> None:
         """Give one record to its handler; whatever the handler does stays here (G7)."""
         judged = record if self.options.filter is None else self._judge(record)
-        handler = None if judged is None else self._handlers.by_kind[judged.kind]
-        if judged is None or handler is None:
+        call = None if judged is None else self._calls[judged.type]
+        if judged is None or call is None:
             self._filtered += judged is None
             self.mailbox.settle(record)
             return
         event = self._events.make(judged)
         self._busy[record.key] = now
         try:
-            if self.options.handler_timeout is None:
-                await handler(event)
-            else:
-                async with asyncio.timeout(self.options.handler_timeout):
-                    await handler(event)
+            await call(event)
             self._handled += 1
         except BaseException as error:
             await self._fail(event, error)
@@ -438,12 +472,10 @@ class Registration(Consumer[T]):
 
     # -- end --------------------------------------------------------------------------------------------------
 
-    def request_stop(self) -> None:
+    def stop(self) -> None:
         """Let no further call begin; what is queued is dropped and counted. A call under way ends by itself."""
-        super().request_stop()
+        super().stop()
         self._drained.set()
-        if self._resync is not None:
-            self._resync.cancel()
         for future in self._idle:
             if not future.done():
                 future.set_result(None)
@@ -451,8 +483,7 @@ class Registration(Consumer[T]):
     async def drain(self) -> None:
         """Wait until everything queued has been handled. Cancellation leaves the rest queued."""
         self._is_draining = True
-        if self._resync is not None:
-            self._resync.cancel()  # it would tell of changes since, which this consumer was not given
+        self._stop_resync()  # it would tell of changes since, which this consumer was not given
         if self.mailbox.pending and self._workers:
             await self._drained.wait()
 
@@ -461,7 +492,7 @@ class Registration(Consumer[T]):
 
         A handler that refuses is named at ERROR and left behind: it is the user's code.
         """
-        self.request_stop()
+        self.stop()
         tasks = list(self._workers) if self._resync is None else [*self._workers, self._resync]
         tasks = [task for task in tasks if task is not asyncio.current_task() and not task.done()]
         for task in tasks:
@@ -473,24 +504,31 @@ class Registration(Consumer[T]):
             busy = ", ".join(str(item.key) for item in self.statistics().busy_keys)
             logger.error("%s: handler %s refuses to be cancelled; left behind at %s", self._host.name, self.name, busy)
 
-    async def aclose(self, *, drain: bool = True) -> None:
-        """End this registration, and wait for the calls under way.
-
-        Called from its own handler it returns at once, without draining.
-
-        Args:
-            drain: Whether what is queued is handled first; otherwise it is dropped and counted.
-
-        Cancellation: the registration is closed nevertheless; the rest of the queue is dropped.
-        """
+    async def aclose(self, grace: float | None) -> None:
+        """End this consumer alone; see ``Registration.aclose``."""
         if asyncio.current_task() in self._workers:
-            self.request_stop()
+            self.stop()
             return
+        loop = asyncio.get_running_loop()
+        deadline = None if grace is None else loop.time() + grace
         self._host.forget(self)
         try:
-            if drain and not self._is_closed:
-                await self.drain()
+            if not self._is_closed and grace != 0:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(deadline):
+                        await self.drain()
         finally:
-            self.request_stop()
-        if self._workers:
-            await asyncio.wait(self._workers)
+            self.stop()
+        if self._workers and grace != 0:  # if it was stopped before, a call may be under way
+            await asyncio.wait(self._workers, timeout=None if deadline is None else deadline - loop.time())
+        await self.cancel()
+
+
+def _timed(handler: EventHandler[T], seconds: float) -> EventHandler[T]:
+    """Return a handler whose calls are cancelled after so many seconds."""
+
+    async def timed(event: Event[T]) -> None:
+        async with asyncio.timeout(seconds):
+            await handler(event)
+
+    return timed

@@ -99,7 +99,7 @@ class EventFactory(Generic[T]):
 
     def make(self, record: Record) -> Event[T]:
         """Return a new event of a record; each consumer gets its own."""
-        return EVENT_TYPES[record.kind](record, self)
+        return EVENT_TYPES[record.type](record, self)
 
 
 # A lazy event keeps nothing but its record and its factory, in the first two slots of its base: a hundred handlers
@@ -226,7 +226,7 @@ class _LazyDeleted(Deleted[Any], frozen=True, gc=False, eq=False):
 
 
 EVENT_TYPES: tuple[Callable[[Record, EventFactory[Any]], Event[Any]], ...] = (_LazyAdded, _LazyUpdated, _LazyDeleted)  # type: ignore[assignment]  # their slots hold other things than their names say
-"""What makes an event of a record, by the record's kind."""
+"""What makes an event of a record, by the record's type."""
 
 for _class in (_LazyAdded, _LazyUpdated, _LazyDeleted):  # users see the class that they match on
     _class.__name__ = _class.__qualname__ = _class.__name__.removeprefix("_Lazy")

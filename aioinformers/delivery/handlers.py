@@ -1,4 +1,4 @@
-"""Handlers in every accepted form, compiled to one coroutine function per kind of event. Pure."""
+"""Handlers in every accepted form, compiled to one coroutine function per type of event. Pure."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ _METHODS = {"on_add": ADDED, "on_update": UPDATED, "on_delete": DELETED}
 
 
 class HandlerSet(Generic[T]):
-    """What to call for each kind of event; several functions of one kind are awaited in order."""
+    """What to call for each type of event; several functions of one type are awaited in order."""
 
     def __init__(self) -> None:
-        self.by_kind: list[EventHandler[T] | None] = [None, None, None]
+        self.by_type: list[EventHandler[T] | None] = [None, None, None]
 
-    def add(self, kind: int, function: EventHandler[T]) -> None:
-        """Call a function for a kind of event, after those that are there."""
-        before = self.by_kind[kind]
-        self.by_kind[kind] = function if before is None else _both(before, function)
+    def add(self, event_type: int, function: EventHandler[T]) -> None:
+        """Call a function for a type of event, after those that are there."""
+        before = self.by_type[event_type]
+        self.by_type[event_type] = function if before is None else _both(before, function)
 
     def add_method(self, method: str, function: Callable[..., Awaitable[Any]]) -> None:
         """Call ``on_add(obj)``, ``on_update(old, new)`` or ``on_delete(obj)``.
@@ -108,8 +108,8 @@ def handler_set(handler: Any) -> HandlerSet[Any]:
             handlers.add_method(name, method)
         return handlers
     require_coroutine_function(handler, "the handler")
-    for kind in (ADDED, UPDATED, DELETED):
-        handlers.add(kind, handler)
+    for event_type in (ADDED, UPDATED, DELETED):
+        handlers.add(event_type, handler)
     return handlers
 
 

@@ -26,7 +26,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     """One change of one object, shared by all consumers that have not merged it.
 
     Attributes:
-        kind: ADDED, UPDATED or DELETED.
+        type: ADDED, UPDATED or DELETED.
         key: Internal key.
         entry: The new state; of a deletion the final or last known one.
         base: What the consumer was last given before; None for ADDED.
@@ -35,7 +35,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         known: DELETED: the server reported it.
     """
 
-    kind: int
+    type: int
     key: str
     entry: Entry
     base: Entry | None
@@ -53,9 +53,9 @@ def merge(pending: Pending, incoming: Record) -> Pending:
     if not pending:
         return (incoming,)
     tail, before = pending[-1], pending[:-1]
-    if incoming.cause is Cause.RESYNC and tail.kind != DELETED:
+    if incoming.cause is Cause.RESYNC and tail.type != DELETED:
         return pending  # whatever is pending brings the current state anyway
-    match tail.kind, incoming.kind:
+    match tail.type, incoming.type:
         case 0, 1:
             return (*before, Record(ADDED, tail.key, incoming.entry, None, tail.cause, tail.initial))
         case 0, 2:
@@ -67,7 +67,7 @@ def merge(pending: Pending, incoming: Record) -> Pending:
             return (*before, deletion)
         case 2, 0:
             return (tail, incoming)
-    raise AssertionError(f"a store cannot produce {incoming.kind} after {tail.kind} for one key")
+    raise AssertionError(f"a store cannot produce {incoming.type} after {tail.type} for one key")
 
 
 class InitialState(Sequence[Record]):

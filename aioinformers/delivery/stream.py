@@ -1,52 +1,37 @@
-"""Events as an ``async for``: a consumer without a task of its own."""
+"""Events as an ``async for``: a consumer whose reader asks for the next one."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from typing import Self, TypeVar
+import warnings
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Generic, Self, TypeVar
 
-from aioinformers.delivery.consumer import MIN_RESYNC, Consumer, ConsumerHost, ConsumerOptions
+from aioinformers.delivery.consumer import Consumer, ConsumerHost, ConsumerOptions
 from aioinformers.delivery.events import Event
 from aioinformers.delivery.mailbox import Record
+from aioinformers.statistics import ConsumerStatistics
 
-__all__ = ["Stream"]
+__all__ = ["Stream", "StreamConsumer"]
 
 T = TypeVar("T")
 
 
-class Stream(Consumer[T]):
-    """Events as an ``async for``; made by ``async with informer.stream() as events``."""
+class StreamConsumer(Consumer[T]):
+    """Gives one event at a time to whoever asks; the engine's side of a :class:`Stream`."""
 
-    def __init__(self, host: ConsumerHost, options: ConsumerOptions[T]) -> None:
-        super().__init__(host, options, options.name or "stream")
+    def __init__(self, host: ConsumerHost, options: ConsumerOptions[T], name: str) -> None:
+        super().__init__(host, options, name)
         self._waiter: asyncio.Future[None] | None = None
         self._records: Iterator[Record] = iter(())
         self._delivered: Record | None = None
         self._until = 0.0
         self._is_iterating = False
-        self._is_ended = False
-        self._resync: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Start the resync, if one was asked for."""
-        if self.options.resync_period:
-            period = max(self.options.resync_period, MIN_RESYNC)
-            self._resync = self._host.spawn(self._run_resync(period), f"resync {self.name}", None)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event[T]:
-        """Return the next event; asking for it says that the one before has been handled.
-
-        Cancellation takes nothing out of the stream.
-
-        Raises:
-            RuntimeError: If another task is waiting for an event of this stream.
-        """
+    async def next(self) -> Event[T]:
+        """Return the next event; see ``Stream.__anext__``."""
         if self._is_iterating:
-            raise RuntimeError("this stream is being iterated already: open another one")
+            raise RuntimeError(f"{self.name} is being iterated already: open another stream")
         self._is_iterating = True
         try:
             self._settle()
@@ -98,14 +83,99 @@ class Stream(Consumer[T]):
 
     def end(self) -> None:
         """Let the iteration end once what is queued has been taken."""
-        self._is_ended = True
         super().end()
         self._wake()
 
-    def request_stop(self) -> None:
+    def stop(self) -> None:
         """End the stream at once."""
-        super().request_stop()
+        super().stop()
         self._records = iter(())
-        if self._resync is not None:
-            self._resync.cancel()
         self._wake()
+
+
+class Stream(Generic[T]):
+    """An informer's events: ``async with informer.stream() as events: async for event in events: ...``.
+
+    It is a consumer like any handler: it starts with every cached object, has the same bounded backlog, and ends when
+    the informer does. Asking for the next event says that the one before has been handled.
+    """
+
+    def __init__(self, informer: str, begin: Callable[[], StreamConsumer[T]]) -> None:
+        self._informer = informer
+        self._begin = begin
+        self._begun: StreamConsumer[T] | None = None
+
+    def __repr__(self) -> str:
+        if self._begun is None:
+            return f"<Stream of {self._informer}, not opened>"
+        seen = self.statistics()
+        state = "closed" if self._begun.is_closed else f"{seen.queued} queued"
+        return f"<Stream {self.name} of {self._informer}: {state}, {seen.handled} handled>"
+
+    def __del__(self) -> None:
+        if self._begun is not None and not self._begun.is_closed:
+            text = f"{self!r} was dropped while it is open: leave its `async with` block"
+            warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
+
+    async def __aenter__(self) -> Self:
+        """Join the informer.
+
+        Raises:
+            InformerClosedError: If it has ended.
+            RuntimeError: If the stream has been opened before.
+        """
+        if self._begun is not None:
+            raise RuntimeError(f"{self!r} has been opened before: ask the informer for another one")
+        self._begun = self._begin()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End the stream; what is queued is dropped and counted."""
+        self._consumer.stop()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __anext__(self) -> Coroutine[Any, Any, Event[T]]:
+        """Return the next event; asking for it says that the one before has been handled.
+
+        Cancellation takes nothing out of the stream.
+
+        Raises:
+            RuntimeError: If another task is waiting for an event of this stream, or it has not been opened.
+        """
+        return self._consumer.next()
+
+    @property
+    def _consumer(self) -> StreamConsumer[T]:
+        if self._begun is None:
+            raise RuntimeError(f"{self!r}: write `async with informer.stream() as events:`")
+        return self._begun
+
+    @property
+    def name(self) -> str:
+        """Its name in statistics; unique at its informer."""
+        return self._consumer.name
+
+    @property
+    def has_synced(self) -> bool:
+        """Whether the events of the initial state have been handled."""
+        return self._begun is not None and self._begun.has_synced
+
+    async def wait_synced(self, *, timeout: float | None = None) -> None:
+        """Wait until the events of the initial state have been *handled*: by another task, which iterates.
+
+        Cancellation changes nothing.
+
+        Args:
+            timeout: Seconds; None waits without limit.
+
+        Raises:
+            TimeoutError: If the time is up; says what is still queued, or what the informer waits for.
+            InformerClosedError: If the stream or its informer ends first.
+        """
+        await self._consumer.wait_synced(timeout)
+
+    def statistics(self) -> ConsumerStatistics:
+        """Return a snapshot of the counts."""
+        return self._consumer.statistics()

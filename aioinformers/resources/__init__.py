@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from aioinformers.resources._accessor import Accessor, Group, InformerSource, Kind, Version
+from aioinformers.resources._accessor import Accessor, Group, InformerMaker, Kind, Version
 from aioinformers.resources._catalogue import Catalogue
 from aioinformers.types import GroupVersionResource
 
@@ -46,7 +46,7 @@ __all__ = [
     "Accessor",
     "Group",
     "Groups",
-    "InformerSource",
+    "InformerMaker",
     "Kind",
     "Version",
     "kind_of_model",
@@ -96,183 +96,183 @@ class Groups:
     """The API groups as attributes; a factory inherits them. A group's module is imported when it is first asked for.
 
     Args:
-        factory: Where accessors get their informers.
+        make: Gives accessors their informers.
     """
 
-    def __init__(self, factory: InformerSource) -> None:
-        self._factory = factory
+    def __init__(self, make: InformerMaker) -> None:
+        self._make = make
 
     @cached_property
     def admissionregistration(self) -> Admissionregistration:
         """Webhooks and policies that judge requests to the API server."""
         from aioinformers.resources.admissionregistration import Admissionregistration
 
-        return Admissionregistration(self._factory)
+        return Admissionregistration(self._make)
 
     @cached_property
     def apiextensions(self) -> Apiextensions:
         """Definitions of custom resources."""
         from aioinformers.resources.apiextensions import Apiextensions
 
-        return Apiextensions(self._factory)
+        return Apiextensions(self._make)
 
     @cached_property
     def apiregistration(self) -> Apiregistration:
         """API servers that serve a group behind the main one."""
         from aioinformers.resources.apiregistration import Apiregistration
 
-        return Apiregistration(self._factory)
+        return Apiregistration(self._make)
 
     @cached_property
     def apps(self) -> Apps:
         """Workloads that are kept running, and their revisions."""
         from aioinformers.resources.apps import Apps
 
-        return Apps(self._factory)
+        return Apps(self._make)
 
     @cached_property
     def auditregistration(self) -> Auditregistration:
         """Receivers of audit events."""
         from aioinformers.resources.auditregistration import Auditregistration
 
-        return Auditregistration(self._factory)
+        return Auditregistration(self._make)
 
     @cached_property
     def autoscaling(self) -> Autoscaling:
         """Scaling of workloads."""
         from aioinformers.resources.autoscaling import Autoscaling
 
-        return Autoscaling(self._factory)
+        return Autoscaling(self._make)
 
     @cached_property
     def batch(self) -> Batch:
         """Workloads that end."""
         from aioinformers.resources.batch import Batch
 
-        return Batch(self._factory)
+        return Batch(self._make)
 
     @cached_property
     def certificates(self) -> Certificates:
         """Requests for certificates, and bundles of trust anchors."""
         from aioinformers.resources.certificates import Certificates
 
-        return Certificates(self._factory)
+        return Certificates(self._make)
 
     @cached_property
     def coordination(self) -> Coordination:
         """Leases, and candidates for leadership."""
         from aioinformers.resources.coordination import Coordination
 
-        return Coordination(self._factory)
+        return Coordination(self._make)
 
     @cached_property
     def core(self) -> Core:
         """The core group: Pods, Services, ConfigMaps, Namespaces, Nodes, ..."""
         from aioinformers.resources.core import Core
 
-        return Core(self._factory)
+        return Core(self._make)
 
     @cached_property
     def discovery(self) -> Discovery:
         """Endpoints of Services."""
         from aioinformers.resources.discovery import Discovery
 
-        return Discovery(self._factory)
+        return Discovery(self._make)
 
     @cached_property
     def events(self) -> Events:
         """Events, in their newer form."""
         from aioinformers.resources.events import Events
 
-        return Events(self._factory)
+        return Events(self._make)
 
     @cached_property
     def extensions(self) -> Extensions:
         """What later moved to ``apps``, ``networking.k8s.io`` and ``policy``."""
         from aioinformers.resources.extensions import Extensions
 
-        return Extensions(self._factory)
+        return Extensions(self._make)
 
     @cached_property
     def flowcontrol(self) -> Flowcontrol:
         """Fair shares of the API server's capacity."""
         from aioinformers.resources.flowcontrol import Flowcontrol
 
-        return Flowcontrol(self._factory)
+        return Flowcontrol(self._make)
 
     @cached_property
     def internal(self) -> Internal:
         """What the API servers of one cluster tell each other."""
         from aioinformers.resources.internal import Internal
 
-        return Internal(self._factory)
+        return Internal(self._make)
 
     @cached_property
     def lifecycle(self) -> Lifecycle:
         """Evictions as objects."""
         from aioinformers.resources.lifecycle import Lifecycle
 
-        return Lifecycle(self._factory)
+        return Lifecycle(self._make)
 
     @cached_property
     def networking(self) -> Networking:
         """Ingresses, network policies and addresses of Services."""
         from aioinformers.resources.networking import Networking
 
-        return Networking(self._factory)
+        return Networking(self._make)
 
     @cached_property
     def node(self) -> Node:
         """Container runtimes."""
         from aioinformers.resources.node import Node
 
-        return Node(self._factory)
+        return Node(self._make)
 
     @cached_property
     def policy(self) -> Policy:
         """Disruption budgets, and what Pods were allowed to do."""
         from aioinformers.resources.policy import Policy
 
-        return Policy(self._factory)
+        return Policy(self._make)
 
     @cached_property
     def rbac(self) -> Rbac:
         """Roles and who has them."""
         from aioinformers.resources.rbac import Rbac
 
-        return Rbac(self._factory)
+        return Rbac(self._make)
 
     @cached_property
     def resource(self) -> Resource:
         """Devices and claims to them (dynamic resource allocation)."""
         from aioinformers.resources.resource import Resource
 
-        return Resource(self._factory)
+        return Resource(self._make)
 
     @cached_property
     def scheduling(self) -> Scheduling:
         """Priorities, and Pods that are scheduled together."""
         from aioinformers.resources.scheduling import Scheduling
 
-        return Scheduling(self._factory)
+        return Scheduling(self._make)
 
     @cached_property
     def settings(self) -> Settings:
         """Pod presets."""
         from aioinformers.resources.settings import Settings
 
-        return Settings(self._factory)
+        return Settings(self._make)
 
     @cached_property
     def storage(self) -> Storage:
         """Storage classes, drivers and attachments."""
         from aioinformers.resources.storage import Storage
 
-        return Storage(self._factory)
+        return Storage(self._make)
 
     @cached_property
     def storagemigration(self) -> Storagemigration:
         """Rewrites of stored objects in a newer version."""
         from aioinformers.resources.storagemigration import Storagemigration
 
-        return Storagemigration(self._factory)
+        return Storagemigration(self._make)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, Unpack, overload
 
 from aioinformers.informer import SharedInformer
-from aioinformers.objects.layout import Indexer
-from aioinformers.types import AllNamespaces, GroupVersionResource
+from aioinformers.options import InformerOptions, check_options
+from aioinformers.types import GroupVersionResource
 
-__all__ = ["Accessor", "Group", "InformerSource", "Kind", "Version"]
+__all__ = ["Accessor", "Group", "InformerMaker", "Kind", "Version"]
 
 D = TypeVar("D")
 T = TypeVar("T")
@@ -37,86 +37,37 @@ class Kind:
     is_namespaced: bool = True
 
 
-class InformerSource(Protocol):
-    """What an accessor needs of a factory."""
-
-    def informer_of(self, kind: Kind, object_type: Any, **options: Any) -> SharedInformer[Any]:
-        """Return the shared informer of a kind and arguments."""
+InformerMaker: TypeAlias = Callable[[Kind, Any, InformerOptions], SharedInformer[Any]]
+"""What an accessor needs of a factory: the shared informer of a kind, an object type and options."""
 
 
 class Accessor(Generic[D]):
     """Gives the shared informer of one kind; the same arguments give the same informer."""
 
-    def __init__(self, factory: InformerSource, kind: Kind) -> None:
-        self._factory = factory
+    def __init__(self, make: InformerMaker, kind: Kind) -> None:
+        self._make = make
         self.kind = kind
 
     def __repr__(self) -> str:
         return f"<Accessor {self.kind.resource}>"
 
     @overload
-    def __call__(
-        self,
-        *,
-        namespace: str | Sequence[str] | AllNamespaces | None = None,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
-        object_type: None = None,
-        resync_period: float | None = None,
-        indexers: Mapping[str, Indexer] | None = None,
-        transform: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] | None = None,
-        shared_objects: bool = False,
-        compact: bool | None = None,
-        optional: bool = False,
-    ) -> SharedInformer[D]: ...
+    def __call__(self, *, object_type: None = None, **options: Unpack[InformerOptions]) -> SharedInformer[D]: ...
     @overload
     def __call__(
-        self,
-        *,
-        namespace: str | Sequence[str] | AllNamespaces | None = None,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
-        object_type: type[dict[Any, Any]],
-        resync_period: float | None = None,
-        indexers: Mapping[str, Indexer] | None = None,
-        transform: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] | None = None,
-        shared_objects: bool = False,
-        compact: bool | None = None,
-        optional: bool = False,
+        self, *, object_type: type[dict[Any, Any]], **options: Unpack[InformerOptions]
     ) -> SharedInformer[dict[str, Any]]: ...
     @overload
-    def __call__(
-        self,
-        *,
-        namespace: str | Sequence[str] | AllNamespaces | None = None,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
-        object_type: type[T],
-        resync_period: float | None = None,
-        indexers: Mapping[str, Indexer] | None = None,
-        transform: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] | None = None,
-        shared_objects: bool = False,
-        compact: bool | None = None,
-        optional: bool = False,
-    ) -> SharedInformer[T]: ...
-    def __call__(self, *, object_type: Any = None, **options: Any) -> SharedInformer[Any]:
+    def __call__(self, *, object_type: type[T], **options: Unpack[InformerOptions]) -> SharedInformer[T]: ...
+    def __call__(self, *, object_type: Any = None, **options: Unpack[InformerOptions]) -> SharedInformer[Any]:
         """Return the shared informer of this kind.
 
         Args:
-            namespace: One namespace or several; None for the factory's, ``ALL_NAMESPACES`` for all.
-            label_selector: Only objects whose labels match; judged by the server.
-            field_selector: Only objects whose fields match; judged by the server.
             object_type: What users see; the kubernetes_asyncio model by default.
-            resync_period: Seconds; the default of handlers that are registered later.
-            indexers: Added to the shared informer.
-            transform: Changes each object on arrival; replaces the factory's.
-            shared_objects: Give everybody the same decoded object, read-only by contract.
-            compact: Keep objects packed: a fraction of the memory, for some microseconds per event and read. None for$
-                as the shared informer is, which is False for a new one.
-            optional: Waiting for the factory's caches does not wait for this one.
-            options: The arguments above, as the overloads declare them.
+            options: See :class:`aioinformers.InformerOptions`.
 
         Raises:
+            TypeError: If an option is unknown.
             ValueError: For a namespace that cannot be, or on a cluster-scoped kind; for a resync period or ``compact``
                 that differs from the shared informer's.
             ImportError: If ``compact`` needs a package that is not installed.
@@ -124,7 +75,8 @@ class Accessor(Generic[D]):
             IndexConflictError: If an index exists with another definition.
             InformerClosedError: If the factory has been shut down.
         """
-        return self._factory.informer_of(self.kind, object_type, **options)
+        check_options(InformerOptions, options, f"{self.kind.resource.resource}()", ("object_type",))
+        return self._make(self.kind, object_type, options)
 
 
 class Version:
@@ -161,9 +113,9 @@ class Version:
             resource = GroupVersionResource(group, version, plural)
             cls._kinds[plural] = Kind(resource, name, model, plural not in cluster_scoped)
 
-    def __init__(self, factory: InformerSource) -> None:
+    def __init__(self, make: InformerMaker) -> None:
         for plural, kind in self._kinds.items():
-            accessor: Accessor[Any] = Accessor(factory, kind)
+            accessor: Accessor[Any] = Accessor(make, kind)
             setattr(self, plural, accessor)
 
     def __repr__(self) -> str:
@@ -194,6 +146,6 @@ class Group:
     def __init_subclass__(cls, *, versions: tuple[type[Version], ...]) -> None:
         cls.versions = versions
 
-    def __init__(self, factory: InformerSource) -> None:
+    def __init__(self, make: InformerMaker) -> None:
         for version in self.versions:
-            setattr(self, version.version, version(factory))
+            setattr(self, version.version, version(make))

@@ -14,6 +14,7 @@ from aioinformers import InformerClosedError
 from aioinformers.cache.dispatcher import Dispatcher
 from aioinformers.cache.indexer import Store
 from aioinformers.delivery.mailbox import ADDED, DELETED, Mailbox
+from aioinformers.errors import IndexConflictError
 from aioinformers.objects.deltas import DELETE, REJECT, UPSERT, Batch, Delta
 from aioinformers.objects.layout import Entry, Layout
 from aioinformers.objects.object_types import object_type_of
@@ -92,8 +93,8 @@ def replay(mailbox: Mailbox) -> dict[str, str]:
     state: dict[str, str] = {}
     while (records := mailbox.take()) is not None:
         for record in records:
-            assert (record.key in state) is (record.kind != ADDED), record
-            if record.kind == DELETED:
+            assert (record.key in state) is (record.type != ADDED), record
+            if record.type == DELETED:
                 del state[record.key]
             else:
                 state[record.key] = record.entry.version
@@ -334,24 +335,24 @@ async def test_who_has_stopped_waiting_for_an_index_while_it_is_built_breaks_not
 
 @pytest.mark.parametrize("turns", range(1, 6))
 async def test_no_error_is_left_behind_for_who_has_stopped_waiting_for_an_index(turns: int) -> None:
-    """Here it is of another definition than an index of the same name, which came first."""
+    """And one of another definition is refused as soon as it is asked for, whether or not the first has been built."""
     complaints: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     async with FakeAPIServer() as server, factory_on(server) as factory:
         configmaps = factory.for_resource("configmaps.v1.")
         await factory.start()
         await factory.wait_for_cache_sync(timeout=5)
-        reindex = configmaps._pipeline.reindex
-        first = asyncio.create_task(reindex(lambda layout: layout.with_indexers({"mine": "data.a"}), {"mine"}))
-        second = asyncio.create_task(reindex(lambda layout: layout.with_indexers({"mine": "data.b"}), {"mine"}))
+        first = configmaps.add_indexers({"mine": "data.a"})
+        with pytest.raises(IndexConflictError):  # at once, and not when its turn comes
+            _ = configmaps.add_indexers({"mine": "data.b"})
+        waiting = asyncio.ensure_future(first)
         for _ in range(turns):
             await asyncio.sleep(0)
-        second.cancel()
-        await first
-        await asyncio.wait([second])
+        waiting.cancel()
+        await asyncio.wait([waiting])
         await asyncio.sleep(1)
         assert configmaps.indexer.index_keys("mine", "x") == []
-    del first, second
+    del first, waiting
     gc.collect()
     assert complaints == []
 

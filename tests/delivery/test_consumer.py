@@ -245,7 +245,7 @@ async def test_a_hundred_workers_that_join_and_leave_under_constant_writes() -> 
     [
         {"concurrency": 0},
         {"limit": 0},
-        {"overflow": "drop"},
+        {"limit": -1},
         {"resync_period": -1},
         {"handler_timeout": 0},
     ],

@@ -83,7 +83,7 @@ def run(coroutine: Awaitable[Any]) -> None:
 
 def call_all(handlers: HandlerSet[Any]) -> None:
     for kind, event in EVENTS.items():
-        function = handlers.by_kind[kind]
+        function = handlers.by_type[kind]
         if function is not None:
             run(function(event))
 
@@ -136,7 +136,7 @@ def test_an_object_gets_the_events_that_it_has_methods_for(handler: Called, expe
     handlers = handler_set(handler)
     call_all(handlers)
     assert handler.calls == expected
-    assert [function is not None for function in handlers.by_kind] == [
+    assert [function is not None for function in handlers.by_type] == [
         hasattr(handler, name) for name in ("on_add", "on_update", "on_delete")
     ]
 
@@ -253,7 +253,7 @@ def test_several_functions_of_one_kind_are_awaited_in_order() -> None:
     handlers.add_method("on_delete", noting("never"))
     calls.clear()
     with pytest.raises(ValueError, match="raises"):
-        run(handlers.by_kind[DELETED](EVENTS[DELETED]))  # type: ignore[misc]
+        run(handlers.by_type[DELETED](EVENTS[DELETED]))  # type: ignore[misc]
     assert calls == ["raises"]
 
 

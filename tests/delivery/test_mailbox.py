@@ -196,14 +196,14 @@ class Reader:
         """Check a record against what was given before, as replaying a consumer's events does."""
         last = self.given.get(record.key)
         assert record.base is last, "the base is what the consumer was last given"
-        if record.kind == ADDED:
+        if record.type == ADDED:
             assert last is None
         else:
             assert last is not None
-            assert record.kind != UPDATED or last.uid == record.entry.uid
+            assert record.type != UPDATED or last.uid == record.entry.uid
             assert int(record.entry.version) >= int(last.version)
-            assert (record.entry is last) == (record.cause is Cause.RESYNC) or record.kind == DELETED
-        if record.kind == DELETED:
+            assert (record.entry is last) == (record.cause is Cause.RESYNC) or record.type == DELETED
+        if record.type == DELETED:
             del self.given[record.key]
         else:
             self.given[record.key] = record.entry
@@ -548,7 +548,7 @@ def test_overflow_becomes_exact_when_exact_is_empty() -> None:
     assert records is not None
     mailbox.put([updated("c", O1, O2)])
     assert mailbox.coalesced == 0
-    assert [record.kind for record in [*records, *drain(mailbox)]] == [ADDED, UPDATED]
+    assert [record.type for record in [*records, *drain(mailbox)]] == [ADDED, UPDATED]
 
 
 def test_all_goes_to_the_overflow_while_there_is_any() -> None:
@@ -612,7 +612,7 @@ def test_a_list_without_room_is_merged() -> None:
 
 
 def test_no_limit_means_no_merging() -> None:
-    """``overflow="unbounded"``."""
+    """``limit=None``."""
     mailbox = Mailbox(None)
     mailbox.put([updated("a")] * 5000)
     assert (mailbox.pending, mailbox.coalesced, mailbox.high_water) == (5000, 0, 5000)
@@ -698,7 +698,7 @@ def test_g8_parked_records_are_merged_beyond_the_limit() -> None:
     mailbox.put([deleted("a", P), added("a", O2), updated("a", O2, D)])
     assert mailbox.next() is None
     lane = list(iter(lambda: mailbox.release("a"), None))
-    assert [(record.kind, record.base, record.entry) for record in lane[-2:]] == [(DELETED, P, D), (ADDED, None, D)]
+    assert [(record.type, record.base, record.entry) for record in lane[-2:]] == [(DELETED, P, D), (ADDED, None, D)]
     assert mailbox.pending == 1 + len(lane)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aioinformers import Added, Cause, Deleted, Event, SharedInformer, Updated
-from aioinformers.delivery.consumer import Registration
+from aioinformers.delivery.registration import Registration
 from tests.machine.kinds import Facts, facts
 
 BEHAVIOURS = ("instant", "quick", "slow", "uneven", "raising", "cancelling", "hanging", "spoiling")

@@ -16,7 +16,7 @@ import pytest
 from kubernetes_asyncio import client
 
 from aioinformers import CacheNotSyncedError, Settings, SharedInformer, SharedInformerFactory
-from aioinformers.delivery.consumer import Registration
+from aioinformers.delivery.registration import Registration
 from aioinformers.testing import ChaosProxy, FakeAPIServer, Fault, RequestInfo, VirtualTimeLoop
 from tests.machine.follower import FILTERS, Follower
 from tests.machine.kinds import INDEXES, KINDS, facts
@@ -165,7 +165,7 @@ class World:
         if how == "at once":
             follower.informer.remove_event_handler(follower.registration)
         else:
-            await follower.registration.aclose(drain=how == "when done")
+            await follower.registration.aclose(grace=None if how == "when done" else 0)
         self._drop(follower)
 
     async def index(self, kind: str, name: str) -> None:
@@ -254,7 +254,8 @@ class World:
 
     def _check_backlog(self, follower: Follower, registration: Registration[Any]) -> None:
         """A backlog is bounded by its limit, one list, and two records per object that are merged (G8)."""
-        numbers, options = registration.statistics(), registration.options
+        numbers, options = registration.statistics(), registration._consumer.options
+        assert options.limit is not None
         bound = options.limit + 4 * KINDS[follower.kind].keys + 2 * options.concurrency
         if numbers.high_water > bound or len(numbers.busy_keys) > options.concurrency:
             self.problems.append(f"{follower.kind}: backlog beyond {bound}: {numbers}")

@@ -347,10 +347,11 @@ def test_the_standard_library_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(find_zstd(), StandardZstd)
 
 
-def test_without_any_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_any_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     importing(monkeypatch)
-    with pytest.raises(ImportError, match=r"pip install 'aioinformers\[compact\]'"):
-        new_informer(client.ApiClient.__new__(client.ApiClient), "pods.v1.", compact=True)
+    async with client.ApiClient() as api:
+        with pytest.raises(ImportError, match=r"pip install 'aioinformers\[compact\]'"):
+            new_informer(api, "pods.v1.", compact=True)
 
 
 # -- informers ----------------------------------------------------------------------------------------------------
@@ -507,7 +508,8 @@ async def test_a_backlog_keeps_no_raw_object_alive(unpacked: Unpacked, concurren
 
         assert registration.statistics().queued >= 28
         gc.collect()
-        segments = [*registration.mailbox._exact, registration.mailbox._taken]
+        mailbox = registration._consumer.mailbox
+        segments = [*mailbox._exact, mailbox._taken]
         waiting = {id(state): state for part in segments for record in part for state in (record.entry, record.base)}
         bodies = [state.body for state in waiting.values() if state is not None]
         assert len(bodies) > 25

@@ -1,0 +1,275 @@
+"""Everybody who is told of one informer's changes: who joins and leaves, who is slow, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any, Generic, Protocol, TypeVar
+
+from aioinformers.delivery.consumer import Consumer, ConsumerOptions, HandlerConsumer, Pace
+from aioinformers.delivery.events import EventFactory
+from aioinformers.delivery.handlers import HandlerSet, handler_name, handler_set
+from aioinformers.delivery.mailbox import Mailbox
+from aioinformers.delivery.registration import Registration
+from aioinformers.delivery.stream import Stream, StreamConsumer
+from aioinformers.errors import InformerClosedError
+from aioinformers.objects.layout import Entry
+from aioinformers.statistics import ConsumerStatistics
+
+__all__ = ["Feed", "Roster"]
+
+T = TypeVar("T")
+
+logger: logging.Logger = logging.getLogger("aioinformers.consumer")
+
+
+class Feed(Protocol):
+    """What consumers need of the cache."""
+
+    def join(self, mailbox: Mailbox) -> None:
+        """Put the stored objects, and then every change, into a mailbox."""
+
+    def leave(self, mailbox: Mailbox) -> None:
+        """Put nothing more into a mailbox."""
+
+    def is_synced(self) -> bool:
+        """Tell whether every scope's first list has been committed."""
+
+    def slices(self) -> Iterator[list[tuple[str, Entry]]]:
+        """Yield the stored objects in slices, each current when it is yielded."""
+
+
+class Owner(Protocol):
+    """What consumers need of the informer that owns their tasks."""
+
+    def now(self) -> float:
+        """Return the time of the informer's loop."""
+
+    def reason(self) -> str:
+        """Say what the informer waits for; empty if nothing is wrong."""
+
+    def start_task(
+        self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context | None = None
+    ) -> asyncio.Task[None]:
+        """Start a task that the informer owns."""
+
+
+class Roster(Generic[T]):
+    """Keeps the consumers of one informer, and is the host of each of them.
+
+    Args:
+        name: The informer's name.
+        events: Makes the informer's events.
+        feed: The cache.
+        owner: The informer's pipeline.
+        time_slice: Seconds that all workers share before others run.
+
+    Attributes:
+        pace: The slice that all workers share.
+    """
+
+    def __init__(self, name: str, events: EventFactory[T], feed: Feed, owner: Owner, time_slice: float) -> None:
+        self.name = name
+        self.events = events
+        self.pace: Pace = Pace(time_slice)
+        self._feed = feed
+        self._owner = owner
+        self._consumers: dict[Consumer[T], Registration[T] | None] = {}  # in the order in which they joined
+        self._registrations: dict[Registration[T], HandlerConsumer[T]] = {}
+        self._workers: set[asyncio.Task[None]] = set()
+        self._decorated: HandlerSet[T] | None = None
+        self._default: Registration[T] | None = None
+        self._is_started = False
+        self._is_closed = False
+
+    def __len__(self) -> int:
+        return len(self._consumers)
+
+    # -- joining and leaving ----------------------------------------------------------------------------------
+
+    def register(self, handler: Any, options: ConsumerOptions[T]) -> Registration[T]:
+        """Add a handler; see ``SharedInformer.add_event_handler``."""
+        handlers = handler if isinstance(handler, HandlerSet) else handler_set(handler)
+        consumer = HandlerConsumer(self, handlers, options, self._unique(options.name or handler_name(handler)))
+        registration = Registration(consumer, self.name)
+        self._add(consumer, registration)
+        self._registrations[registration] = consumer
+        return registration
+
+    def stream(self, options: ConsumerOptions[T]) -> Stream[T]:
+        """Return a stream, which joins when it is entered; see ``SharedInformer.stream``."""
+
+        def begin() -> StreamConsumer[T]:
+            consumer = StreamConsumer(self, options, self._unique(options.name or "stream"))
+            self._add(consumer, None)
+            return consumer
+
+        return Stream(self.name, begin)
+
+    def _add(self, consumer: Consumer[T], registration: Registration[T] | None) -> None:
+        if self._is_closed:
+            raise InformerClosedError(f"{self.name} has ended: {consumer.name} was not added")
+        self._consumers[consumer] = registration
+        if self._is_started:
+            self._admit(consumer)
+
+    def _admit(self, consumer: Consumer[T]) -> None:
+        self._feed.join(consumer.mailbox)
+        consumer.start()
+        consumer.check_synced()
+
+    def _unique(self, name: str) -> str:
+        taken = {consumer.name for consumer in self._consumers}
+        numbers = itertools.count(2)
+        unique = name
+        while unique in taken:
+            unique = f"{name} ({next(numbers)})"
+        return unique
+
+    def remove(self, registration: Registration[T]) -> None:
+        """Let no further call of a handler begin; a registration of another informer, or twice, is harmless."""
+        if (consumer := self._registrations.get(registration)) is not None:
+            consumer.stop()
+
+    def forget(self, consumer: Consumer[T]) -> None:
+        """Put nothing more into a consumer's mailbox."""
+        registration = self._consumers.pop(consumer, None)
+        if registration is not None:
+            del self._registrations[registration]
+        self._feed.leave(consumer.mailbox)
+
+    # -- decorated functions ----------------------------------------------------------------------------------
+
+    def decorate(self, method: str, function: Callable[..., Awaitable[Any]]) -> bool:
+        """Take a function for ``on_add``, ``on_update`` or ``on_delete``; they feed one registration.
+
+        Returns:
+            Whether it is the first one: they are to join at the start, or a turn of the loop later.
+
+        Raises:
+            TypeError: If it is no coroutine function.
+            RuntimeError: If the others have joined already.
+            InformerClosedError: If the informer has ended.
+        """
+        if self._default is not None:
+            raise RuntimeError(
+                f"{self.name}: decorated handlers have joined already: decorate before the start, or use "
+                f"add_event_handler"
+            )
+        if self._is_closed:
+            raise InformerClosedError(f"{self.name} has ended")
+        handlers = self._decorated or HandlerSet()
+        handlers.add_method(method, function)
+        is_first, self._decorated = self._decorated is None, handlers
+        return is_first
+
+    def join_decorated(self, resync_period: float) -> None:
+        """Register the decorated functions, if there are any and that has not been done."""
+        if self._decorated is None or self._default is not None or self._is_closed:
+            return
+        options: ConsumerOptions[T] = ConsumerOptions(resync_period=resync_period, name="decorated handlers")
+        self._default = self.register(self._decorated, options)
+
+    @property
+    def default(self) -> Registration[T] | None:
+        """The one registration that all decorated functions feed; None before it has joined."""
+        return self._default
+
+    # -- what consumers ask for -------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Return the time of the informer's loop."""
+        return self._owner.now()
+
+    def reason(self) -> str:
+        """Say what the informer waits for; empty if nothing is wrong."""
+        return self._owner.reason()
+
+    def is_synced(self) -> bool:
+        """Tell whether the informer has synced."""
+        return self._feed.is_synced()
+
+    def slices(self) -> Iterator[list[tuple[str, Entry]]]:
+        """Yield the stored objects in slices, each current when it is yielded."""
+        return self._feed.slices()
+
+    def spawn(
+        self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context | None = None
+    ) -> asyncio.Task[None]:
+        """Start a task that the informer owns."""
+        task = self._owner.start_task(coroutine, name, context)
+        self._workers.add(task)
+        task.add_done_callback(self._workers.discard)
+        return task
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Admit everybody who has been waiting; who comes later is admitted at once."""
+        self._is_started = True
+        for consumer in list(self._consumers):
+            self._admit(consumer)
+
+    def check_synced(self) -> None:
+        """Let everybody note that the informer has synced."""
+        for consumer in self._consumers:
+            consumer.check_synced()
+
+    def delivers_in(self, task: asyncio.Task[Any] | None) -> bool:
+        """Tell whether a task delivers events: it must never wait for its own informer's end."""
+        return task in self._workers
+
+    def statistics(self) -> dict[str, ConsumerStatistics]:
+        """Return a snapshot of each consumer, by name."""
+        return {consumer.name: consumer.statistics() for consumer in list(self._consumers)}
+
+    def close(self) -> None:
+        """Refuse newcomers."""
+        self._is_closed = True
+
+    async def end(self, deadline: float | None) -> None:
+        """Let handlers work off what is queued until a moment of the loop's time, cancel the rest, end the streams.
+
+        Cancellation: what has not ended yet is left as it is.
+        """
+        consumers = list(self._consumers)
+        for consumer in consumers:
+            self._feed.leave(consumer.mailbox)
+        try:
+            async with asyncio.timeout_at(deadline):
+                for consumer in consumers:
+                    await consumer.drain()
+        except TimeoutError:
+            pass
+        await asyncio.gather(*(consumer.cancel() for consumer in consumers))
+        for consumer in consumers:
+            if lost := consumer.statistics().undelivered:
+                logger.warning("%s: %d events were not delivered to %s", self.name, lost, consumer.name)
+        self.end_waits()
+
+    def end_waits(self) -> None:
+        """Tell everybody that nothing more comes."""
+        for consumer in list(self._consumers):
+            consumer.end()
+
+    async def watch(self, limit: float) -> None:
+        """Name handlers that hold a key for more than ``limit`` seconds, once per call; until cancelled."""
+        warned: set[tuple[Any, ...]] = set()
+        while True:
+            await asyncio.sleep(limit / 2)
+            slow = {
+                (consumer, busy.key, round(self.now() - busy.seconds, 3)): busy.seconds
+                for consumer in self._consumers
+                if consumer.warns_when_slow()
+                for busy in consumer.statistics().busy_keys
+                if busy.seconds >= limit
+            }
+            for consumer, key, since in slow.keys() - warned:
+                seconds = slow[consumer, key, since]
+                logger.warning(
+                    "%s: handler %s has been busy with %s for %.0f s", self.name, consumer.name, key, seconds
+                )
+            warned = set(slow)
