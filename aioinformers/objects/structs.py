@@ -98,10 +98,9 @@ def _mirror(struct: StructClass) -> _Mirror | None:
     identity = {name: _TwinField(str, msgspec.field(default="")) for name in _IDENTITY if name not in _types(metadata)}
     twin_metadata = _twin(metadata, identity)
     twin = _twin(struct, {"metadata": _TwinField(twin_metadata.type)})
-    make = _maker(struct, twin)
     if "metadata" in types:
-        make = _maker_with_metadata(struct, twin, _maker(metadata, twin_metadata))
-    return _Mirror(twin.type, make)
+        return _Mirror(twin.type, _maker_with_metadata(struct, twin, metadata, twin_metadata))
+    return _Mirror(twin.type, _maker(struct, twin))
 
 
 def _types(struct: StructClass) -> dict[str, Any]:
@@ -180,22 +179,29 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
 
 def _maker(struct: StructClass, twin: _Twin) -> Callable[[Any], Any]:
     """Return the function that makes an instance of a class of an instance of its twin."""
-    get, construct = _getter([twin.attributes[name] for name in _types(struct)]), _constructor(struct)
+    get, construct = _twin_getter(struct, twin), _constructor(struct)
     return lambda instance: construct(get(instance))
 
 
-def _maker_with_metadata(struct: StructClass, twin: _Twin, make_metadata: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _maker_with_metadata(
+    struct: StructClass, twin: _Twin, metadata: StructClass, twin_metadata: _Twin
+) -> Callable[[Any], Any]:
     """Do as ``_maker`` does, for a class whose metadata have a twin, too."""
-    names = list(_types(struct))
-    get, construct = _getter([twin.attributes[name] for name in names]), _constructor(struct)
-    position = names.index("metadata")
+    get, construct = _twin_getter(struct, twin), _constructor(struct)
+    get_metadata, construct_metadata = _twin_getter(metadata, twin_metadata), _constructor(metadata)
+    position = list(_types(struct)).index("metadata")
 
     def make(instance: Any) -> Any:
         values = list(get(instance))
-        values[position] = make_metadata(values[position])
+        values[position] = construct_metadata(get_metadata(values[position]))
         return construct(values)
 
     return make
+
+
+def _twin_getter(struct: StructClass, twin: _Twin) -> Callable[[Any], tuple[Any, ...]]:
+    """Return the function that gives the values of a class's fields from an instance of its twin."""
+    return _getter([twin.attributes[name] for name in _types(struct)])
 
 
 def _getter(attributes: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
