@@ -7,7 +7,7 @@ BENCH_STAMP := $(VENV)/.installed-bench
 SECONDS ?= 20
 WORKERS ?= auto
 
-.PHONY: demo test check types bench bench-quick docs matrix soak lock clean
+.PHONY: demo test cov check types bench bench-quick docs matrix soak lock clean
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("aioinformers needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
@@ -22,6 +22,12 @@ demo: $(STAMP)  ## a small busy cluster in this process, and informers that foll
 test: $(STAMP)  ## the whole suite, on the embedded server and on a real kube-apiserver
 	-@$(BIN)/python -m tests.kit.realserver  # builds the real server once; without Go its tests are skipped
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+cov: $(STAMP)  ## the lines that the tests on the embedded server run; fails below 95 %
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -q -n $(WORKERS) --dist worksteal -m "not realserver"
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
 
 check: $(STAMP) types  ## lint, format, types, layers
 	$(BIN)/ruff check .
@@ -58,4 +64,4 @@ lock: $(STAMP)  ## pin the newest versions that fit pyproject.toml
 		--no-header pyproject.toml -o requirements/dev.txt
 
 clean:
-	rm -rf $(VENV) .venv-* docs/_build dist
+	rm -rf $(VENV) .venv-* docs/_build dist .coverage*

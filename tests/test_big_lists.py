@@ -43,6 +43,7 @@ def no_foreign_garbage() -> Iterator[None]:
     gc.unfreeze()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_foreign_garbage")
 @pytest.mark.parametrize("case", CASES)
 def test_g12_no_step_is_long_while_many_objects_arrive(case: str, url: str) -> None:

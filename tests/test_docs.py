@@ -315,6 +315,7 @@ def test_supported_versions_are_those_of_the_package() -> None:
 # -- the pages are built --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pages_are_built_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-d", str(tmp_path / "trees")]
     built = subprocess.run(

@@ -117,6 +117,7 @@ def cpu_seconds_of_import(module: str) -> float:
     return min(float(python(code)) for _ in range(5))
 
 
+@pytest.mark.slow
 def test_importing_the_package_takes_hardly_longer_than_aiohttp() -> None:
     """At most 100 ms more: every user has paid for aiohttp already."""
     assert cpu_seconds_of_import("aioinformers") <= cpu_seconds_of_import("aiohttp") + 0.1

@@ -335,6 +335,7 @@ def test_what_is_checked_in_is_what_is_generated() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 @same_client
 def test_drift_is_named_and_repaired(copy: Path) -> None:
     package = copy / "aioinformers" / "resources"

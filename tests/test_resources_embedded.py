@@ -45,6 +45,7 @@ def serve(server: FakeAPIServer, kind: Kind) -> None:
     server.add_resource(kind.resource, kind.kind, namespaced=kind.is_namespaced, custom=False)
 
 
+@pytest.mark.slow
 async def test_what_the_server_does_not_serve_waits_visibly_and_leaves_the_others_alone() -> None:
     async with FakeAPIServer() as server, roomy_factory(server) as factory:
         server.create("pods", pod("p"))

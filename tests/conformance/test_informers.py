@@ -228,6 +228,7 @@ async def test_watches_that_end_are_resumed_without_a_list(api: client.ApiClient
         assert recorder.state == cached(configmaps)
 
 
+@pytest.mark.slow
 async def test_two_thousand_random_writes_from_four_writers(api: client.ApiClient, namespace: str) -> None:
     """G1, G2, G3, G4: at the end the cache equals the server, and so does the replay of every handler's events."""
     core: Any = client.CoreV1Api(api)

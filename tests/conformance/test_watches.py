@@ -138,6 +138,7 @@ async def test_bookmarks(rest: Rest) -> None:
     assert int(asked[-1].version) > int(made.version)
 
 
+@pytest.mark.slow
 async def test_bookmarks_need_news_of_the_resource(rest: Rest) -> None:
     """None comes for what happens to other resources, unless a read of the most recent state has made it known."""
     made = await rest.configmap("x")

@@ -499,6 +499,7 @@ class Histories(RuleBasedStateMachine):
         assert self.archive.mailbox.coalesced == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader_type", [SerialReader, KeyedReader])
 def test_g8_any_history_at_any_pace_gives_the_stores_state(reader_type: type[SerialReader | KeyedReader]) -> None:
     """What a consumer is given is true, in order per key, and in the end everything there is to know."""

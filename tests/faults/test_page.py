@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.faults.table import CASES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+@pytest.mark.slow
 def test_page_is_rendered_from_the_table() -> None:
     command = [sys.executable, str(ROOT / "tools" / "render_faults.py"), "--check"]
     checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

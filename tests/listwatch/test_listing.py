@@ -144,6 +144,7 @@ def odd_lists(draw: st.DrawFn) -> OddList:
 class TestListDecoder:
     """Pages of a LIST."""
 
+    @pytest.mark.slow
     @given(
         odd=odd_lists(),
         at=splits,
@@ -179,6 +180,7 @@ class TestListDecoder:
         assert seen + rest == len(items)
         assert rest < 100
 
+    @pytest.mark.slow
     def test_g12_brackets_are_counted_in_slices(self) -> None:
         """A huge item that no guess can end makes pauses, and is not read anew with each chunk."""
         big = dump(pod("big", manifests=[{"metadata": {"name": "x"}}] * 200_000))
@@ -264,6 +266,7 @@ class TestListDecoder:
         with pytest.raises(ResponseError, match=r"max_object_bytes=1000|cut or no list"):
             Seen().feed(decoder, [body, *[more] * 50])
 
+    @pytest.mark.slow
     @given(
         items=raw_items(),
         at=splits,
@@ -499,6 +502,7 @@ class TestListDecoder:
         with pytest.raises(ResponseError, match="max_object_bytes=1000"):
             Seen().feed(decoder, [start, *[b"x" * 100] * 20])
 
+    @pytest.mark.slow
     def test_an_object_kept_keeps_no_page_alive(self) -> None:
         """One entry of a page of megabytes costs its own size."""
         tracemalloc.start()

@@ -130,6 +130,7 @@ documents = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(contents=st.lists(documents, max_size=40), order=st.randoms(use_true_random=False))
 @settings(deadline=None, max_examples=40)
 def test_any_json_comes_back_in_any_order(contents: list[Any], order: random.Random) -> None:
@@ -225,6 +226,7 @@ print((memory() - before) / 20000)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_packed_objects_take_no_more_than_their_size() -> None:
     """A block that was shrunk in place would leave a hole of 5 KB that nothing fits into."""

@@ -121,6 +121,7 @@ built_ins = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(documents(), st.lists(built_ins, min_size=1, max_size=3), layouts)
 def test_bytes_and_dicts_come_out_alike(

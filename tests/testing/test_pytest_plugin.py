@@ -48,6 +48,7 @@ def run_pytest(folder: Path, text: str, *arguments: str) -> subprocess.Completed
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["auto", "strict"])
 def test_fixtures_work_in_either_mode_of_pytest_asyncio(tmp_path: Path, mode: str) -> None:
     mark = "@pytest.mark.asyncio" if mode == "strict" else ""
@@ -56,6 +57,7 @@ def test_fixtures_work_in_either_mode_of_pytest_asyncio(tmp_path: Path, mode: st
     assert "3 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_without_pytest_asyncio_the_fixtures_say_what_is_missing(tmp_path: Path) -> None:
     text = "def test_it(aioinformers_factory):\n    raise AssertionError('unreachable')\n"
     done = run_pytest(tmp_path, text, "-p", "no:asyncio")
@@ -64,6 +66,7 @@ def test_without_pytest_asyncio_the_fixtures_say_what_is_missing(tmp_path: Path)
     assert "pip install 'aioinformers[testing]'" in done.stdout
 
 
+@pytest.mark.slow
 def test_runs_that_do_not_ask_for_a_fixture_load_nothing(tmp_path: Path) -> None:
     text = """
 import sys
@@ -76,6 +79,7 @@ def test_it(request):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_fixtures_are_listed_with_what_they_are(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, "", "--fixtures")
     assert "aioinformers_server" in done.stdout

@@ -9,9 +9,12 @@ import re
 import termios
 from contextlib import suppress
 
+import pytest
+
 from tests.cli.shell import process, stderr_of
 
 
+@pytest.mark.slow
 async def test_demo_draws_in_a_terminal() -> None:
     screen, terminal = pty.openpty()
     os.set_blocking(screen, False)

@@ -12,6 +12,7 @@ from aioinformers.testing import run_virtual
 from tests.cli.shell import complete_rows, process, stderr_of
 
 
+@pytest.mark.slow
 async def test_demo_ends_by_itself_with_a_summary() -> None:
     async with process("demo", "--seconds", "5") as child:
         out, err = await child.communicate()
