@@ -1,7 +1,7 @@
-"""The door: requests to the API server, and what comes back. Nothing else knows the Kubernetes client or aiohttp.
+"""Requests to the API server and its answers: the only door to the Kubernetes client and to aiohttp.
 
-``source`` makes requests with the user's client; ``tap`` and ``chunks`` take a watch's lines off the connection;
-``status`` says what a failure is.
+``source`` makes requests with the user's client; ``tap`` and ``chunks`` read the lines of a watch from the connection;
+``status`` translates failures into exceptions.
 """
 
 from __future__ import annotations

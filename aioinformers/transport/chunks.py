@@ -1,8 +1,8 @@
-"""Cuts a watch into its lines along the chunks of HTTP, without a copy. Pure.
+"""Cuts the chunked body of a watch into lines without copying it. Pure.
 
-A Kubernetes API server sends every event of a watch as one line in one chunk of HTTP/1.1 (RFC 9112, 7.1). To undo
-that costs an HTTP library several calls and two copies per chunk, more than the cache needs for an event. Here chunks
-of that one form are recognised where they lie; everything else is the library's to judge.
+A Kubernetes API server sends every event of a watch as one line in one chunk of HTTP/1.1 (RFC 9112, 7.1). An HTTP
+library needs several calls and two copies per chunk to decode that, more than the cache needs for an event. This module
+recognises chunks of exactly that form in the received bytes and leaves everything else to the library.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Final, NamedTuple
 __all__ = ["MAX_CHUNK", "Block", "ChunkCutter"]
 
 MAX_CHUNK: Final = 1024 * 1024
-"""Larger ones are not waited for: what has come of them must be handed on before it fills the memory."""
+"""Largest chunk in bytes that is collected here; the bytes of a larger one are passed on as they arrive."""
 
 _SIZE = re.compile(rb"([1-9a-fA-F][0-9a-fA-F]{0,5})\r\n")
 _CUT_SIZE = re.compile(rb"(?:[1-9a-fA-F][0-9a-fA-F]{0,5}\r?)?")
 
 
 class Block(NamedTuple):
-    """Lines of a watch where they lie.
+    """Lines of a watch, as positions in the bytes that contain them.
 
     Attributes:
-        data: What holds them.
-        spans: Where each begins, and where its newline is.
+        data: Received bytes.
+        spans: Offset of each line's first byte and of its newline.
     """
 
     data: bytes
@@ -32,19 +32,24 @@ class Block(NamedTuple):
 
 
 class ChunkCutter:
-    """Cuts a body that begins with a chunk, as long as every chunk is one line.
+    """Cuts a body at the borders of its chunks, as long as every chunk is one line.
 
     Attributes:
-        odd: What has come from the first chunk on that is no line; empty as long as all are. Nothing may be fed then.
+        unparsed: Received bytes from the first chunk on that is not one line; empty while every chunk is. Once it is
+            set, :meth:`feed` must not be called again.
     """
 
     def __init__(self) -> None:
-        self.odd: bytes = b""
+        self.unparsed: bytes = b""
         self._rest: list[bytes] = []
         self._missing = 0
 
     def feed(self, data: bytes) -> list[Block]:
-        """Take what has arrived and return the lines that it completes, in one or two blocks."""
+        """Return the lines that received bytes complete, in one or two blocks.
+
+        Args:
+            data: The next bytes of the connection; the very first must begin with a chunk's size.
+        """
         blocks: list[Block] = []
         if self._rest:
             missing = self._missing or len(data)
@@ -52,12 +57,12 @@ class ChunkCutter:
             if len(data) < self._missing:
                 self._missing -= len(data)
                 return blocks
-            # Only the first chunk is joined: copying everything would cost more than cutting it.
+            # Joins the first chunk only: copying all the data would cost more than cutting it.
             first, data = b"".join(self._rest), data[missing:]
             self._rest.clear()
             self._cut(first, blocks)
-            if self.odd:
-                self.odd += data
+            if self.unparsed:
+                self.unparsed += data
                 return blocks
         if data:
             self._cut(data, blocks)
@@ -79,13 +84,13 @@ class ChunkCutter:
             rest = data[start:]
             missing = self._missing_of(rest)
             if missing is None:
-                self.odd = rest
+                self.unparsed = rest
             else:
                 self._rest, self._missing = [rest], missing
 
     @staticmethod
     def _missing_of(rest: bytes) -> int | None:
-        """Return how many bytes a chunk lacks, 0 if that cannot be told yet; None if it is no line."""
+        """Return how many bytes a chunk lacks: 0 if its size is incomplete, None if it cannot be one line."""
         size = _SIZE.match(rest)
         if size is None:
             return 0 if _CUT_SIZE.fullmatch(rest) else None

@@ -1,7 +1,7 @@
 """The only door to the Kubernetes client and to aiohttp: requests, credentials, error translation.
 
-Requests go through the client's own aiohttp session: its connection pool, TLS, proxy, headers and credentials
-are used as they are, never loosened (G16). Bodies are handed on as bytes.
+Requests go through the client's own aiohttp session and use its connection pool, TLS, proxy, headers and credentials
+unchanged; nothing loosens its security settings (G16). Bodies are returned as bytes.
 """
 
 from __future__ import annotations
@@ -34,19 +34,23 @@ __all__ = ["Body", "Source", "load_model", "retry_after"]
 logger: logging.Logger = logging.getLogger("aioinformers.source")
 
 READ_BUFFER: Final = 128 * 1024
-"""Measured: smaller ones pause the socket too often, larger ones fall out of the processor's cache."""
+"""Bytes that aiohttp buffers; a smaller buffer pauses the socket too often, a larger one exceeds the CPU cache."""
 
 
 class Body:
-    """An open response, read in chunks of whatever size has arrived."""
+    """The body of an open response, read as it arrives.
+
+    Args:
+        response: The open response; whoever opened it closes it.
+    """
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
 
     async def read(self) -> bytes:
-        """Return what has arrived, waiting for it if needed; ``b""`` at the end of the body.
+        """Return the bytes that have arrived, or wait for some; ``b""`` at the end of the body.
 
-        Cancellation loses nothing that has not been returned.
+        Cancellation loses no data: the next call returns it.
 
         Raises:
             ConnectionFailedError: If the connection broke.
@@ -58,13 +62,16 @@ class Body:
                 if self._response.content.at_eof():
                     return b""
         except (aiohttp.ClientError, ConnectionError, ValueError, RuntimeError) as error:  # RuntimeError: it is closed
-            raise ConnectionFailedError(f"the connection broke while reading: {_words(error)}") from error
+            raise ConnectionFailedError(f"the connection broke while reading: {_described(error)}") from error
         return data
 
     async def read_lines(self) -> bytes | list[Block]:
-        """Return what has arrived of a watch, as :meth:`read` does: lines, or bytes of which nothing is known.
+        """Return what has arrived of a watch as whole lines where they can be cut cheaply, otherwise as :meth:`read`.
 
-        Cancellation loses nothing that has not been returned.
+        Cancellation loses no data: the next call returns it.
+
+        Returns:
+            Blocks of whole lines, or bytes that may begin and end within a line; ``b""`` at the end of the body.
 
         Raises:
             ConnectionFailedError: If the connection broke.
@@ -84,20 +91,25 @@ class Body:
 
 
 class Prepared(NamedTuple):
-    """A request with the client's headers and credentials."""
+    """A request with the client's headers and credentials.
+
+    Attributes:
+        url: Complete URL with the query.
+        headers: All headers; they may contain credentials.
+    """
 
     url: str
     headers: dict[str, str]
 
 
 class ClientAdapter:
-    """What differs between the two asyncio clients: kubernetes_asyncio, and ``kubernetes.aio`` from version 37 on.
+    """Hides the differences between the asyncio clients kubernetes_asyncio and ``kubernetes.aio`` (37 or newer).
 
     Args:
-        api_client: An ``ApiClient`` of either; it stays the caller's to close.
+        api_client: An ``ApiClient`` of either; the caller closes it.
 
     Raises:
-        TypeError: If it is neither.
+        TypeError: If it is another object.
     """
 
     def __init__(self, api_client: Any) -> None:
@@ -112,15 +124,15 @@ class ClientAdapter:
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """The client's own session: its connections, TLS and proxies are used as they are."""
+        """The client's own session, with its connections, TLS and proxies."""
         rest = self.api_client.rest_client
-        if rest.pool_manager is None:  # kubernetes.aio makes it at the first request
+        if rest.pool_manager is None:  # kubernetes.aio creates it for the first request
             rest.pool_manager = rest._create_pool_manager()
         return rest.pool_manager  # type: ignore[no-any-return]
 
     @property
-    def options(self) -> dict[str, Any]:
-        """What the client gives the session with every request."""
+    def request_options(self) -> dict[str, Any]:
+        """The keyword arguments that the client passes to the session with every request."""
         rest, configuration = self.api_client.rest_client, self.api_client.configuration
         options = {
             "proxy": rest.proxy,
@@ -130,13 +142,19 @@ class ClientAdapter:
         return {name: value for name, value in options.items() if value}
 
     async def prepare(self, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Prepared:
-        """Add the client's headers and credentials to a GET request; refreshes them by the client's own hook.
+        """Add the client's headers and credentials to a GET request; the client's hook refreshes the credentials.
+
+        Args:
+            path: The URL path below the host of the client's configuration.
+            query: Query parameters.
+            headers: Headers that override the client's defaults.
 
         Raises:
-            ConnectionFailedError: If the hook raises; what it said stays in the log's traceback.
+            ConnectionFailedError: If the hook raises. The message omits the hook's text, which may contain secrets;
+                the hook's exception is chained.
         """
         merged = {**self.api_client.default_headers, **headers}
-        if merged.get("User-Agent", "").startswith("OpenAPI-Generator"):  # nobody chose that
+        if merged.get("User-Agent", "").startswith("OpenAPI-Generator"):  # the generator's default, not a choice
             merged["User-Agent"] = self._user_agent
         if self.api_client.cookie:
             merged["Cookie"] = self.api_client.cookie
@@ -145,17 +163,20 @@ class ClientAdapter:
         try:
             await self.api_client.update_params_for_auth(merged, pairs, ["BearerToken"], *request)
         except Exception as error:
-            kind = type(error).__name__
-            problem = f"the client's credentials could not be refreshed ({kind})"
+            problem = f"the client's credentials could not be refreshed ({type(error).__name__})"
             raise ConnectionFailedError(problem, is_refused=True) from error
         url = f"{self.api_client.configuration.host}{path}"
         return Prepared(f"{url}?{urlencode(pairs)}" if pairs else url, merged)
 
-    def silence(self, seconds: float) -> ConnectionFailedError:
-        """Return the error that says why no answer came in time."""
+    def timeout_error(self, seconds: float) -> ConnectionFailedError:
+        """Return the error for a request without an answer: an exhausted connection pool, or a silent server.
+
+        Args:
+            seconds: How long the request has waited.
+        """
         connector = self.session.connector
-        held = len(getattr(connector, "_acquired", ()))
-        if connector is not None and 0 < connector.limit <= held:
+        in_use = len(getattr(connector, "_acquired", ()))
+        if connector is not None and 0 < connector.limit <= in_use:
             return ConnectionFailedError(
                 f"all {connector.limit} connections of the API client are in use and every informer holds one: "
                 f"raise configuration.connection_pool_maxsize",
@@ -168,13 +189,19 @@ class Source:
     """Makes GET requests with a user's API client.
 
     Args:
-        api_client: An ``ApiClient`` of kubernetes_asyncio or ``kubernetes.aio``; it stays the caller's to close.
-        settings: Deadlines.
+        api_client: An ``ApiClient`` of kubernetes_asyncio or ``kubernetes.aio``; the caller closes it.
+        settings: Timeouts, and the limit of concurrent lists.
 
     Attributes:
-        client: The client.
-        lists: Caps the lists that run at once.
-        streams_again_at: When the server may be asked to stream initial objects again; shared by all informers.
+        client: The adapted client.
+        settings: The settings given.
+        lists: Limits the lists that run at the same time.
+        streams_again_at: Loop time from which the server may be asked to stream initial objects again; shared by all
+            informers.
+        random: Source of jitter, shared by all informers.
+
+    Raises:
+        TypeError: If the client is not one of the two.
     """
 
     def __init__(self, api_client: Any, settings: Settings) -> None:
@@ -186,7 +213,7 @@ class Source:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the client has been closed; nothing tells those who read from it."""
+        """Whether the client has been closed; reads that are under way get no notice of that."""
         return self.client.session.closed
 
     @asynccontextmanager
@@ -199,18 +226,19 @@ class Source:
         compression: bool = False,
         accept: str = "application/json",
     ) -> AsyncIterator[Body]:
-        """Open a GET request and give its body; the response is closed on exit, however that happens.
+        """Open a GET request and yield its body; every exit closes the response, cancellation included.
 
         Args:
-            path: The URL path, below the host of the client's configuration.
+            path: The URL path below the host of the client's configuration.
             query: Query parameters.
-            header_timeout: Seconds within which the response's headers must be there.
-            compression: Whether the body may come compressed.
-            accept: The representations asked for.
+            header_timeout: Seconds to wait for the response's headers.
+            compression: Whether the server may compress the body with gzip.
+            accept: Value of the ``Accept`` header.
 
         Raises:
-            ApiStatusError: If the server answers with a failure; on 401 credentials are refreshed and tried once more.
-            ConnectionFailedError: If it cannot be reached or stays silent.
+            ApiStatusError: If the server answers with a failure; a 401 is tried again once, with fresh credentials.
+            ConnectionFailedError: If the server cannot be reached or does not answer in time.
+            ResponseError: If the status is neither 200 nor a failure.
         """
         headers = {"Accept": accept, "Accept-Encoding": "gzip" if compression else "identity"}
         response = await self._request(path, query, headers, header_timeout)
@@ -230,16 +258,18 @@ class Source:
     async def read_json(
         self, path: str, query: Mapping[str, str] | None = None, *, accept: str = "application/json"
     ) -> bytes:
-        """Return the whole body of a small GET request.
+        """Return the whole body of a small GET request; cancellation closes the response.
 
         Args:
-            path: The URL path, below the host of the client's configuration.
+            path: The URL path below the host of the client's configuration.
             query: Query parameters.
-            accept: The representations asked for.
+            accept: Value of the ``Accept`` header.
 
         Raises:
             ApiStatusError: If the server answers with a failure.
-            ConnectionFailedError: If it cannot be reached or stays silent.
+            ConnectionFailedError: If the server cannot be reached, or the body is not complete within
+                ``Settings.header_timeout``.
+            ResponseError: If the status is neither 200 nor a failure.
         """
         timeout = self.settings.header_timeout
         try:
@@ -271,17 +301,17 @@ class Source:
             async with asyncio.timeout(header_timeout):
                 return await client.session.get(
                     prepared.url, headers=prepared.headers, timeout=timeout, read_bufsize=READ_BUFFER,
-                    allow_redirects=False, **client.options,
+                    allow_redirects=False, **client.request_options,
                 )  # fmt: skip
         except aiohttp.ClientConnectorError as error:
-            raise ConnectionFailedError(f"cannot connect: {_words(error)}", is_refused=True) from error
+            raise ConnectionFailedError(f"cannot connect: {_described(error)}", is_refused=True) from error
         except aiohttp.ConnectionTimeoutError as error:
             seconds = f"{self.settings.connect_timeout:g} s"
             raise ConnectionFailedError(f"cannot connect within {seconds}", is_refused=True) from error
         except TimeoutError as error:
-            raise client.silence(header_timeout) from error
+            raise client.timeout_error(header_timeout) from error
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise ConnectionFailedError(f"the request failed: {_words(error)}") from error
+            raise ConnectionFailedError(f"the request failed: {_described(error)}") from error
         except RuntimeError as error:
             if not client.session.closed:
                 raise
@@ -295,38 +325,41 @@ class Source:
         try:
             async with asyncio.timeout(5):
                 body = await response.content.read(64 * 1024)
-        except (aiohttp.ClientError, OSError, ValueError):  # the status says enough
+        except (aiohttp.ClientError, OSError, ValueError):  # the status alone is enough for an error
             body = b""
         return status_error(body, response.status, retry_after(response.headers))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that ``Retry-After`` asks to wait, given as such or as a date (RFC 9110); None if unsaid.
+    """Return the seconds that a ``Retry-After`` header asks to wait; None without a valid header.
 
-    A date is compared with the server's own clock, its ``Date`` header: that of this machine may be wrong, and is read
-    only where there is none. No clock of the loop has a part in it.
+    The header holds seconds or a date (RFC 9110). A date is compared with the response's ``Date`` header, because this
+    machine's clock may be wrong; only without one, that clock is used.
+
+    Args:
+        headers: The headers of the response.
     """
-    said = headers.get("Retry-After", "")
-    if said.isdecimal():
-        return float(said)
-    then = _date(said)
-    if then is None:
+    value = headers.get("Retry-After", "")
+    if value.isdecimal():
+        return float(value)
+    retry_at = _parse_date(value)
+    if retry_at is None:
         return None
-    return max(0.0, (then - (_date(headers.get("Date", "")) or datetime.now(UTC))).total_seconds())
+    return max(0.0, (retry_at - (_parse_date(headers.get("Date", "")) or datetime.now(UTC))).total_seconds())
 
 
-def _date(text: str) -> datetime | None:
+def _parse_date(text: str) -> datetime | None:
     try:
-        found = parsedate_to_datetime(text)
+        date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _close(response: aiohttp.ClientResponse) -> None:
-    """Close a response; a connection whose body has been read to its end is back in the client's pool already.
+    """Close a response. After its whole body has been read, the connection is back in the client's pool already.
 
-    Any other one is aborted: the orderly end of TLS would need more turns of a loop that may end first (G10).
+    Any other connection is aborted: an orderly end of TLS needs more turns of the loop, which may end first (G10).
     """
     transport = response.connection.transport if response.connection else None
     response.close()
@@ -335,23 +368,23 @@ def _close(response: aiohttp.ClientResponse) -> None:
 
 
 def _keep_alive(response: aiohttp.ClientResponse) -> None:
-    """Let the kernel probe an idle connection: nothing in HTTP/1.1 would find a dead peer."""
+    """Turn on TCP keep-alive: HTTP/1.1 itself cannot detect a dead peer on an idle connection."""
     transport = response.connection.transport if response.connection else None
     raw = transport.get_extra_info("socket") if transport else None
     if raw is None or raw.family not in (socket.AF_INET, socket.AF_INET6):
         return
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, option):  # Linux; others have their own names and defaults
+        if hasattr(socket, option):  # Linux; other systems have other names and defaults
             raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
-def _words(error: BaseException) -> str:
+def _described(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
 def load_model(name: str) -> type[Any]:
-    """Return a model class of kubernetes_asyncio by its name; the client is imported at the first call, not before."""
+    """Return the model class of kubernetes_asyncio with this name, such as ``V1Pod``; imports the client if needed."""
     from kubernetes_asyncio.client import models
 
     return getattr(models, name)  # type: ignore[no-any-return]

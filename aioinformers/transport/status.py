@@ -1,4 +1,4 @@
-"""What a server says of a failure: ``Status`` bodies and ERROR events become exceptions. Pure."""
+"""Translates ``Status`` bodies and ERROR events into exceptions. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aioinformers.errors import ApiStatusError
 __all__ = ["UNREADABLE", "status_error"]
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What decoders raise for bytes that they cannot read."""
+"""Exceptions that decoders raise for bytes that they cannot read."""
 
 
 class _Cause(msgspec.Struct, gc=False):
@@ -34,23 +34,23 @@ _decode_status = msgspec.json.Decoder(_Status, strict=False).decode
 
 
 def status_error(body: bytes, status: int = 500, retry_after: float | None = None) -> ApiStatusError:
-    """Translate a ``Status`` body, or whatever a proxy sent instead, into an exception.
+    """Return the exception for a ``Status`` body, or for the text that a proxy sent instead.
 
     Args:
         body: The body, or the ``object`` of an ERROR event.
-        status: HTTP status; the body's own code wins.
-        retry_after: Seconds of a ``Retry-After`` header.
+        status: HTTP status; a code in the body takes precedence.
+        retry_after: Seconds of a ``Retry-After`` header; they take precedence over those in the body.
     """
     try:
-        said = _decode_status(body)
+        decoded = _decode_status(body)
     except UNREADABLE:
-        return ApiStatusError.of(status, "", "the answer is no Kubernetes Status", retry_after)
-    details = said.details or _Details()
+        return ApiStatusError.of(status, "", "the answer is not a Kubernetes Status", retry_after)
+    details = decoded.details or _Details()
     causes = [cause.reason for cause in details.causes or ()]
-    message = said.message or ""
-    # Servers before 1.18.6 say it in words only, those before 1.17 in the message.
+    message = decoded.message or ""
+    # Servers before 1.18.6 give this cause without a reason, servers before 1.17 only in the message.
     if any("Too large resource version" in words for words in (message, *(c.message for c in details.causes or ()))):
         causes.append("ResourceVersionTooLarge")
     if retry_after is None:
         retry_after = details.retryAfterSeconds
-    return ApiStatusError.of(said.code or status, said.reason or "", message, retry_after, causes)
+    return ApiStatusError.of(decoded.code or status, decoded.reason or "", message, retry_after, causes)

@@ -1,4 +1,4 @@
-"""Takes a watch off its connection before aiohttp does, where that is safe."""
+"""Reads the lines of a watch from its connection before aiohttp parses them, where that is safe."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 __all__ = ["Tap"]
 
 HIGH_WATER: Final = 256 * 1024
-"""Bytes that are held before the transport is told to wait; it reads as many at once."""
-MAX_IN_VAIN: Final = 16
-"""Reads without a line after which the rest of the stream is left to aiohttp: something on the way cuts it anew."""
+"""Bytes that are held before the transport stops reading; asyncio reads up to this many at once."""
+MAX_FAILED_CUTS: Final = 16
+"""Reads in a row without a line after which aiohttp gets the rest: a proxy sends chunks of its own."""
 
 
 class Tap(asyncio.Protocol):
-    """A protocol between a connection and aiohttp's, which keeps from it the chunks that are lines of a watch.
+    """A protocol in front of aiohttp's that takes the chunks which are lines of a watch and forwards everything else.
 
-    To cut chunks one must know where one begins. aiohttp tells by how it counts: a newline that it takes for a byte of
-    the body, followed by a line end that it does not, is the end of a chunk. From there on lines are cut here. Whatever
-    is not one goes to aiohttp, which never notices what it has missed: the end of the body, chunks of another form, a
-    broken connection. Only public parts of asyncio and aiohttp are used, and if they ever behave otherwise, no chunk's
-    end is found and everything is aiohttp's.
+    Cutting needs the position where a chunk begins. aiohttp's byte counter shows it: a newline that it counts as a byte
+    of the body, followed by a line end that it does not count, ends a chunk. From there on this class cuts lines. All
+    other bytes go to aiohttp, which does not notice the missing chunks: the end of the body, chunks of another form, a
+    broken connection. Only public parts of asyncio and aiohttp are used; if their behaviour changes, no end of a chunk
+    is recognised, and aiohttp reads the whole body.
 
     Attributes:
-        is_open: Whether more may come this way; if not, the rest is read from the response.
+        is_open: Whether more data may arrive here; if not, the rest is read from the response.
     """
 
     def __init__(self, transport: asyncio.Transport, handler: asyncio.Protocol, content: aiohttp.StreamReader) -> None:
@@ -37,12 +37,12 @@ class Tap(asyncio.Protocol):
         self._cutter: ChunkCutter | None = None
         self._received: list[bytes | list[Block]] = []
         self._held = 0
-        self._in_vain = 0
+        self._failed_cuts = 0
         self._waiter: asyncio.Future[None] | None = None
 
     @classmethod
     def of(cls, response: aiohttp.ClientResponse) -> Tap | None:
-        """Tap the connection of a response whose body comes in chunks as it is; return None for any other."""
+        """Tap the connection of a response whose body is chunked and not compressed; return None for any other."""
         connection, headers = response.connection, response.headers
         is_plain = headers.get("Transfer-Encoding", "").lower() == "chunked" and "Content-Encoding" not in headers
         if connection is None or connection.transport is None or connection.protocol is None or not is_plain:
@@ -53,7 +53,7 @@ class Tap(asyncio.Protocol):
         return tap
 
     def take(self) -> bytes | list[Block] | None:
-        """Return what has come first, lines or bytes of which nothing is known; None if there is nothing."""
+        """Return the oldest data that is held: whole lines, or bytes that are not cut; None if nothing is held."""
         if not self._received:
             return None
         first = self._received.pop(0)
@@ -64,17 +64,17 @@ class Tap(asyncio.Protocol):
         return first
 
     async def wait(self) -> None:
-        """Wait until there is something to take, or nothing more will come this way."""
+        """Wait until :meth:`take` has data or :attr:`is_open` is false; cancellation loses no data."""
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
         finally:
             self._waiter = None
 
-    # -- what the transport calls ----------------------------------------------------------------------------
+    # -- asyncio.Protocol ------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Cut lines, or pass on what is none."""
+        """Cut data into lines, or pass it on to aiohttp."""
         if self._cutter is None:
             self._pass_on(data)
         else:
@@ -82,39 +82,39 @@ class Tap(asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> bool | None:
-        """Let aiohttp decide."""
+        """Forward the end of the stream to aiohttp and return its decision about the transport."""
         return self._handler.eof_received()
 
     def pause_writing(self) -> None:
-        """Let aiohttp know."""
+        """Forward the call to aiohttp."""
         self._handler.pause_writing()
 
     def resume_writing(self) -> None:
-        """Let aiohttp know."""
+        """Forward the call to aiohttp."""
         self._handler.resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Let aiohttp say what that means for the response."""
+        """Forward the loss to aiohttp, which ends or fails the response."""
         self.is_open = False
         self._handler.connection_lost(error)
         self._wake()
 
-    # -- what becomes of the data ----------------------------------------------------------------------------
+    # -- cutting and forwarding ------------------------------------------------------------------------------
 
     def _cut(self, data: bytes) -> None:
         assert self._cutter is not None
         blocks = self._cutter.feed(data)
         if blocks:
-            self._in_vain = 0
+            self._failed_cuts = 0
             self._hold(blocks, len(data))
-        if self._cutter.odd:
-            odd, self._cutter = self._cutter.odd, None
-            self._pass_on(odd)
+        if self._cutter.unparsed:
+            unparsed, self._cutter = self._cutter.unparsed, None
+            self._pass_on(unparsed)
 
     def _pass_on(self, data: bytes) -> None:
-        """Give aiohttp the data, up to the last end of a chunk if there is one."""
-        self._in_vain += 1
-        if self._in_vain > MAX_IN_VAIN:
+        """Give data to aiohttp; if the end of a chunk is in it, cut what follows the last one."""
+        self._failed_cuts += 1
+        if self._failed_cuts > MAX_FAILED_CUTS:
             self._give(data)
             self._leave()
             return
@@ -132,14 +132,14 @@ class Tap(asyncio.Protocol):
             self._give(rest)
 
     def _give(self, data: bytes) -> int:
-        """Give aiohttp some data and return how many bytes of the body it found in it."""
+        """Give data to aiohttp and return how many bytes of it aiohttp counts as body."""
         before = self._content.total_bytes
         self._handler.data_received(data)
         self._collect()
         return self._content.total_bytes - before
 
     def _collect(self) -> None:
-        """Take from aiohttp what it has read; leave once it has seen the end."""
+        """Hold what aiohttp has decoded; leave the connection to aiohttp once the body has ended or failed."""
         content = self._content
         while content.exception() is None and (data := content.read_nowait()):
             self._hold(data, len(data))

@@ -376,7 +376,7 @@ class TestWatchDecoder:
     @pytest.mark.parametrize("status", [None, [], "x", {"message": 5}])
     def test_an_error_event_without_a_status_is_an_error_nevertheless(self, status: object) -> None:
         """As a server error."""
-        with pytest.raises(ApiStatusError, match="500: the answer is no Kubernetes Status"):
+        with pytest.raises(ApiStatusError, match="500: the answer is not a Kubernetes Status"):
             watch(line_of("ERROR", status))
 
     def test_g8_batches_are_bounded_by_events(self) -> None:

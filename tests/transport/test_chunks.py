@@ -49,7 +49,7 @@ def fed(stream: bytes, cuts: Iterable[int]) -> tuple[list[bytes], bytes]:
             continue
         for data, spans in cutter.feed(piece):
             lines += [data[begin : end + 1] for begin, end in spans]
-        odd = cutter.odd
+        odd = cutter.unparsed
     return lines, odd or b"".join(cutter._rest)
 
 

@@ -76,7 +76,7 @@ class TestStatusError:
         """A proxy's page tells the status only (G16)."""
         error = status_error(body, 502, 4.0)
         assert (error.status, error.reason, error.retry_after) == (502, "", 4.0)
-        assert str(error) == "502: the answer is no Kubernetes Status"
+        assert str(error) == "502: the answer is not a Kubernetes Status"
 
     def test_numbers_written_as_texts_are_understood(self) -> None:
         """Not every aggregated API server is written in Go."""
