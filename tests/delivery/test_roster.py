@@ -1,0 +1,237 @@
+"""Everybody who is told of one informer's changes, without an informer: who joins, who is slow, how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from aioinformers.delivery.consumer import ConsumerOptions
+from aioinformers.delivery.events import Event, EventFactory
+from aioinformers.delivery.mailbox import ADDED, Mailbox, Record
+from aioinformers.delivery.roster import Roster
+from aioinformers.errors import InformerClosedError
+from aioinformers.objects.layout import Entry
+from aioinformers.objects.object_types import object_type_of
+from aioinformers.types import Cause, GroupVersionResource
+
+pytestmark = pytest.mark.virtual_time
+
+PODS = GroupVersionResource("", "v1", "pods")
+
+
+class Cache:
+    """An empty cache that has synced, and the tasks of an informer; both as far as consumers need them."""
+
+    def __init__(self) -> None:
+        self.mailboxes: list[Mailbox] = []
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def put(self, *names: str) -> None:
+        """Tell everybody of new objects."""
+        for mailbox in self.mailboxes:
+            records = [Record(ADDED, f"ns/{n}", Entry(b"{}", n, "1", ("ns",)), None, Cause.WATCH) for n in names]
+            mailbox.put(records)
+
+    def join(self, mailbox: Mailbox) -> None:
+        self.mailboxes.append(mailbox)
+
+    def leave(self, mailbox: Mailbox) -> None:
+        if mailbox in self.mailboxes:
+            self.mailboxes.remove(mailbox)
+
+    def is_synced(self) -> bool:
+        return True
+
+    def slices(self) -> Iterator[list[tuple[str, Entry]]]:
+        return iter(())
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def reason(self) -> str:
+        return ""
+
+    def start_task(
+        self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context | None = None
+    ) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(coroutine, name=name, context=context)
+        self.tasks.add(task)
+        return task
+
+
+@asynccontextmanager
+async def roster_on(cache: Cache) -> AsyncIterator[Roster[Any]]:
+    """Give a roster, and end it."""
+    events: EventFactory[Any] = EventFactory(PODS, object_type_of(dict))
+    roster: Roster[Any] = Roster("pods.v1", events, cache, cache, 0.002)
+    try:
+        yield roster
+    finally:
+        roster.close()
+        await roster.end(None)
+        for task in cache.tasks:
+            task.cancel()
+        await asyncio.gather(*cache.tasks, return_exceptions=True)
+
+
+def named(name: str | None = None) -> ConsumerOptions[Any]:
+    return ConsumerOptions(name=name, resync_period=0.0)
+
+
+class Taker:
+    """A handler that takes its time."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.taken: list[str] = []
+
+    async def __call__(self, event: Event[Any]) -> None:
+        await asyncio.sleep(self.seconds)
+        self.taken.append(event.key.name)
+
+
+async def test_who_comes_before_the_start_joins_at_the_start_and_who_comes_later_at_once() -> None:
+    cache = Cache()
+    async with roster_on(cache) as roster:
+        early, late = Taker(), Taker()
+        roster.register(early, named())
+        assert (len(roster), cache.mailboxes) == (1, [])
+        roster.start()
+        cache.put("a")
+        roster.register(late, named())
+        cache.put("b")
+        await asyncio.sleep(1)
+        assert (early.taken, late.taken) == (["a", "b"], ["b"])
+
+
+async def test_names_are_made_unique_in_the_order_in_which_they_came() -> None:
+    async with roster_on(Cache()) as roster:
+        names = [roster.register(Taker(), named("mine")).name for _ in range(3)]
+        assert names == ["mine", "mine (2)", "mine (3)"]
+        assert list(roster.statistics()) == names
+
+
+async def test_who_has_left_is_told_nothing_more_and_its_name_is_free_again() -> None:
+    cache = Cache()
+    async with roster_on(cache) as roster:
+        roster.start()
+        leaver, stays = Taker(), Taker()
+        registration = roster.register(leaver, named("mine"))
+        roster.register(stays, named())
+        roster.remove(registration)
+        roster.remove(registration)
+        cache.put("a")
+        await asyncio.sleep(1)
+        assert (leaver.taken, stays.taken) == ([], ["a"])
+        assert roster.register(Taker(), named("mine")).name == "mine"
+
+
+async def test_a_stream_joins_when_it_is_entered_and_leaves_at_the_end_of_its_block() -> None:
+    cache = Cache()
+    async with roster_on(cache) as roster:
+        roster.start()
+        stream = roster.stream(named())
+        assert len(roster) == 0
+        async with stream as events:
+            assert len(roster) == 1
+            cache.put("a")
+            assert (await anext(events)).key.name == "a"
+        assert (len(roster), cache.mailboxes) == (0, [])
+
+
+async def test_decorated_functions_feed_one_registration_once_they_have_joined() -> None:
+    cache, seen = Cache(), list[str]()
+
+    async def first(_: Any) -> None:
+        seen.append("first")
+
+    async def second(_: Any) -> None:
+        seen.append("second")
+
+    async with roster_on(cache) as roster:
+        roster.start()
+        roster.join_decorated(0.0)
+        assert roster.default is None, "there is nothing to join"
+        assert roster.decorate("on_add", first)
+        assert not roster.decorate("on_add", second)
+        roster.join_decorated(0.0)
+        joined = roster.default
+        roster.join_decorated(0.0)
+        assert joined is roster.default is not None
+        assert len(roster) == 1
+        cache.put("a")
+        await asyncio.sleep(1)
+        assert seen == ["first", "second"]
+        with pytest.raises(RuntimeError, match="joined already"):
+            roster.decorate("on_add", first)
+
+
+async def test_a_closed_roster_refuses_newcomers() -> None:
+    async with roster_on(Cache()) as roster:
+        roster.close()
+        for join in (lambda: roster.register(Taker(), named()), lambda: roster.decorate("on_add", Taker().__call__)):
+            with pytest.raises(InformerClosedError, match=r"pods\.v1"):
+                join()
+        with pytest.raises(InformerClosedError, match="was not added"):
+            async with roster.stream(named()):
+                pass
+
+
+async def test_handlers_work_off_what_is_queued_until_the_deadline_and_what_is_lost_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cache = Cache()
+    async with roster_on(cache) as roster:
+        roster.start()
+        quick, slow = Taker(1), Taker(10)
+        roster.register(quick, named("quick"))
+        roster.register(slow, named("slow"))
+        cache.put("a", "b", "c")
+        roster.close()
+        begin = cache.now()
+        await roster.end(begin + 15)
+        assert cache.now() - begin == 15
+        assert (quick.taken, slow.taken) == (["a", "b", "c"], ["a"])
+        assert cache.mailboxes == []
+        assert "events were not delivered to slow" in caplog.text
+        assert "quick" not in caplog.text
+
+
+async def test_a_slow_handler_is_named_once_per_call(caplog: pytest.LogCaptureFixture) -> None:
+    cache = Cache()
+    async with roster_on(cache) as roster:
+        roster.start()
+        roster.register(Taker(100), named("slow"))
+        roster.register(Taker(10), named("fine"))
+        watch = asyncio.create_task(roster.watch(30))
+        cache.put("a", "b")
+        await asyncio.sleep(199)
+        watch.cancel()
+        await asyncio.wait([watch])
+        assert [record.getMessage().rpartition(" for ")[0] for record in caplog.records] == [
+            "pods.v1: handler slow has been busy with ns/a",
+            "pods.v1: handler slow has been busy with ns/b",
+        ]
+
+
+async def test_a_worker_knows_that_it_is_one() -> None:
+    """So that nobody waits for the end of the task that it is itself."""
+    cache, known = Cache(), list[bool]()
+
+    async with roster_on(cache) as roster:
+
+        async def handler(event: Event[Any]) -> None:
+            known.append(roster.delivers_in(asyncio.current_task()))
+
+        roster.start()
+        roster.register(handler, named())
+        cache.put("a")
+        await asyncio.sleep(1)
+        assert known == [True]
+        assert not roster.delivers_in(asyncio.current_task())
+        assert not roster.delivers_in(None)
