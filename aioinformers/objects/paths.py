@@ -1,16 +1,16 @@
 """JSON paths into Kubernetes objects, and compiled readers of many paths at once.
 
-A path names fields as the server's JSON does: ``spec.nodeName``, ``metadata.labels['app.kubernetes.io/name']``,
+A path uses the names of the server's JSON: ``spec.nodeName``, ``metadata.labels['app.kubernetes.io/name']``,
 ``spec.containers[].image`` (``[]`` stands for every element). A ``PathReader`` merges the paths of one informer
-with what the machinery needs of every object, so that one typed pass over the bytes yields all of it:
+with the metadata that the cache needs of every object, so that one typed pass over the bytes reads all of it:
 
-- ``PathReader.projection`` is a msgspec Struct of the fields on the paths. What is not on a path is skipped by the
-  decoder without building a Python object.
-- ``PathReader.read`` is a function generated for these paths. Reading attributes in straight code costs half of an
+- ``PathReader.projection`` is a msgspec Struct of the fields on the paths. The decoder skips all other fields without
+  building Python objects.
+- ``PathReader.read`` is a function generated for these paths. Its straight attribute access takes half the time of an
   ``operator.attrgetter`` over dotted names, which walks from the root for each of them.
 
-A missing field reads as the default, an empty struct shared by all objects, so the common case has no branch. A
-null on the way raises inside ``read``, which then walks the slow way.
+A missing field reads as its default, an empty struct shared by all objects, so the common case has no branch. A
+null on the path raises inside ``read``, which then falls back to a slower walk.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from aioinformers.errors import InvalidPathError
 __all__ = ["EACH", "Each", "IndexValue", "Path", "PathReader", "Reading", "join_key", "parse_path"]
 
 IndexValue: TypeAlias = str | tuple[str, ...] | None
-"""What a path reads: one text, the distinct texts of a list, or nothing."""
+"""The value of a path: a text, the distinct texts of a list, or None for an absent field."""
 
 Reading: TypeAlias = tuple[str, str, str, tuple[IndexValue, ...]]
-"""Internal key, uid and resourceVersion; then the namespace and one value per path."""
+"""Internal key, uid, resourceVersion, and a tuple of the namespace and one value per path."""
 
 
 class Each(enum.Enum):
@@ -45,7 +45,7 @@ EACH = Each.EACH
 
 
 def join_key(namespace: str, name: str) -> str:
-    """Return the internal key: a str is the smallest and fastest dict key there is."""
+    """Return the internal key of an object, a str because that is the smallest and fastest dict key."""
     return f"{namespace}/{name}" if namespace else name
 
 
@@ -54,7 +54,7 @@ class Path:
     """A parsed path; ``str()`` gives its canonical text.
 
     Attributes:
-        steps: Field names and ``EACH``, from the object inwards.
+        steps: Field names and ``EACH``, from the root of the object on.
     """
 
     steps: tuple[str | Each, ...]
@@ -64,7 +64,7 @@ class Path:
 
 
 _NAME = re.compile(r"[\w$-]+")
-_UNREADABLE = re.compile(r'[\\"\x00-\x1f\ud800-\udfff]')  # msgspec renames no field to such a name
+_UNREADABLE = re.compile(r'[\\"\x00-\x1f\ud800-\udfff]')  # msgspec rejects such names for fields
 
 
 def _step_text(step: str | Each) -> str:
@@ -79,8 +79,8 @@ def parse_path(text: str) -> Path:
     """Parse a path such as ``spec.containers[].image`` or ``metadata.labels['app.kubernetes.io/name']``.
 
     Raises:
-        InvalidPathError: If the text is no path.
-        TypeError: If it is no text.
+        InvalidPathError: If the text is not a path.
+        TypeError: If the argument is not a str.
     """
     if not isinstance(text, str):
         raise TypeError(f"a path is a text such as 'spec.nodeName', not {type(text).__name__}")
@@ -113,8 +113,8 @@ def _field(text: str, position: int, *, first: bool) -> tuple[str, int]:
         _fail(text, position, f"unexpected {text[position]!r}, expected '.', '[' or the end{_hint(text[position])}")
     match = _NAME.match(text, start)
     if match is None:
-        found = repr(text[start]) if start < len(text) else "the end"
-        _fail(text, start, f"found {found}, expected the name of a field{_hint(text[start : start + 1])}")
+        unexpected = repr(text[start]) if start < len(text) else "the end"
+        _fail(text, start, f"found {unexpected}, expected the name of a field{_hint(text[start : start + 1])}")
     return match[0], match.end()
 
 
@@ -130,10 +130,10 @@ def _bracket(text: str, position: int) -> tuple[str | Each, int]:
     if quote == "]":
         return EACH, start + 1
     if quote not in ("'", '"'):
-        found = repr(quote) if quote else "the end"
+        unexpected = repr(quote) if quote else "the end"
         if quote == "*" or quote.isdigit() or quote == "-":
             _fail(text, start, "elements cannot be chosen: use [] for every element")
-        _fail(text, start, f"found {found} after '[', expected ']' or a quoted name, as in ['app']")
+        _fail(text, start, f"found {unexpected} after '[', expected ']' or a quoted name, as in ['app']")
     end = text.find(quote, start + 1)
     if end < 0:
         _fail(text, start, f"the quoted name is not closed: {quote} is missing")
@@ -152,16 +152,19 @@ def _fail(text: str, position: int, problem: str) -> NoReturn:
 
 
 class PathReader:
-    """Reads what the machinery needs of an object, and the values of paths, in one pass.
+    """Reads the identity of an object and the values of paths in one pass.
 
-    The typed pass is strict where the slow way is tolerant: on an object whose fields have other kinds than the
-    paths say (a text where a path goes on) it raises ``msgspec.ValidationError``, and ``read_document`` reads it.
-    Wherever both read an object they agree.
+    The typed pass is stricter than :meth:`read_document`: if fields have other types than the paths imply (a text where
+    a path continues), decoding raises ``msgspec.ValidationError``, and the caller decodes the object to plain dicts for
+    ``read_document``. Where both succeed, they return the same.
+
+    Args:
+        paths: The paths to read.
 
     Attributes:
         paths: The paths, in the order of their values.
         projection: The type to decode an object into.
-        read: Gives the reading of an instance of ``projection``.
+        read: Returns the reading of an instance of ``projection``.
     """
 
     projection: type[msgspec.Struct]
@@ -174,9 +177,9 @@ class PathReader:
         self.read = compiler.reader(slow=self._read_slowly)
 
     def read_document(self, document: object) -> Reading:
-        """Give the reading of an object decoded as plain dicts and lists.
+        """Return the reading of an object decoded to plain dicts and lists.
 
-        What is null, or of another kind than a path says, is absent.
+        A field that is null, or of another type than a path implies, counts as absent.
 
         Raises:
             ValueError: If the object has no name.
@@ -201,7 +204,7 @@ _IDENTITY = ("name", "namespace", "uid", "resourceVersion")
 def _value(document: object, steps: tuple[str | Each, ...]) -> IndexValue:
     value = _normal(_walk(document, steps))
     if steps[0] == "metadata" and len(steps) == 2 and steps[1] in _IDENTITY:
-        return value or None  # the machinery reads these as "" where absent
+        return value or None  # the generated reader sees "" where these are absent
     return value
 
 
@@ -218,7 +221,7 @@ def _walk(value: Any, steps: tuple[str | Each, ...]) -> Any:
 
 
 def _normal(value: Any) -> IndexValue:
-    """Turn any JSON value into an index value: lists are flattened, what has no text is left out."""
+    """Turn any JSON value into an index value: flatten lists, and leave out nulls and objects."""
     if isinstance(value, list | tuple):
         return tuple(dict.fromkeys(_texts(value))) or None
     return _text(value)
@@ -241,7 +244,7 @@ def _text(value: Any) -> str | None:
 
 
 def _many(values: list[Any]) -> IndexValue:
-    """Do what ``_normal`` does, fast where all values are texts."""
+    """Do the same as ``_normal``, faster for a list of texts only."""
     for value in values:
         if value.__class__ is not str:
             return _normal(values)
@@ -251,13 +254,13 @@ def _many(values: list[Any]) -> IndexValue:
 
 
 class _Node:
-    """A field on the way of some paths; ``ends`` where one of them ends."""
+    """A field in the trie of paths; ``ends`` is true if a path ends at it."""
 
     def __init__(self) -> None:
         self.children: dict[str | Each, _Node] = {}
         self.ends = False
-        self.attribute = ""  # of the parent's struct
-        self.local = ""  # the reader's variable that holds it, if one does
+        self.attribute = ""  # name in the parent's struct
+        self.local = ""  # the reader's local variable for it, if there is one
 
     def add(self, steps: tuple[str | Each, ...]) -> None:
         node = self
@@ -267,17 +270,17 @@ class _Node:
 
     @property
     def is_opaque(self) -> bool:
-        """Whether no one type serves all paths through it: a value and a struct, a list and a struct."""
+        """Whether its paths need different types at once: a value and a struct, or a list and a struct."""
         return bool(self.children) and (self.ends or (EACH in self.children and len(self.children) > 1))
 
     @property
     def is_struct(self) -> bool:
-        """Whether it is read as an object with fields: no leaf, no list, not opaque."""
+        """Whether it is decoded as an object with fields, not as a leaf, a list or an untyped value."""
         return bool(self.children) and EACH not in self.children and not self.is_opaque
 
 
 class _Compiler:
-    """Merges paths in a trie and makes the projection and the reader of it."""
+    """Merges paths into a trie and generates the projection and the reader from it."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -304,11 +307,11 @@ class _Compiler:
                 fields.insert(0, (child.attribute, self._struct(child)))  # required fields come first
             else:
                 fields.append((child.attribute, *self._type(child)))
-        # frozen: msgspec takes no mutable default, and the defaults are shared by all objects
+        # frozen: msgspec does not accept mutable defaults, and all objects share the defaults
         return msgspec.defstruct("Projection", fields, rename=names, frozen=True, gc=False)
 
     def _type(self, node: _Node) -> tuple[Any, Any]:
-        """Return the type of a node and what stands for its absence."""
+        """Return the type of a node and its default for an absent field."""
         if node.is_struct:
             struct = self._struct(node)
             return struct | None, struct()
@@ -317,7 +320,7 @@ class _Compiler:
         return Any, None
 
     def reader(self, slow: Callable[[Any], Reading]) -> Callable[[Any], Reading]:
-        """Generate the function from an instance of the projection to its reading."""
+        """Generate the function that returns the reading of an instance of the projection."""
         self._assign(self._root, "projected")
         values = [f"v{index}" for index in range(len(self._paths))]
         for value, path in zip(values, self._paths, strict=True):
@@ -327,7 +330,7 @@ class _Compiler:
             "def read(projected):",
             "    try:",
             *(f"        {line}" for line in self._lines),
-            "    except (AttributeError, TypeError):  # a null on the way",
+            "    except (AttributeError, TypeError):  # a null on a path",
             "        return slow(projected)",
             f'    namespace, key = {m}.namespace or "", {m}.name',
             "    if namespace:",
@@ -335,12 +338,12 @@ class _Compiler:
             f"    return key, {m}.uid, {m}.resourceVersion, ({', '.join(['namespace', *values])},)",
         ]
         self._globals["slow"] = slow
-        exec("\n".join(source), self._globals)  # only names made here: no text of a path gets into the source
+        exec("\n".join(source), self._globals)  # safe: the source contains generated names only, no text of a path
         read: Callable[[Any], Reading] = self._globals["read"]
         return read
 
     def _assign(self, node: _Node, local: str) -> None:
-        """Give each struct that is not an element of a list a local variable."""
+        """Assign a local variable to each struct that is not an element of a list."""
         node.local = local
         for child in node.children.values():
             if child.is_struct or child is self._metadata:
@@ -349,8 +352,8 @@ class _Compiler:
 
     def _statements(self, value: str, steps: tuple[str | Each, ...]) -> Iterator[str]:
         if _in_identity(steps):
-            known = len(steps) == 2 and steps[1] in _IDENTITY
-            yield f"{value} = {self._metadata.local}.{steps[1]} or None" if known else f"{value} = None"
+            is_field = len(steps) == 2 and steps[1] in _IDENTITY
+            yield f"{value} = {self._metadata.local}.{steps[1]} or None" if is_field else f"{value} = None"
             return
         node, expression, loops = self._root, "projected", ""
         for index, step in enumerate(steps):
@@ -372,5 +375,5 @@ class _Compiler:
 
 
 def _in_identity(steps: tuple[str | Each, ...]) -> bool:
-    """Whether a path ends in what is read of every object anyway (or goes on below it: there is nothing)."""
+    """Tell whether a path leads to the identity, which is read of every object anyway, or below it (always absent)."""
     return steps[0] == "metadata" and (len(steps) == 1 or steps[1] is EACH or steps[1] in _IDENTITY)

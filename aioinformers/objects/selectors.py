@@ -1,9 +1,8 @@
 """Label and field selectors: parsed once, matched against the cache.
 
-The label grammar and its rules are those of ``labels.Parse`` and the field grammar those of
-``fields.ParseSelector`` in k8s.io/apimachinery, so a text means here what it means to the API server.
-Both parsers normalise: selectors that are spelled differently but select the same (``a==b`` and
-``a in (b)``) are equal, hash equal and have the same ``str()``.
+The grammars are those of ``labels.Parse`` and ``fields.ParseSelector`` in k8s.io/apimachinery, so a selector means
+the same here as to the API server. Both parsers normalise: different spellings of one selector (``a==b`` and
+``a in (b)``) are equal, have the same hash and the same ``str()``.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ class LabelRequirement(NamedTuple):
 
     Attributes:
         key: The label's key.
-        operator: ``IN`` and ``NOT_IN`` have two values or more: one value makes them ``EQUALS``
-            and ``NOT_EQUALS``.
+        operator: How key and values relate. ``IN`` and ``NOT_IN`` have at least two values: with one value they
+            become ``EQUALS`` and ``NOT_EQUALS``.
         values: Sorted, without duplicates.
     """
 
@@ -76,33 +75,30 @@ class LabelSelector:
 
     Attributes:
         requirements: Sorted, without duplicates.
-        equalities: If every requirement is an equality, all its pairs: such a selector matches exactly
-            the labels with ``equalities <= labels.items()``. Otherwise ``None``.
     """
 
     requirements: tuple[LabelRequirement, ...] = ()
-    equalities: frozenset[tuple[str, str]] | None = field(init=False, compare=False, repr=False)
     _tests: tuple[Callable[[Mapping[str, str]], bool], ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        pure = all(requirement.operator is Operator.EQUALS for requirement in self.requirements)
-        pairs = frozenset((requirement.key, requirement.values[0]) for requirement in self.requirements if pure)
-        object.__setattr__(self, "equalities", pairs if pure else None)
-        object.__setattr__(self, "_tests", tuple(map(_test, self.requirements)))
+        object.__setattr__(self, "_tests", tuple(map(_compiled, self.requirements)))
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has no requirement and so matches everything."""
+        """Whether it has no requirements and so matches everything."""
         return not self.requirements
 
     def matches(self, labels: Mapping[str, str] | None) -> bool:
-        """Return whether labels meet every requirement; ``None`` means no labels.
+        """Tell whether labels meet every requirement.
 
-        As on the server, ``!=``, ``notin`` and ``!key`` are met by labels without the key.
+        As on the server, labels without the key meet ``!=``, ``notin`` and ``!key``.
+
+        Args:
+            labels: The labels of an object; ``None`` for an object without labels.
         """
         if labels is None:
             labels = _NO_LABELS
-        for test in self._tests:  # noqa: SIM110  a generator for all() costs as much as the tests
+        for test in self._tests:  # noqa: SIM110  a generator for all() takes as long as the tests themselves
             if not test(labels):
                 return False
         return True
@@ -115,7 +111,13 @@ class LabelSelector:
 
 
 class FieldRequirement(NamedTuple):
-    """One condition of a field selector; the operator is ``EQUALS`` or ``NOT_EQUALS``."""
+    """One condition of a field selector.
+
+    Attributes:
+        path: The field, such as ``metadata.name``.
+        operator: ``EQUALS`` or ``NOT_EQUALS``.
+        value: The value, unescaped.
+    """
 
     path: str
     operator: Operator
@@ -134,8 +136,8 @@ _CACHEABLE = frozenset({"metadata.name", "metadata.namespace"})
 class FieldSelector:
     """A conjunction of field requirements; ``str()`` gives its canonical text.
 
-    Any field can be sent to the server, which knows what it supports for the resource. The cache knows
-    ``metadata.name`` and ``metadata.namespace`` alone: see ``require_cacheable``.
+    Any field can be sent to the server, which decides what it supports for the resource. The cache supports only
+    ``metadata.name`` and ``metadata.namespace``: see :meth:`require_cacheable`.
 
     Attributes:
         requirements: Sorted, without duplicates.
@@ -143,16 +145,11 @@ class FieldSelector:
 
     requirements: tuple[FieldRequirement, ...] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether it has no requirement and so matches everything."""
-        return not self.requirements
-
     def require_cacheable(self) -> FieldSelector:
-        """Return the selector itself if it can be matched on the cache.
+        """Return the selector itself if the cache can match it.
 
         Raises:
-            InvalidSelectorError: If it names a field that is neither of the two known to the cache.
+            InvalidSelectorError: If it names a field that the cache does not support.
         """
         position = 0
         for requirement in self.requirements:
@@ -168,7 +165,7 @@ class FieldSelector:
         return self
 
     def matches(self, namespace: str, name: str) -> bool:
-        """Return whether an object with this namespace and name meets every requirement.
+        """Tell whether an object with this namespace and name meets every requirement.
 
         Raises:
             InvalidSelectorError: As ``require_cacheable``.
@@ -185,12 +182,11 @@ class FieldSelector:
 
 
 def parse_label_selector(text: str) -> LabelSelector:
-    """Parse a label selector such as ``app=web,tier in (a,b),!canary``; empty text selects everything.
+    """Parse a label selector such as ``app=web,tier in (a,b),!canary``; an empty text selects everything.
 
     Raises:
-        InvalidSelectorError: If the text does not follow the grammar, or a key or value is not one that
-            a label can have.
-        TypeError: If it is no text.
+        InvalidSelectorError: If the text does not follow the grammar, or a key or value is not valid for a label.
+        TypeError: If the argument is not a str.
     """
     if not isinstance(text, str):
         raise TypeError(f"a label selector is a text such as 'app=web,!canary', not {type(text).__name__}")
@@ -200,11 +196,11 @@ def parse_label_selector(text: str) -> LabelSelector:
 def parse_field_selector(text: str) -> FieldSelector:
     r"""Parse a field selector such as ``spec.nodeName=n1,metadata.namespace!=kube-system``.
 
-    Blanks are part of it, as on the server. In values, ``\``, ``,`` and ``=`` are escaped by a backslash.
+    Blanks are significant, as on the server. In values, a backslash escapes ``\``, ``,`` and ``=``.
 
     Raises:
         InvalidSelectorError: If the text does not follow the grammar.
-        TypeError: If it is no text.
+        TypeError: If the argument is not a str.
     """
     if not isinstance(text, str):
         raise TypeError(f"a field selector is a text such as 'metadata.name=web', not {type(text).__name__}")
@@ -222,8 +218,8 @@ def _cached_field_selector(text: str) -> FieldSelector:
     return FieldSelector(tuple(sorted(set(terms))))
 
 
-def _test(requirement: LabelRequirement) -> Callable[[Mapping[str, str]], bool]:
-    """Compile one requirement. An absent key reads as None, which is no value: ``!=`` and ``notin`` hold."""
+def _compiled(requirement: LabelRequirement) -> Callable[[Mapping[str, str]], bool]:
+    """Compile a requirement to a test. An absent key reads as None, which differs from every value."""
     key, operator, values = requirement
     match operator:
         case Operator.EQUALS:
@@ -248,11 +244,11 @@ def _test(requirement: LabelRequirement) -> Callable[[Mapping[str, str]], bool]:
             return lambda labels: (number := _int64(labels.get(key))) is not None and number < bound
 
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,63}")  # longer ones are no label values
+_INTEGER = re.compile(r"[+-]?[0-9]{1,63}")  # label values have at most 63 characters
 
 
 def _int64(text: str | None) -> int | None:
-    """Read a label's value as ``strconv.ParseInt(text, 10, 64)`` does; what is no such number is None."""
+    """Parse a label's value as ``strconv.ParseInt(text, 10, 64)`` does; None if that would fail."""
     if not isinstance(text, str) or not _INTEGER.fullmatch(text):
         return None
     number = int(text)
@@ -284,12 +280,12 @@ class _Token(NamedTuple):
 
 
 def _token(match: re.Match[str]) -> _Token:
-    kind = match.lastgroup
-    return _Token(match[kind], match.start(kind), kind == "word") if kind else _Token("", match.end(), False)
+    group = match.lastgroup
+    return _Token(match[group], match.start(group), group == "word") if group else _Token("", match.end(), False)
 
 
 class _LabelParser:
-    """Recursive descent over tokens; ``in`` and ``notin`` may be keys and values too."""
+    """A recursive descent parser; ``in`` and ``notin`` may also be keys and values."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -346,7 +342,7 @@ class _LabelParser:
                 self._fail(token, f"found {token}, expected ',' or ')'")
 
     def _value(self) -> str:
-        """Take a value; before a ``,`` or ``)`` or the end it is the empty one."""
+        """Take a value, which is empty before a ``,``, a ``)`` or the end."""
         token = self._peek()
         if token.text in ("", ",", ")"):
             return ""
@@ -355,7 +351,7 @@ class _LabelParser:
         if len(token.text) > 63:
             self._fail(token, f"a label value has at most 63 characters, this one {len(token.text)}")
         if not _NAME.fullmatch(token.text):
-            self._fail(token, f"{token} is no label value: it is empty or consists of {_NAME_RULE}")
+            self._fail(token, f"{token} is not a label value: it is empty or consists of {_NAME_RULE}")
         return self._take().text
 
     def _integer(self, sign: _Token) -> str:
@@ -370,20 +366,20 @@ class _LabelParser:
         if slash and not (len(prefix) <= 253 and _DNS_SUBDOMAIN.fullmatch(prefix)):
             self._fail(
                 key,
-                f"the prefix of the key {key} is no DNS subdomain: lower-case letters, digits, '-' and '.', "
+                f"the prefix of the key {key} is not a DNS subdomain: lower-case letters, digits, '-' and '.', "
                 f"at most 253 characters",
             )
         if len(name) > 63:
             self._fail(key, f"the name of the key {key} has {len(name)} characters, at most 63 are allowed")
         if not _NAME.fullmatch(name):
-            self._fail(key, f"{key} is no label key: its name consists of {_NAME_RULE}")
+            self._fail(key, f"{key} is not a label key: its name consists of {_NAME_RULE}")
 
     def _peek(self) -> _Token:
         return self._tokens[self._next]
 
     def _take(self) -> _Token:
         token = self._peek()
-        if token.text:  # the end stays: it can be taken any number of times
+        if token.text:  # the end token stays: it can be taken repeatedly
             self._next += 1
         return token
 
@@ -397,10 +393,10 @@ def _of_set(key: str, operator: Operator, values: set[str]) -> LabelRequirement:
     return LabelRequirement(key, operator, tuple(sorted(values)))
 
 
-_FIELD_TERM = re.compile(r"(?:\\.|[^\\,]|\\\Z)+", re.DOTALL)  # up to a comma that no backslash escapes
+_FIELD_TERM = re.compile(r"(?:\\.|[^\\,]|\\\Z)+", re.DOTALL)  # up to an unescaped comma
 _FIELD_OPERATOR = re.compile(r"!=|==?")
 _FIELD_PATH = re.compile(r"[^\s\\]+")
-_FIELD_FAULT = re.compile(r"(?:[^\\,=]|\\[\\,=])*")  # ends where the value goes wrong
+_FIELD_VALUE = re.compile(r"(?:[^\\,=]|\\[\\,=])*")  # ends before the first invalid character
 _FIELD_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -413,16 +409,16 @@ def _field_requirement(text: str, term: re.Match[str]) -> FieldRequirement:
     path = term[0][: sign.start()]
     if not _FIELD_PATH.fullmatch(path):
         raise InvalidSelectorError(
-            text, term.start(), f"{path!r} is no field: expected one such as 'metadata.name', without blanks"
+            text, term.start(), f"{path!r} is not a field: expected one such as 'metadata.name', without blanks"
         )
     value = term[0][sign.end() :]
-    good = _FIELD_FAULT.match(value)
-    assert good is not None, "the pattern matches the empty text"
-    if good.end() < len(value):
+    valid = _FIELD_VALUE.match(value)
+    assert valid is not None, "the pattern matches the empty text"
+    if valid.end() < len(value):
         raise InvalidSelectorError(
             text,
-            term.start() + sign.end() + good.end(),
-            f"unexpected {value[good.end()]!r} in a value: write \\\\, \\, or \\= for the characters \\ , =",
+            term.start() + sign.end() + valid.end(),
+            f"unexpected {value[valid.end()]!r} in a value: write \\\\, \\, or \\= for the characters \\ , =",
         )
     operator = Operator.NOT_EQUALS if sign[0] == "!=" else Operator.EQUALS
     return FieldRequirement(path, operator, _FIELD_ESCAPE.sub(r"\1", value))
