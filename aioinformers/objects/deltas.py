@@ -1,4 +1,4 @@
-"""What a decoder makes of bytes and the store takes: changes of single objects, in batches. Pure."""
+"""Batches of changes to single objects, which decoders make and the store applies. Pure."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from aioinformers.objects.layout import Layout
 __all__ = ["BATCH_BYTES", "BATCH_EVENTS", "DELETE", "REJECT", "UPSERT", "Batch", "Delta"]
 
 UPSERT, DELETE, REJECT = range(3)
-
+"""Operations: store an object, delete it, or report it as unreadable."""
 
 Delta: TypeAlias = tuple[int, str, Any]
-"""Operation, key, and the entry; for REJECT the reason instead; a DELETE whose object is unreadable has None."""
-
+"""Operation, key, and the entry: for REJECT the reason instead, for a DELETE whose object is unreadable None."""
 
 BATCH_EVENTS = 128
-
+"""Largest number of events in a batch."""
 
 BATCH_BYTES = 512 * 1024
+"""Size of the events' bytes from which a batch is full."""
 
 
 class Batch(msgspec.Struct, gc=False):
     """Deltas in the server's order, to be applied as one.
 
     Attributes:
-        deltas: What changed.
-        version: The resourceVersion after them; empty if they do not tell.
-        layout: The layout that the entries follow.
-        ends_initial: Whether the mark that ends a stream's initial objects came; it closes the batch.
-        unreadable: Lines or items that not even a key could be read from.
-        lost: Those among them that may have been events of the cache's objects: only a list can tell.
-        bookmarks: Bookmarks among the lines.
+        deltas: The changes.
+        version: The resourceVersion after them; empty if they do not contain one.
+        layout: The layout of the entries.
+        ends_initial: Whether the batch ends with the mark of the end of a stream's initial objects.
+        unreadable: Number of lines or items without a readable key.
+        bookmarks: Number of bookmarks among the lines.
+        lost: How many of the unreadable lines may have been events of objects in the cache: a list has to repair that.
     """
 
     deltas: list[Delta]

@@ -1,4 +1,4 @@
-"""Whether a type's values can be changed, however deep one reaches in: then one object serves everybody. Pure."""
+"""Detects types whose values are immutable at every level, so that all readers can share one object. Pure."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ _IMMUTABLE: frozenset[Any] = frozenset({
 
 
 def is_deeply_immutable(hint: Any, _seen: frozenset[Any] = frozenset()) -> bool:
-    """Tell whether no value of this type can be changed, however deep one reaches in."""
+    """Tell whether values of a type are immutable at every level.
+
+    Args:
+        hint: A type or type hint.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
         return True
-    if origin is typing.Annotated:  # it may not be hashable
+    if origin is typing.Annotated:  # not always hashable, so it is unwrapped before the lookups below
         return is_deeply_immutable(arguments[0], _seen)
     if hint in _IMMUTABLE or hint in _seen:
         return True
@@ -48,11 +52,11 @@ def is_deeply_immutable(hint: Any, _seen: frozenset[Any] = frozenset()) -> bool:
         return False
     try:
         hints = typing.get_type_hints(hint, include_extras=True)
-    except NameError:  # a class defined inside a function: nothing is known about its fields
+    except NameError:  # a class defined inside a function: the types of its fields cannot be resolved
         return False
     return frozen and all(is_deeply_immutable(hints[name], _seen | {hint}) for name in names)
 
 
 def is_pydantic(python_type: Any) -> bool:
-    """Tell whether a type is a pydantic model; pydantic itself need not be installed."""
+    """Tell whether a type is a pydantic model, without importing pydantic."""
     return hasattr(python_type, "model_validate_json") and hasattr(python_type, "model_fields")

@@ -1,4 +1,4 @@
-"""Labels of stored objects: read from their bytes, and one shared set per distinct labels. Pure."""
+"""Labels of stored objects: read from their bytes, and shared between objects with equal labels. Pure."""
 
 from __future__ import annotations
 
@@ -22,14 +22,21 @@ _decode_labels = msgspec.json.Decoder(_Labelled).decode
 
 
 def labels_of(raw: bytes) -> Mapping[str, str] | None:
-    """Return the labels of an object's JSON bytes; nothing else of it is decoded."""
+    """Return the labels of an object's JSON bytes; None if it has none.
+
+    Raises:
+        msgspec.DecodeError: If the bytes are not an object with metadata, or its labels are not texts.
+    """
     return _decode_labels(raw).metadata.labels
 
 
 class LabelSet:
-    """One distinct set of labels, the same object for all objects that have it; equal to itself alone.
+    """One set of labels, shared by all objects with these labels; compared by identity.
 
-    It belongs to the cache: what users get never leads to it (G13).
+    It belongs to the cache: users never get a reference to it (G13).
+
+    Args:
+        labels: The labels; nobody else may change them.
 
     Attributes:
         labels: The labels.
@@ -42,22 +49,25 @@ class LabelSet:
 
 
 class LabelSets:
-    """The distinct label sets of one informer's objects, each for as long as anybody holds it."""
+    """The distinct label sets of one informer's objects, each kept while something refers to it."""
 
     def __init__(self) -> None:
-        self._known: weakref.WeakValueDictionary[tuple[str, ...], LabelSet] = weakref.WeakValueDictionary()
+        self._sets: weakref.WeakValueDictionary[tuple[str, ...], LabelSet] = weakref.WeakValueDictionary()
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._sets)
 
     def shared(self, labels: Mapping[str, str] | None) -> LabelSet:
-        """Return the one set of these labels; None is no labels.
+        """Return the shared set of these labels.
 
-        Readers in several threads may come to make two of one set: both are right, and do no harm.
+        Readers in two threads may create two sets of the same labels, which is harmless: both are correct.
+
+        Args:
+            labels: The labels of an object; None for an object without labels.
         """
         labels = labels or {}
-        key = (*labels, *labels.values())  # pairs would take a tuple each
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = LabelSet(dict(labels))  # a copy: shared objects are in the hands of users
-        return found
+        key = (*labels, *labels.values())  # pairs would need a tuple each
+        label_set = self._sets.get(key)
+        if label_set is None:
+            label_set = self._sets[key] = LabelSet(dict(labels))  # a copy: users can change the labels of their objects
+        return label_set

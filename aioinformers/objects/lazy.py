@@ -1,15 +1,15 @@
-"""Model objects that keep their JSON and decode themselves when they are read. Pure.
+"""Base classes of model objects that keep their JSON and decode it when an attribute is read. Pure.
 
 A generated model keeps each attribute under a private name, its *slot*: the property ``phase`` returns
-``self._phase``. ``models``, beside this, generates subclasses of models whose slots come from JSON. A subclass
+``self._phase``. The module ``models`` generates subclasses of models whose slots come from JSON. A subclass
 has one of three roles:
 
-- :class:`Whole` is an object as it was received: its bytes.
-- :class:`Part` is a model directly in a whole, such as its metadata or its status, and waits in the same way.
-- :class:`Leaf` is everything below, decoded at once.
+- :class:`Whole` is a complete object, and keeps the bytes that were received.
+- :class:`Part` is a model directly in a whole, such as its metadata or status, and keeps its part of the JSON.
+- :class:`Leaf` is any model below, and is decoded at once.
 
-The first read of a whole or a part scans it once: what is a plain value is there from then on, of everything else it
-is known where it lies. What has been read is kept, and reads after that are those of any Python object.
+The first read of a whole or a part scans its JSON once: plain values are decoded, of others the raw JSON is remembered.
+Values that have been read are kept, so that later reads are ordinary attribute accesses.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ __all__ = ["Leaf", "Part", "Slot", "Whole", "default_configuration"]
 
 
 class _Model:
-    """What the roles share. No name of a model's begins with ``_lazy``."""
+    """Base of the three roles. Its names begin with ``_lazy``, which no attribute of a model does."""
 
     __slots__ = ()
 
     openapi_types: ClassVar[Mapping[str, str]]
 
     _lazy_restore: ClassVar[Callable[..., Any]]
-    """Makes an instance of the class; can be pickled, which a generated class cannot."""
+    """Creates an instance of the class; picklable, unlike a generated class."""
 
     def __rich_repr__(self) -> Iterator[tuple[str, Any, None]]:
-        """Show attributes to the ``rich`` package, which would show how a Struct stores them."""
+        """Yield the attributes for the package ``rich``, which would otherwise show the fields of the Struct."""
         for name in self.openapi_types:
             yield name, getattr(self, name), None
 
     def _lazy_state(self) -> dict[str, Any] | None:
-        """Return what a pickle needs of the instance's dict. A configuration holds credentials: it stays here."""
+        """Return the instance's dict for a pickle, without the configuration, which may contain credentials."""
         return {name: value for name, value in vars(self).items() if name != "local_vars_configuration"} or None
 
 
 class _Lazy(_Model):
-    """A model that is decoded as it is read.
+    """A model that decodes its JSON when it is read.
 
     Attributes:
-        _lazy_json: Its JSON: the bytes that were given, or a view of its part of them.
-        _lazy_given: Slots and values for them where the JSON has none.
-        _lazy_level: Once something has been read: a Struct with its slots, each a plain value, None or JSON.
+        _lazy_json: The JSON: the received bytes, or a view of a part of them.
+        _lazy_given: Slots and the values that they get if the JSON has none for them.
+        _lazy_level: None before the first read, then a Struct of the slots: plain values, None or raw JSON.
     """
 
     __slots__ = ("_lazy_given", "_lazy_json", "_lazy_level")
@@ -59,7 +59,7 @@ class _Lazy(_Model):
     _lazy_given: tuple[tuple[str, str], ...]
     _lazy_level: Any
 
-    # Both make the level; the first raises `ValidationError` if a value is of another type than the model says.
+    # Both create the level; `_lazy_decode` raises `ValidationError` if a value does not have the model's type.
     _lazy_decode: Callable[[Any], Any]
     _lazy_convert: Callable[[Any], Any]
 
@@ -71,15 +71,15 @@ class _Lazy(_Model):
         for slot, value in self._lazy_given:
             if getattr(level, slot, value) is None:
                 setattr(level, slot, value)
-        self._lazy_level = level  # the last step: another thread may be here as well, and its level is as good
+        self._lazy_level = level  # the last step, so that other threads see complete levels only; theirs are equal
         return level
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Make pickles and deep copies from the JSON and from what has been read or assigned."""
+        """Return the JSON and the values that have been read or assigned, for pickles and deep copies."""
         return self._lazy_restore, (bytes(self._lazy_json), self._lazy_given), self._lazy_state()
 
     def __copy__(self) -> Any:
-        """Return an object that shares what this one refers to, as a shallow copy does; so that is decoded first."""
+        """Return a shallow copy. All attributes are decoded first, so that both objects share their values."""
         for name in self.openapi_types:
             getattr(self, name)
         twin = self._lazy_restore(self._lazy_json, self._lazy_given)
@@ -88,19 +88,19 @@ class _Lazy(_Model):
 
 
 class Whole(_Lazy):
-    """An object as it was received."""
+    """A complete object as it was received."""
 
     __slots__ = ()
 
 
 class Part(_Lazy):
-    """A model that is the value of an attribute of a whole."""
+    """A model that is the value of an attribute of a :class:`Whole`."""
 
     __slots__ = ()
 
 
 class Leaf(_Model):
-    """A model further below: a Struct whose fields are the slots. msgspec fills them without a line of Python."""
+    """A model below a part: a Struct whose fields are the slots, which msgspec fills without running Python code."""
 
     __slots__ = ()
 
@@ -119,11 +119,15 @@ class Leaf(_Model):
 
 
 class Slot:
-    """A slot of a whole or a part: takes its value from the level when it is read for the first time.
+    """The descriptor of a slot of a whole or a part, which takes the value from the level at the first read.
 
-    Without a ``__set__``, Python asks it only as long as the instance's dict does not have the name. It stores by
-    ``dict.setdefault``, which is atomic: an assignment that came first wins, and threads that read at the same time
-    get the same object.
+    It has no ``__set__``, so Python calls it only while the instance's dict lacks the name. It stores with
+    ``dict.setdefault``, which is atomic: an earlier assignment takes precedence, and reads in several threads at a time
+    return the same object.
+
+    Args:
+        name: The name of the slot.
+        read: Decodes the slot's raw JSON.
     """
 
     __slots__ = ("_name", "_read")
@@ -145,9 +149,9 @@ class Slot:
 
 
 class _DefaultConfiguration:
-    """Stands for the default ``Configuration`` of a client package; resolves it whenever it is asked.
+    """Stands for the default ``Configuration`` of a client package, and looks it up at each access.
 
-    Setters of models ask it whether to validate. All models share it.
+    Setters of models read from it whether to validate. All models share it.
     """
 
     __slots__ = ("_package",)
@@ -156,7 +160,7 @@ class _DefaultConfiguration:
         self._package = package
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # copy and pickle probe for protocols; the configuration's are not ours
+        if name.startswith("__"):  # copy and pickle look for special methods; those of the configuration do not apply
             raise AttributeError(name)
         module = importlib.import_module(f"{self._package}.configuration")
         return getattr(module.Configuration.get_default(), name)
@@ -167,5 +171,9 @@ class _DefaultConfiguration:
 
 @functools.cache
 def default_configuration(package: str) -> Any:
-    """Return the stand-in for the default configuration of a client package, one per package."""
+    """Return the stand-in for the default configuration of a client package; always the same one per package.
+
+    Args:
+        package: The client's package, such as ``kubernetes_asyncio.client``.
+    """
     return _DefaultConfiguration(package)

@@ -1,4 +1,4 @@
-"""The metadata that all Kubernetes objects have, as frozen-shaped Structs of their own."""
+"""The metadata of Kubernetes objects as msgspec Structs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Metadata", "ObjectMeta", "OwnerReference"]
 
 
 class OwnerReference(msgspec.Struct, frozen=True, rename="camel", gc=False):
-    """An object that owns another one."""
+    """A reference to the owner of an object, with the fields of the API's ``OwnerReference``."""
 
     api_version: str = ""
     kind: str = ""
@@ -21,7 +21,7 @@ class OwnerReference(msgspec.Struct, frozen=True, rename="camel", gc=False):
 
 
 class ObjectMeta(msgspec.Struct, rename="camel", gc=False):
-    """An object's metadata, without ``managedFields``; what is absent is empty."""
+    """An object's metadata without ``managedFields``; absent fields have empty values."""
 
     name: str
     namespace: str = ""
@@ -39,10 +39,15 @@ class ObjectMeta(msgspec.Struct, rename="camel", gc=False):
 
 
 class Metadata(msgspec.Struct, rename="camel", gc=False):
-    """An object of which only the metadata is wanted: ``object_type=Metadata`` makes the smallest informer.
+    """An object reduced to its metadata; ``object_type=Metadata`` makes the smallest informer.
 
-    The server is asked for ``PartialObjectMetadata``, so that the rest of the object is not even sent. One that
-    cannot do that sends whole objects, of which the metadata is kept.
+    The informer asks for ``PartialObjectMetadata``, so that the server does not even send the rest of the object. If a
+    server does not support that and sends whole objects, their metadata is kept.
+
+    Attributes:
+        metadata: The metadata.
+        kind: Kind as the server sent it: ``PartialObjectMetadata``, or the object's own.
+        api_version: Group and version of that kind.
     """
 
     metadata: ObjectMeta

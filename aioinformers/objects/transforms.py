@@ -1,12 +1,12 @@
-"""Built-in transforms: leave fields out, or keep only some, on an object's JSON bytes. Pure.
+"""Built-in transforms, which drop fields of an object or keep only some, on its JSON bytes. Pure.
 
 Give them to a factory or an informer, alone or among functions of your own::
 
     transform=[strip_managed_fields, drop_fields("status"), mark_owner]
 
-They never decode what they leave alone, and neighbours are merged into one pass. In it a *plan* says what stays of a
-value: all of it (true), nothing (false), or what a node says of its parts. A level of the object that a plan changes
-is decoded as names and raw values, and written again; what lies deeper or beside it is copied as it stands.
+They do not decode the fields that stay unchanged, and neighbours are merged into one pass. A *plan* describes what
+remains of a value: all of it (true), nothing (false), or parts of it (a node). Each level of the object that a plan
+changes is decoded to names and raw values and encoded again; deeper and neighbouring values are copied as bytes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ALWAYS_KEPT: Final = (
     "apiVersion", "kind",
     "metadata.name", "metadata.namespace", "metadata.uid", "metadata.resourceVersion", "metadata.labels",
 )  # fmt: skip
-"""What identifies an object, and the labels: listers select by them."""
+"""Fields that identify an object, and the labels, by which listers select."""
 
 _NEVER_DROPPED = frozenset({"metadata", "metadata.name", "metadata.namespace"})
 
@@ -45,15 +45,15 @@ _BRACE, _BRACKET = b"{["
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """What stays of a value, part by part.
+    """What remains of a value, part by part.
 
     Attributes:
         fields: The plans of an object's fields.
-        others: Whether an object's other fields stay.
+        others: Whether an object's other fields remain.
         elements: The plan of a list's elements.
-        objects: Whether the value stays at all if it is an object.
-        lists: The same for a list.
-        scalars: The same for anything else.
+        objects: Whether the value remains at all if it is an object.
+        lists: Whether it remains if it is a list.
+        scalars: Whether it remains if it is anything else.
     """
 
     fields: dict[str, Plan]
@@ -69,7 +69,10 @@ class _Node:
 
 
 def _plan(tails: Iterable[Steps], *, keeps: bool) -> Plan:
-    """Make the plan that keeps, or drops, what paths lead to; a kind of value that no path fits is left to that too."""
+    """Make the plan that keeps, or drops, the values at the ends of paths.
+
+    Values of types that no path fits remain if paths are dropped, and go if paths are kept.
+    """
     following: dict[str | Each, list[Steps]] = {}
     for tail in tails:
         if not tail:
@@ -88,7 +91,7 @@ def _plan(tails: Iterable[Steps], *, keeps: bool) -> Plan:
 
 
 def _composed(first: Plan, then: Plan) -> Plan:
-    """Return the plan that does what two do one after the other."""
+    """Return the plan with the effect of two plans, one after the other."""
     if isinstance(first, bool):
         return then if first else False
     if isinstance(then, bool):
@@ -104,7 +107,7 @@ def _composed(first: Plan, then: Plan) -> Plan:
 
 
 def _reduce(value: Any, plan: Plan) -> Any:
-    """Return what stays of a decoded value, or ``_GONE``; the value itself is not changed."""
+    """Return what remains of a decoded value, or ``_GONE``, without changing the value itself."""
     if isinstance(plan, bool):
         return value if plan else _GONE
     if isinstance(value, dict):
@@ -117,7 +120,7 @@ def _reduce(value: Any, plan: Plan) -> Any:
 
 
 def _reduce_bytes(raw: Any, plan: Plan) -> Any:
-    """Do what ``_reduce`` does for JSON: returns the same bytes (or Raw) if nothing changes, None for nothing."""
+    """Do what ``_reduce`` does, on JSON; return the same bytes (or Raw) if nothing changes, None if nothing remains."""
     if isinstance(plan, bool):
         return raw if plan else None
     first = memoryview(raw)[0]
@@ -152,10 +155,10 @@ def _reduce_list(raw: Any, plan: _Node) -> Any:
 
 
 def _type_of(plan: Plan) -> Any:
-    """Return a type that decodes what a plan keeps and nothing else, in one pass; None if no one type does."""
+    """Return a type that decodes exactly what a plan keeps, in one pass; None if there is no such type."""
     if isinstance(plan, bool):
         return msgspec.Raw if plan else None
-    if plan.objects == plan.lists:  # also where something is dropped: that leaves every kind of value
+    if plan.objects == plan.lists:  # plans that drop something keep values of every type
         return None
     if plan.lists:
         element = _type_of(plan.elements)
@@ -163,7 +166,7 @@ def _type_of(plan: Plan) -> Any:
     types = {name: _type_of(inner) for name, inner in plan.fields.items() if inner is not False}
     if None in types.values():
         return None
-    fields = [(f"f{at}", kind | msgspec.UnsetType, msgspec.UNSET) for at, kind in enumerate(types.values())]
+    fields = [(f"f{at}", field | msgspec.UnsetType, msgspec.UNSET) for at, field in enumerate(types.values())]
     return msgspec.defstruct("Kept", fields, rename={f"f{at}": name for at, name in enumerate(types)}, gc=False)
 
 
@@ -187,12 +190,12 @@ _MARK = b',"managedFields":['
 
 
 def _cut_managed_fields(raw: bytes) -> bytes | None:
-    """Return a valid object's bytes without ``metadata.managedFields``, cut out by offset; None if that is not certain.
+    """Return an object's bytes with ``metadata.managedFields`` cut out, or None if the position is uncertain.
 
-    The place is guessed and then proven. What is before the guess, closed by two braces, must be an object of a kind,
-    an apiVersion and metadata only: then the guess stands behind a whole field inside metadata, in no text and no
-    deeper. The bytes without the guess must be an object again, without ``managedFields``: a bracket that closes
-    another list than the one begun, or none at all because it stands in a text, leaves brackets or quotes unpaired.
+    The position is guessed by a search, then verified in two steps. The bytes before it, closed by two braces, must be
+    an object of only kind, apiVersion and metadata: then the guess follows a complete field of metadata itself, outside
+    of texts and nested values. The bytes without the cut must be valid JSON again, without ``managedFields``: had the
+    search found the bracket of another list, or one inside a text, brackets or quotes would not match.
     """
     try:
         start = raw.find(_MARK)
@@ -209,12 +212,12 @@ _MANAGED_FIELDS = _plan([("metadata", "managedFields")], keeps=False)
 
 
 class BytesTransform:
-    """Leaves fields of an object out without decoding the others; made by :func:`drop_fields`, :func:`keep_fields`.
+    """Drops fields of an object without decoding the others; made by :func:`drop_fields` and :func:`keep_fields`.
 
-    Those that do the same in the same words are equal.
+    Transforms with the same operations are equal, so that a factory can share the informers that use them.
 
     Args:
-        operations: Whether to keep or drop, and what; carried out in their order.
+        operations: Pairs of whether to keep (or else drop) fields and their paths, applied in this order.
     """
 
     def __init__(self, *operations: tuple[bool, tuple[Path, ...]]) -> None:
@@ -241,15 +244,15 @@ class BytesTransform:
         return hash(self._operations)
 
     def __call__(self, document: Document) -> Document:
-        """Return what stays of an object that is decoded already; the one given is not changed."""
+        """Return what remains of a decoded object, without changing the object itself."""
         kept: Document = _reduce(document, self._plan)
         return kept
 
     def apply(self, raw: bytes) -> bytes:
-        """Return what stays of the bytes of one JSON object; the same bytes if nothing is left out.
+        """Return what remains of the bytes of one JSON object; the same bytes if nothing is dropped.
 
         Raises:
-            msgspec.DecodeError: If the bytes are no JSON object; not all that is wrong with them is noticed.
+            msgspec.DecodeError: If the bytes are not a JSON object. Not every error is detected.
         """
         if self._is_cut and (cut := _cut_managed_fields(raw)) is not None:
             return cut
@@ -257,16 +260,16 @@ class BytesTransform:
             try:
                 return _encode(self._decode_kept(raw))
             except msgspec.ValidationError:
-                pass  # a value of another kind than a path says: only the slow way leaves it out alone
+                pass  # a value does not have the type that a path implies; the slower code drops only that value
         kept = raw if isinstance(self._plan, bool) else _reduce_object(raw, self._plan)
         return raw if kept is raw else bytes(kept)
 
     def merge(self, later: BytesTransform) -> BytesTransform:
-        """Return one that does what this and then a later one do, in one pass."""
+        """Return the transform with the effect of this one and then a later one, in one pass."""
         return BytesTransform(*self._operations, *later._operations)
 
     def preserves(self, path: Path) -> bool:
-        """Tell whether a path reads the same before and after, whatever the object."""
+        """Tell whether a path has the same value before and after, in every object."""
         plan = self._plan
         for step in path.steps:
             if isinstance(plan, bool):
@@ -276,16 +279,16 @@ class BytesTransform:
 
 
 def drop_fields(*paths: str) -> BytesTransform:
-    """Make a transform that leaves fields out, such as ``"status"`` or ``"spec.containers[].env"``.
+    """Make a transform that drops fields, such as ``"status"`` or ``"spec.containers[].env"``.
 
-    A path that an object does not have, or that its values do not fit, changes nothing. Without ``metadata.labels``
-    listers cannot select by labels.
+    A path that an object does not have, or whose values have other types, changes nothing. Without
+    ``metadata.labels``, listers cannot select by labels.
 
     Args:
-        paths: JSON names as in indexes: ``"metadata.annotations['example.com/note']"``; ``[]`` is every element.
+        paths: JSON paths as in indexes: ``"metadata.annotations['example.com/note']"``; ``[]`` is every element.
 
     Raises:
-        InvalidPathError: If one is no path, or objects could not be told apart without it.
+        InvalidPathError: If a text is not a path, or names the metadata, the name or the namespace.
     """
     parsed = tuple(map(parse_path, paths))
     for text, path in zip(paths, parsed, strict=True):
@@ -295,30 +298,32 @@ def drop_fields(*paths: str) -> BytesTransform:
 
 
 def keep_fields(*paths: str) -> BytesTransform:
-    """Make a transform that keeps nothing but these fields, and what is in :data:`ALWAYS_KEPT`.
+    """Make a transform that keeps only these fields, and always those that identify an object, and its labels.
 
-    That is apiVersion, kind, and of the metadata name, namespace, uid, resourceVersion and labels. Of a list on the
-    way every element stays, with what the paths keep of it; values that the paths do not fit are left out.
+    These are apiVersion, kind, and name, namespace, uid, resourceVersion and labels of the metadata. Every element of a
+    list on a path remains, reduced to the fields on paths; values of other types than the paths imply are dropped.
 
     Args:
-        paths: As for :func:`drop_fields`.
+        paths: JSON paths, as for :func:`drop_fields`.
 
     Raises:
-        InvalidPathError: If one is no path.
+        InvalidPathError: If a text is not a path.
     """
     return BytesTransform((True, tuple(map(parse_path, (*ALWAYS_KEPT, *paths)))))
 
 
 strip_managed_fields: Final = drop_fields("metadata.managedFields")
-"""Leaves out the bookkeeping of server-side apply, often a third of an object."""
+"""Drops ``metadata.managedFields``, the bookkeeping of server-side apply, often a third of an object."""
 
 
 class TransformChain:
-    """An informer's transforms in the user's order; neighbours that work on bytes are one.
+    """An informer's transforms in the user's order; adjacent built-in transforms are merged.
+
+    Args:
+        transforms: Built-in transforms, and plain functions from an object to an object or None.
 
     Attributes:
-        stages: What is carried out.
-        is_bytes_only: No function of the user's is among them: no object is ever decoded.
+        stages: The merged transforms, applied in this order.
     """
 
     def __init__(self, transforms: Sequence[Callable[[Any], Any]]) -> None:
@@ -329,19 +334,18 @@ class TransformChain:
             else:
                 stages.append(transform)
         self.stages: tuple[Callable[[Any], Any], ...] = tuple(stages)
-        self.is_bytes_only: bool = all(isinstance(stage, BytesTransform) for stage in stages)
 
     def apply(
         self, raw: bytes, decode: Callable[[bytes], Any], encode: Callable[[Any], bytes] = _encode
     ) -> bytes | None:
-        """Transform one object's bytes; None if a function of the user's returned None.
+        """Transform one object's bytes; return None if a user's function returned None.
 
         Args:
             raw: The object's JSON.
-            decode: Makes of it what the user's functions take.
-            encode: Makes bytes of what they give.
+            decode: Decodes JSON to the object that users' functions take.
+            encode: Encodes the object that they return.
         """
-        obj: Any = _GONE  # not decoded, or encoded again
+        obj: Any = _GONE  # while the current state is in `raw`
         for stage in self.stages:
             if not isinstance(stage, BytesTransform):
                 obj = stage(decode(raw) if obj is _GONE else obj)
@@ -354,6 +358,6 @@ class TransformChain:
         return raw if obj is _GONE else encode(obj)
 
     def preserves(self, paths: Iterable[Path]) -> bool:
-        """Tell whether name, namespace and these paths certainly read the same before and after."""
+        """Tell whether name, namespace and these paths are certain to have the same values before and after."""
         wanted = tuple(paths)
         return all(isinstance(stage, BytesTransform) and all(map(stage.preserves, wanted)) for stage in self.stages)
