@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, Unpack, overload
 
+from aioinformers.discovery import Discovery
 from aioinformers.informer import SharedInformer
 from aioinformers.objects.layout import IndexDefinition, Layout
 from aioinformers.objects.object_types import ObjectType, compacted, object_type_of
@@ -93,7 +94,7 @@ def new_informer(
         options: See :class:`InformerOptions`.
 
     Raises:
-        TypeError: If ``api_client`` is no API client, or an option is unknown.
+        TypeError: If ``api_client`` is not an API client, or an option is unknown.
         ValueError: If ``what`` names no resource, or an option cannot be.
         ImportError: If ``compact`` needs a package that is not installed.
     """
@@ -102,7 +103,7 @@ def new_informer(
     default_type = what if isinstance(what, type) else dict
     request = request_of(resource_of(what), object_type or default_type, options, Defaults(tweak=tweak_list_options))
     source = Source(api_client, settings or Settings())
-    return build_informer(request, source, on_watch_error)[0]
+    return build_informer(request, source, Discovery(source), on_watch_error)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +266,7 @@ def _spec_of(
 def build_informer(
     request: InformerRequest,
     source: Source,
+    discovery: Discovery,
     on_watch_error: Callable[[WatchFailure], None] | None,
     *,
     owner: str = "",
@@ -274,6 +276,7 @@ def build_informer(
     Args:
         request: What it is to be.
         source: Makes its requests.
+        discovery: Knows what the server serves.
         on_watch_error: Observes each failed attempt to list or watch.
         owner: The factory that runs it, by name; empty for a standalone one.
 
@@ -291,7 +294,7 @@ def build_informer(
 
     object_type = compacted(request.object_type) if request.is_compact else request.object_type
     layout: Layout[Any] = Layout(object_type, request.transforms, None, on_index_error)
-    pipeline = Pipeline(spec, layout, source, on_watch_error)
+    pipeline = Pipeline(spec, layout, source, discovery, on_watch_error)
     pipeline.owner, pipeline.is_optional = owner, request.is_optional
     given = request.resync_period
     pipeline.resync_period = request.default_resync if given is None else given
@@ -301,7 +304,7 @@ def build_informer(
 
 
 def is_foreign(resource: GroupVersionResource, kind: str, api_version: str) -> bool:
-    """Tell whether a list is none of a resource, by its kind and apiVersion.
+    """Tell whether a list is of another resource, by its kind and apiVersion.
 
     The lists of built-in kinds are called by a rule. A custom resource may name the kind of its list as it likes: only
     the list of a built-in kind is certainly another one.

@@ -18,7 +18,7 @@ from aioinformers.errors import InformerError, ResourceNotFoundError, ResponseEr
 from aioinformers.transport.source import Source
 from aioinformers.types import GroupVersionResource
 
-__all__ = ["ApiResource", "Discovery", "discover", "is_namespaced", "resolve"]
+__all__ = ["ApiResource", "Discovery"]
 
 T = TypeVar("T")
 
@@ -348,26 +348,3 @@ def _unknown(name: str, known: Iterable[ApiResource]) -> str:
     near = list(dict.fromkeys(texts[text] for text in close))[:3]
     hint = f"did you mean {' or '.join(near)}?" if near else "list what there is with `kubectl api-resources`"
     return f"the server serves no resource {name!r} that can be listed and watched: {hint}"
-
-
-# until pipeline and factory hold a Discovery
-
-
-def _of(source: Source) -> Discovery:
-    discovery: Discovery = vars(source).setdefault("_discovery", Discovery(source))
-    return discovery
-
-
-async def resolve(source: Source, name: str) -> ApiResource:
-    """Return what a name means; see :meth:`Discovery.resolve`."""
-    return await _of(source).resolve(name)
-
-
-async def discover(source: Source) -> list[ApiResource]:
-    """Ask for every resource; see :meth:`Discovery.discover`."""
-    return await _of(source).discover()
-
-
-async def is_namespaced(source: Source, resource: GroupVersionResource) -> bool:
-    """Tell whether a resource's objects live in namespaces; see :meth:`Discovery.is_namespaced`."""
-    return await _of(source).is_namespaced(resource)

@@ -10,11 +10,10 @@ import warnings
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from typing import Any, Self, TypeAlias, TypeVar, Unpack, overload
 
-from aioinformers import discovery
 from aioinformers.building import Defaults, InformerRequest, build_informer, request_of, resource_of
 from aioinformers.delivery.handlers import Handler
 from aioinformers.delivery.registration import Registration
-from aioinformers.discovery import ApiResource
+from aioinformers.discovery import ApiResource, Discovery
 from aioinformers.errors import CacheSyncError, InformerClosedError, InformerError
 from aioinformers.informer import SharedInformer, pipeline_of
 from aioinformers.loops import require_loop
@@ -67,7 +66,7 @@ class SharedInformerFactory(Groups):
         on_watch_error: Observes each failed attempt to list or watch; called synchronously.
 
     Raises:
-        TypeError: If ``api_client`` is no API client.
+        TypeError: If ``api_client`` is not an API client.
         ValueError: If ``namespace`` or ``custom_resync`` cannot be.
     """
 
@@ -88,6 +87,7 @@ class SharedInformerFactory(Groups):
         self.namespace = namespace
         self.name: str = name or "factory"
         self._source = Source(api_client, settings or Settings())
+        self._discovery = Discovery(self._source)
         self._defaults = Defaults(
             scopes=scopes_of(namespace),
             transforms=transforms_of(transform),
@@ -184,9 +184,8 @@ class SharedInformerFactory(Groups):
         if informer is not None:
             request.share(informer, self._pipelines[informer])
             return informer
-        informer, pipeline = build_informer(
-            request.renamed(self._unique(request.spec.name)), self._source, self._on_watch_error, owner=self.name
-        )
+        named = request.renamed(self._unique(request.spec.name))
+        informer, pipeline = build_informer(named, self._source, self._discovery, self._on_watch_error, owner=self.name)
         self._keep(identity, informer, pipeline)
         self._warn_of_many(informer.resource)
         return informer
@@ -399,7 +398,7 @@ class SharedInformerFactory(Groups):
             ApiStatusError: If the server refuses to say.
             ConnectionFailedError: If the server cannot be reached.
         """
-        return (await discovery.resolve(self._source, name)).resource
+        return (await self._discovery.resolve(name)).resource
 
     async def discover(self) -> list[ApiResource]:
         """Ask the server for every resource that can be listed and watched.
@@ -408,7 +407,7 @@ class SharedInformerFactory(Groups):
             ApiStatusError: If the server refuses to say.
             ConnectionFailedError: If the server cannot be reached.
         """
-        return await discovery.discover(self._source)
+        return await self._discovery.discover()
 
     def health(self) -> FactoryHealth:
         """Return whether all informers do their work: readiness and liveness probes answer from it."""

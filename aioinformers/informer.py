@@ -42,7 +42,7 @@ class SharedInformer(Generic[T]):
 
     def __init__(self, pipeline: Pipeline[T]) -> None:
         self._pipeline = pipeline
-        self._reader = StoreReader(pipeline.store, pipeline.spec.resource, pipeline.require_readable)
+        self._reader = StoreReader(pipeline.store, pipeline.name, pipeline.spec.resource, pipeline.require_readable)
         self._runner: asyncio.Task[None] | None = None
         self._waits = 0
 
@@ -110,7 +110,7 @@ class SharedInformer(Generic[T]):
         Raises:
             TypeError: If the handler is neither form, or both, or an option is unknown.
             ValueError: If an option is out of range.
-            InformerClosedError: If the informer has ended.
+            InformerClosedError: If the informer is closed.
             RuntimeError: If called from another event loop than the informer's.
         """
         check_options(HandlerOptions, options, "add_event_handler()")
@@ -195,7 +195,7 @@ class SharedInformer(Generic[T]):
             self._pipeline.reindex_empty(changed)
             return IndexChange(None)
         if self._pipeline.phase is not Phase.RUNNING:
-            raise InformerClosedError(f"{self.name} has ended")
+            raise InformerClosedError(f"{self.name} is closed")
         if not store.layout.object_type.keeps_bytes and any(isinstance(indexers[name], str) for name in names):
             raise ValueError(
                 f"{self.name} keeps objects, not their JSON: add path indexes before the start, or use callables"
@@ -267,7 +267,7 @@ class SharedInformer(Generic[T]):
             timeout: Seconds.
 
         Raises:
-            ValueError: If it is no decimal number, or no scope of the informer covers the namespace.
+            ValueError: If it is not a decimal number, or the informer does not follow the namespace.
             TimeoutError: If the time is up.
             InformerClosedError: If the informer ends first.
         """
@@ -291,7 +291,7 @@ class SharedInformer(Generic[T]):
         def words() -> str:
             versions = self.resource_versions.items()
             reached = ", ".join(f"{version or 'none'}{scope.place}" for scope, version in versions)
-            return self._late(f"has not reached resourceVersion {resource_version} (reached: {reached})", timeout)
+            return self._late(f"resourceVersion {resource_version} was not reached, but {reached},", timeout)
 
         with self._waiting():
             async with Deadline(timeout, words):
@@ -299,7 +299,7 @@ class SharedInformer(Generic[T]):
 
     def _late(self, what: str, timeout: float | None) -> str:
         reason = self._pipeline.reason()
-        return f"{self.name} {what} within {timeout:g} s" + (f": {reason}" if reason else "")
+        return f"{self.name}: {what} within {timeout:g} s" + (f": {reason}" if reason else "")
 
     async def wait_for(
         self,
@@ -334,8 +334,8 @@ class SharedInformer(Generic[T]):
             return store.is_synced and condition(last)
 
         def words() -> str:
-            state = "is not in the cache" if last is None else "does not meet the condition"
-            return self._late(f"has not shown what was waited for: {text} {state}", timeout)
+            state = "did not come into the cache" if last is None else "did not meet the condition"
+            return self._late(f"{text} {state}", timeout)
 
         with self._waiting():
             async with Deadline(timeout, words):
@@ -401,7 +401,7 @@ class SharedInformer(Generic[T]):
     # -- life -------------------------------------------------------------------------------------------------
 
     async def wait_closed(self) -> None:
-        """Wait until the informer has ended. Cancellation changes nothing.
+        """Wait until the informer is closed. Cancellation changes nothing.
 
         Raises:
             InformerCrashedError: If a bug ended it.

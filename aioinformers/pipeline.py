@@ -16,7 +16,7 @@ from aioinformers.cache.dispatcher import Dispatcher
 from aioinformers.cache.indexer import Partition, Store
 from aioinformers.delivery.events import EventFactory
 from aioinformers.delivery.roster import Roster
-from aioinformers.discovery import is_namespaced
+from aioinformers.discovery import Discovery
 from aioinformers.errors import CacheNotSyncedError, InformerClosedError, InformerCrashedError, InformerError
 from aioinformers.listwatch.recovery import State
 from aioinformers.listwatch.reflector import Reflector, Target
@@ -91,6 +91,7 @@ class Pipeline(Generic[T]):
         spec: What to follow.
         layout: How objects are kept and indexed.
         source: Makes the requests.
+        discovery: Knows what the server serves.
         on_watch_error: Observes failed attempts; called synchronously.
 
     Attributes:
@@ -109,6 +110,7 @@ class Pipeline(Generic[T]):
         spec: InformerSpec,
         layout: Layout[T],
         source: Source,
+        discovery: Discovery,
         on_watch_error: Callable[[WatchFailure], None] | None = None,
     ) -> None:
         settings = source.settings
@@ -124,6 +126,7 @@ class Pipeline(Generic[T]):
         self.reflectors: dict[Scope, Reflector] = {}
         self.failures: int = 0
         self._source = source
+        self._discovery = discovery
         self._on_watch_error = on_watch_error
         self._namespaced_error: Exception | None = None
         self._queue: asyncio.Queue[QueueItem] = (
@@ -198,7 +201,7 @@ class Pipeline(Generic[T]):
             self.roster.end_waits()
 
     async def wait_closed(self) -> None:
-        """Wait until the informer has ended.
+        """Wait until the informer is closed.
 
         Raises:
             InformerCrashedError: If a stage ended by a bug.
@@ -280,7 +283,7 @@ class Pipeline(Generic[T]):
         has_namespaces: bool | None = None
         while has_namespaces is None:
             try:
-                has_namespaces = await is_namespaced(self._source, self.spec.resource)
+                has_namespaces = await self._discovery.is_namespaced(self.spec.resource)
             except InformerError as error:
                 self._namespaced_error = error
                 logger.warning(
@@ -340,7 +343,7 @@ class Pipeline(Generic[T]):
             return InformerClosedError(f"{self.name} cannot run: {self.crash}")
         if self.crash is not None:
             return InformerCrashedError(f"{self.name} ended by a bug: {self.crash!r}")
-        return InformerClosedError(f"{self.name} has ended")
+        return InformerClosedError(f"{self.name} is closed")
 
     # -- indexes ----------------------------------------------------------------------------------------------
 
@@ -427,6 +430,8 @@ class Pipeline(Generic[T]):
             return "not started"
         if self.crash is not None:
             return f"crashed: {self.crash!r}"
+        if self.phase is Phase.CLOSED:
+            return "closed"
         if self._namespaced_error is not None:
             return f"finding out whether it has namespaces: {self._namespaced_error}"
         waits = []

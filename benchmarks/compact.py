@@ -195,9 +195,9 @@ def chunks(kind: str, raws: Iterable[bytes]) -> Iterator[bytes]:
 
 async def follow(name: str, objects: int, is_compact: bool) -> dict[str, float]:
     """Follow a stream of objects, then one of changes; then read."""
-    kind = object_type_of(dict)
-    kind = compacted(kind) if is_compact else kind
-    layout: Layout[Any] = Layout(kind, (), {"node": "spec.nodeName"})
+    object_type = object_type_of(dict)
+    object_type = compacted(object_type) if is_compact else object_type
+    layout: Layout[Any] = Layout(object_type, (), {"node": "spec.nodeName"})
     store: Store[Any] = Store(layout, (EVERYTHING,))
     queue: asyncio.Queue[Any] = asyncio.Queue(1)
     dispatcher: Dispatcher[Any] = Dispatcher(store, queue, 0.002, lambda: None)
@@ -228,7 +228,7 @@ async def follow(name: str, objects: int, is_compact: bool) -> dict[str, float]:
 
     count = len(store)
     changed = (
-        kind.raw(entry.body).replace(b'"resourceVersion":"', b'"resourceVersion":"9') for _, entry in store.items()
+        object_type.raw(entry.body).replace(b'"resourceVersion":"', b'"resourceVersion":"9') for _, entry in store.items()
     )
     flood = 0.0
     for data in chunks("MODIFIED", islice(changed, EVENTS)):
@@ -244,7 +244,7 @@ async def follow(name: str, objects: int, is_compact: bool) -> dict[str, float]:
     first, second = query(), query()
     begun = time.process_time()
     for _, entry in islice(store.items(), 2000):
-        kind.decode(entry.body)
+        object_type.decode(entry.body)
     read = time.process_time() - begun
     task.cancel()
     await asyncio.wait([task])

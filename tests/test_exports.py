@@ -13,9 +13,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from kubernetes_asyncio import client
 
 import aioinformers
 from aioinformers import errors
+from aioinformers.resources import GROUPS
 
 MODULES = sorted(
     module.name
@@ -90,6 +92,41 @@ def test_errors_are_one_import_away() -> None:
 
 def test_typed_packages_say_so() -> None:
     assert Path(aioinformers.__file__).with_name("py.typed").is_file()
+
+
+# -- what users see of objects ------------------------------------------------------------------------------------
+
+PUBLIC = {
+    aioinformers.SharedInformer: """
+        add_event_handler add_indexers aclose default_registration has_synced health indexer is_compact is_in_use
+        is_live is_optional is_running is_watching last_activity last_error last_sync_resource_version lister name
+        on_add on_delete on_update remove_event_handler remove_indexer resource resource_versions resync_period run
+        statistics stream wait_closed wait_for wait_for_resource_version wait_synced
+    """,
+    aioinformers.Registration: "aclose has_synced name statistics wait_synced",
+    aioinformers.Stream: "has_synced name statistics wait_synced",
+    aioinformers.Lister: "get list namespace",
+    aioinformers.NamespaceLister: "get list namespace",
+    aioinformers.Indexer: "by_index get index_keys index_values items keys resource_version values",
+}
+
+
+@pytest.mark.parametrize("cls", PUBLIC, ids=lambda cls: cls.__name__)
+def test_objects_show_what_users_need_and_nothing_of_the_engine(cls: type) -> None:
+    instance_only = {"namespace"} if cls is aioinformers.NamespaceLister else set()
+    assert {name for name in dir(cls) if not name.startswith("_")} | instance_only == set(PUBLIC[cls].split())
+
+
+async def test_a_factory_shows_its_groups_and_what_users_need() -> None:
+    """Plain attributes are API groups; everything else is named here."""
+    async with client.ApiClient() as api:
+        factory = aioinformers.SharedInformerFactory(api)
+        names = {name for name in dir(factory) if not name.startswith("_")}
+    methods = """
+        add add_event_handler discover for_resource health informer_for on_add on_delete on_update release resolve
+        shutdown start wait_for_cache_sync
+    """
+    assert names - set(GROUPS.values()) == {*methods.split(), "api_client", "is_started", "name", "namespace"}
 
 
 # -- what an import costs -----------------------------------------------------------------------------------------

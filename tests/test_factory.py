@@ -17,14 +17,17 @@ from aioinformers import (
     Event,
     InformerClosedError,
     ListOptions,
+    Metadata,
+    SharedInformer,
     SharedInformerFactory,
     drop_fields,
     new_informer,
     strip_managed_fields,
 )
 from aioinformers.errors import UnknownIndexError
+from aioinformers.informer import pipeline_of
 from aioinformers.testing import FakeAPIServer, Fault
-from tests.kit import QUICK, Recorder, cached, configmap, factory_on, pod, stored
+from tests.kit import QUICK, Recorder, cached, collected_warnings, configmap, factory_on, pod, stored
 
 pytestmark = pytest.mark.virtual_time
 
@@ -466,3 +469,99 @@ async def test_what_was_never_started_ends_with_the_factory() -> None:
             pods.lister.list()
         with pytest.raises(InformerClosedError):
             pods.add_event_handler(Recorder())
+
+
+# -- what it says of itself ----------------------------------------------------------------------------------------
+
+
+async def test_informers_that_differ_have_names_that_differ() -> None:
+    def first(document: dict[str, Any]) -> dict[str, Any]:
+        return document
+
+    def second(document: dict[str, Any]) -> dict[str, Any]:
+        return document
+
+    second.__name__ = "first"
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        informers: list[SharedInformer[Any]] = [
+            factory.core.v1.pods(),
+            factory.core.v1.pods(object_type=dict),
+            factory.core.v1.pods(object_type=Metadata),
+            factory.core.v1.pods(shared_objects=True),
+            factory.core.v1.pods(transform=first),
+            factory.core.v1.pods(transform=second),
+        ]
+        assert [informer.name for informer in informers] == [
+            "pods.v1",
+            "pods.v1 [as dict]",
+            "pods.v1 [as Metadata]",
+            "pods.v1 [shared objects]",
+            "pods.v1 [through first]",
+            "pods.v1 [through first] (2)",
+        ]
+        assert factory.for_resource("pods.v1.") is informers[1]
+
+
+async def test_a_crashed_informer_is_named_and_no_factory_is_ready_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Optional or not: whoever is optional may be late, not broken."""
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        pods, nodes = factory.core.v1.pods(), factory.core.v1.nodes(optional=True)
+        assert (factory.health().is_ready, factory.health().reason) == (False, "not started")
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        await nodes.wait_synced(timeout=5)
+        assert (factory.health().is_ready, factory.health().reason) == (True, "")
+
+        def broken(*_: object) -> None:
+            raise ZeroDivisionError("a bug")
+
+        monkeypatch.setattr(pipeline_of(nodes).dispatcher, "apply", broken)
+        server.create("nodes", {"metadata": {"name": "n"}})
+        await asyncio.sleep(1)
+        health = factory.health()
+        assert (health.is_ready, health.reason) == (False, "nodes.v1: crashed: ZeroDivisionError('a bug')")
+        assert [each.has_crashed for each in health.informers] == [False, True]
+        assert pods.is_running
+    assert factory.health().reason == "shut down"
+
+
+async def test_an_optional_informer_that_has_not_synced_does_not_make_the_factory_unready() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.fail("* nodes", status=403, times=None)
+        factory.core.v1.pods()
+        factory.core.v1.nodes(optional=True)
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        assert (factory.health().is_ready, factory.health().reason) == (True, "")
+        factory.core.v1.nodes()  # now somebody counts on it
+        await asyncio.sleep(1)
+        assert not factory.health().is_ready
+        assert factory.health().reason.startswith("nodes.v1: waiting: 403")
+
+
+async def test_a_factory_that_is_dropped_while_it_runs_is_named_by_a_warning() -> None:
+    async with FakeAPIServer() as server, server.api_client() as api:
+        factory = SharedInformerFactory(api, name="mine", settings=QUICK)
+        pods = factory.core.v1.pods()
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        with collected_warnings() as told:
+            del factory
+        assert len(told) == 1
+        assert told[0].startswith("<SharedInformerFactory mine started, 1 informers> was dropped while it runs")
+        assert pods.is_running, "whoever has an informer still reads it"
+        pipeline_of(pods).stop(0)
+        await pods.wait_closed()
+
+
+async def test_a_factory_that_was_shut_down_or_never_started_may_be_dropped() -> None:
+    async with FakeAPIServer() as server, server.api_client() as api:
+        async with SharedInformerFactory(api, settings=QUICK) as used:
+            used.core.v1.pods()
+        never = SharedInformerFactory(api, settings=QUICK)
+        never.core.v1.pods()
+        with pytest.raises(ValueError, match="cannot be a namespace"):
+            SharedInformerFactory(api, namespace="")
+        with collected_warnings() as told:
+            del used, never
+        assert told == []

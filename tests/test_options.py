@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kubernetes_asyncio import client
 
-from aioinformers.options import period_of, scopes_of, transforms_of
+from aioinformers import SharedInformerFactory, new_informer
+from aioinformers.options import (
+    HandlerOptions,
+    InformerOptions,
+    StreamOptions,
+    check_options,
+    period_of,
+    scopes_of,
+    transforms_of,
+)
 from aioinformers.types import ALL_NAMESPACES, EVERYTHING, Scope
 
 names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,5}[a-z0-9])?", fullmatch=True)
@@ -68,3 +79,47 @@ def test_a_resync_is_never_or_at_most_once_a_second(seconds: float, period: floa
 def test_a_negative_resync_period_is_refused() -> None:
     with pytest.raises(ValueError, match="must not be negative"):
         period_of(-1)
+
+
+@pytest.mark.parametrize(
+    ("options", "given", "message"),
+    [
+        (InformerOptions, "lable_selector", "did you mean 'label_selector'?"),
+        (InformerOptions, "indexer", "did you mean 'indexers'?"),
+        (InformerOptions, "namespaces", "did you mean 'namespace'?"),
+        (HandlerOptions, "concurency", "did you mean 'concurrency'?"),
+        (HandlerOptions, "timeout", "did you mean 'handler_timeout'?"),
+        (StreamOptions, "concurrency", "there are resync_period, limit, filter, name"),
+    ],
+)
+def test_an_unknown_option_is_refused_with_the_name_that_comes_near(options: type, given: str, message: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        check_options(options, {given: 1}, "asking()")
+    assert str(caught.value) == f"asking() has no option {given!r}: {message}"
+
+
+ENTRIES: list[tuple[str, Callable[[SharedInformerFactory, dict[str, Any]], object]]] = [
+    ("pods()", lambda factory, options: factory.core.v1.pods(**options)),
+    ("for_resource()", lambda factory, options: factory.for_resource("pods.v1.", **options)),
+    ("informer_for()", lambda factory, options: factory.informer_for(client.V1Pod, **options)),
+    ("new_informer()", lambda factory, options: new_informer(factory.api_client, "pods.v1.", **options)),
+    ("add_event_handler()", lambda factory, options: factory.core.v1.pods().add_event_handler(ignore, **options)),
+    ("add_event_handler()", lambda factory, options: factory.add_event_handler(client.V1Pod, ignore, **options)),
+    ("stream()", lambda factory, options: factory.core.v1.pods().stream(**options)),
+]
+
+
+async def ignore(event: object) -> None:
+    """Take an event."""
+
+
+@pytest.mark.parametrize(("where", "ask"), ENTRIES)
+async def test_every_entry_refuses_options_that_do_not_exist(
+    where: str, ask: Callable[[SharedInformerFactory, dict[str, Any]], object]
+) -> None:
+    """Whatever a type checker says or does not say: nothing misspelt is accepted in silence."""
+    async with client.ApiClient() as api:
+        factory = SharedInformerFactory(api)
+        with pytest.raises(TypeError, match="has no option 'nmae'") as caught:
+            ask(factory, {"nmae": "x"})
+        assert str(caught.value).startswith(where)

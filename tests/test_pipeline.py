@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from aioinformers import (
     CacheSyncError,
+    InformerClosedError,
     InformerCrashedError,
     Settings,
     WatchFailure,
 )
+from aioinformers.informer import pipeline_of
 from aioinformers.testing import FakeAPIServer
-from tests.kit import Recorder, factory_on, pod, stored
+from aioinformers.types import EVERYTHING
+from tests.kit import Recorder, factory_on, pod, stored, synced
 
 pytestmark = pytest.mark.virtual_time
 
@@ -113,3 +118,54 @@ async def test_a_watch_that_works_again_forgets_its_last_error() -> None:
         assert pods.is_watching
         assert pods.last_error is None
         assert pods.health().reason == ""
+
+
+@pytest.mark.parametrize("stage", ["reflector", "dispatcher"])
+async def test_a_bug_is_logged_with_the_stage_that_has_it(
+    stage: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A lone event is applied in the reflector's task: the dispatcher's bug is not the reflector's for that."""
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        pods = factory.core.v1.pods()
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        pipeline = pipeline_of(pods)
+
+        def broken(*_: object) -> None:
+            raise ZeroDivisionError("a bug")
+
+        if stage == "dispatcher":
+            monkeypatch.setattr(pipeline.dispatcher, "apply", broken)
+        else:
+            monkeypatch.setattr(pipeline.reflectors[EVERYTHING], "_put_events", broken)
+        server.create("pods", pod("p"))
+        with pytest.raises(InformerCrashedError, match="a bug"):
+            await pods.wait_closed()
+        said = [record.getMessage() for record in caplog.records if record.levelno == logging.CRITICAL]
+        assert said == [f"pods.v1: its {stage} crashed; the informer ends"]
+
+
+async def test_a_change_of_indexes_runs_in_a_task_that_is_named_and_owned() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        configmaps = await synced(factory)
+        change = configmaps.add_indexers({"a": "data.a"})
+        names = {task.get_name() for task in asyncio.all_tasks()}
+        assert "change of indexes of configmaps.v1 [as dict]" in names
+        await change
+        assert configmaps.indexer.index_values("a") == []
+
+
+async def test_a_change_of_indexes_ends_with_the_informer() -> None:
+    """Whether it is queued or waits for its place in the queue; nobody is left waiting, nothing complains."""
+    complaints: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        configmaps = await synced(factory)
+        changes = [configmaps.add_indexers({f"i{i}": f"data.a{i}"}) for i in range(20)]
+        waiting = asyncio.ensure_future(changes[-1])
+        await factory.shutdown(grace=0)
+        with pytest.raises(InformerClosedError):
+            await waiting
+        del changes, waiting
+        gc.collect()
+    assert complaints == []

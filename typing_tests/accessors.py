@@ -91,6 +91,11 @@ def options_are_checked(factory: SharedInformerFactory) -> None:
     factory.core.v1.pods(namespace=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     factory.core.v1.pods(compact="yes")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     factory.core.v1.pods(selector="a=b")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    factory.core.v1.pods(lable_selector="a=b")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    factory.core.v1.pods(indexer={})  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    factory.for_resource("pods.v1.", lable_selector="a=b")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    factory.for_resource("pods.v1.", namespace=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    factory.informer_for(client.V1Pod, indexer={})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     factory.core.v1.pods("prod")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     _ = factory.core.v1.pod  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     _ = factory.core.v2  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
@@ -103,6 +108,7 @@ def other_ways_to_an_informer(factory: SharedInformerFactory) -> None:
     assert_type(factory.for_resource(widgets), SharedInformer[dict[str, Any]])
     assert_type(factory.for_resource("deployments.v1.apps", namespace="prod"), SharedInformer[dict[str, Any]])
     assert_type(factory.for_resource(widgets, object_type=Name), SharedInformer[Name])
+    assert_type(factory.for_resource(widgets, object_type=dict), SharedInformer[dict[str, Any]])
     assert_type(
         factory.for_resource("deployments.v1.apps", object_type=client.V1Deployment),
         SharedInformer[client.V1Deployment],

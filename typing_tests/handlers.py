@@ -66,6 +66,12 @@ def registrations(pods: SharedInformer[client.V1Pod]) -> None:
     assert_type(pods.add_event_handler(Additions(), concurrency=4), Registration[client.V1Pod])
     assert_type(pods.add_event_handler(Everything()), Registration[client.V1Pod])
     pods.add_event_handler(on_event, filter=lambda pod: pod.spec.node_name == "n1")
+    pods.add_event_handler(on_event, limit=None, handler_timeout=5, on_error=lambda error, event: None, name="mine")
+    pods.add_event_handler(on_event, concurency=4)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    pods.add_event_handler(on_event, concurrency="4")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    pods.add_event_handler(lambda event: None)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
+    pods.add_event_handler(Additions)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    pods.add_event_handler(on_event, filter=lambda pod: pod.spec.nodename == "n1")  # type: ignore[attr-defined]
     pods.add_event_handler(on_node_event)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     pods.add_event_handler(OfNodes())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(pods.default_registration, Registration[client.V1Pod] | None)
@@ -74,6 +80,8 @@ def registrations(pods: SharedInformer[client.V1Pod]) -> None:
 def on_the_factory(factory: SharedInformerFactory) -> None:
     """A factory takes handlers by model class."""
     assert_type(factory.add_event_handler(client.V1Pod, on_event), Registration[Any])
+    factory.add_event_handler(client.V1Pod, on_event, concurency=4)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    factory.add_event_handler(client.V1Pod, lambda event: None)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
 
     @factory.on_add(client.V1Pod)
     async def added(pod: client.V1Pod) -> int:
@@ -96,6 +104,7 @@ def decorators_leave_functions_as_they_are(pods: SharedInformer[client.V1Pod]) -
 
 async def streams(pods: SharedInformer[client.V1Pod]) -> None:
     """A stream gives events that ``match`` can take apart."""
+    pods.stream(concurrency=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     async with pods.stream(limit=10) as events:
         assert_type(events.has_synced, bool)
         async for event in events:

@@ -32,3 +32,10 @@ def unless_an_object_type_is_given(api: client.ApiClient) -> None:
     assert_type(new_informer(api, client.V1Pod, object_type=dict), SharedInformer[dict[str, Any]])
     assert_type(new_informer(api, "widgets.v1.example.com", object_type=Name), SharedInformer[Name])
     assert_type(new_informer(api, "pods.v1.", object_type=client.V1Pod), SharedInformer[client.V1Pod])
+
+
+def options_are_checked(api: client.ApiClient) -> None:
+    """Names and types of options are known."""
+    new_informer(api, client.V1Pod, lable_selector="a=b")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    new_informer(api, "pods.v1.", indexer={})  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    new_informer(api, "pods.v1.", compact=1.5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]

@@ -75,10 +75,10 @@ class Dispatcher(Generic[T]):
     @property
     def rejected(self) -> dict[str, str]:
         """Objects that could not be read, and why."""
-        found: dict[str, str] = {}
+        reasons: dict[str, str] = {}
         for partition in list(self.store.partitions.values()):
-            found |= partition.rejected  # at once: other threads may ask
-        return found
+            reasons |= partition.rejected  # at once: other threads may ask
+        return reasons
 
     def join(self, mailbox: Mailbox) -> None:
         """Add a consumer; it first gets every stored object as an initial addition (G4).
@@ -193,27 +193,40 @@ class Dispatcher(Generic[T]):
     def apply(self, scope: Scope, batch: Batch) -> None:
         """Apply one watch batch to the store and hand its records to all mailboxes. Never blocks."""
         partition = self.store.partitions[scope]
-        rejected = partition.rejected
-        counts = self.counts
-        records: list[Record] = []
-        add = records.append
-        put = partition.put
-        watch = Cause.WATCH  # looked up once: a member of an enum is not found as fast as other attributes
-        updated = 0
         deltas = self._current(batch)
+        records = self._put(partition, deltas)
+        if batch.version:
+            partition.version = batch.version
+        self.counts.unreadable += batch.unreadable
+        waits = self._waits
+        if records:
+            for mailbox in self._mailboxes:
+                mailbox.put(records)
+            if waits.for_keys:
+                waits.wake_keys(record.key for record in records)
+        if waits.for_versions:
+            waits.wake_versions()
+        if self._packing is not None:
+            self._packing.waiting.append((partition, deltas))
+
+    def _put(self, partition: Partition, deltas: Iterable[Delta]) -> list[Record]:
+        """Apply deltas to a partition; return what consumers have to be told of them, in order."""
+        records: list[Record] = []
+        add, put, rejected, counts = records.append, partition.put, partition.rejected, self.counts
+        watch = Cause.WATCH  # looked up once: a member of an enum is not found as fast as other attributes
         for operation, key, entry in deltas:
             if operation == UPSERT:
                 old = put(key, entry)
                 if old is None:
                     counts.added += 1
                     add(Record(ADDED, key, entry, None, watch))
-                elif old.uid != entry.uid:  # re-created unseen
+                elif old.uid != entry.uid:  # deleted and created again unseen
                     counts.deleted += 1
                     counts.added += 1
                     add(Record(DELETED, key, old, old, watch, known=False))
                     add(Record(ADDED, key, entry, None, watch))
                 elif old.version != entry.version or not old.is_same_version(entry):
-                    updated += 1
+                    counts.updated += 1
                     add(Record(UPDATED, key, entry, old, watch))
                 if rejected:
                     rejected.pop(key, None)
@@ -225,20 +238,7 @@ class Dispatcher(Generic[T]):
                 rejected.pop(key, None)
             else:
                 rejected[key] = entry
-        counts.updated += updated
-        if batch.version:
-            partition.version = batch.version
-        counts.unreadable += batch.unreadable
-        waits = self._waits
-        if records:
-            for mailbox in self._mailboxes:
-                mailbox.put(records)
-            if waits.for_keys:
-                waits.wake_keys(record.key for record in records)
-        if waits.for_versions:
-            waits.wake_versions()
-        if self._packing is not None:
-            self._packing.waiting.append((partition, deltas))
+        return records
 
     def _current(self, batch: Batch) -> Iterable[Delta]:
         """Return the deltas of a batch with index values for the store's layout."""

@@ -153,11 +153,11 @@ class Store(Generic[T]):
 
     def label_set(self, entry: Entry) -> LabelSet:
         """Return the label set of a stored object; its labels are decoded once per version."""
-        found = entry.labels
-        if found is UNSET:
-            kind = self.layout.object_type
-            found = entry.labels = kind.label_sets.shared(kind.labels(entry.body))
-        return found
+        labels = entry.labels
+        if labels is UNSET:
+            object_type = self.layout.object_type
+            labels = entry.labels = object_type.label_sets.shared(object_type.labels(entry.body))
+        return labels
 
     def items(self) -> list[tuple[str, Entry]]:
         """Return a snapshot of all keys and entries."""
@@ -178,8 +178,8 @@ class Store(Generic[T]):
             UnknownIndexError: If there is no such index, or it is being built.
         """
         position, partitions = self._located(name)
-        found = (partition.indexes[position].get(value) for partition in partitions)
-        return [key for bucket in found if bucket for key in list(bucket)]
+        buckets = (partition.indexes[position].get(value) for partition in partitions)
+        return [key for bucket in buckets if bucket for key in list(bucket)]
 
     def by_index(self, name: str, value: str) -> list[tuple[str, Entry]]:
         """Return keys and entries filed under a value of an index.
@@ -188,12 +188,12 @@ class Store(Generic[T]):
             UnknownIndexError: If there is no such index, or it is being built.
         """
         position, partitions = self._located(name)
-        found: list[tuple[str, Entry]] = []
+        items: list[tuple[str, Entry]] = []
         for partition in partitions:
             if bucket := partition.indexes[position].get(value):
                 objects = partition.objects
-                found += [(key, entry) for key in list(bucket) if (entry := objects.get(key)) is not None]
-        return found
+                items += [(key, entry) for key in list(bucket) if (entry := objects.get(key)) is not None]
+        return items
 
     def index_values(self, name: str) -> list[str]:
         """Return the distinct values of an index that file at least one object.

@@ -21,12 +21,31 @@ T = TypeVar("T")
 
 
 class StoreReader(Generic[T]):
-    """What every read shares: the check that it may answer, and the decoding of what it found."""
+    """What every read shares: the check that the cache may answer, and the decoding of objects.
 
-    def __init__(self, store: Store[T], resource: GroupVersionResource, require_readable: Callable[[], None]) -> None:
+    Args:
+        store: The informer's store.
+        name: The informer's name.
+        resource: Its resource.
+        require_readable: Raises while reads could only be wrong.
+    """
+
+    def __init__(
+        self, store: Store[T], name: str, resource: GroupVersionResource, require_readable: Callable[[], None]
+    ) -> None:
         self._store = store
+        self.name = name
         self.resource = resource
         self._require_readable = require_readable
+
+    @property
+    def index_names(self) -> tuple[str, ...]:
+        """The indexes, whether or not the cache may be read."""
+        return self._store.layout.names
+
+    def count(self) -> str:
+        """Return how many objects are cached, in words, whether or not the cache may be read."""
+        return f"{len(self._store)} objects"
 
     def store(self) -> Store[T]:
         """Return the store.
@@ -91,6 +110,9 @@ class NamespaceLister(Generic[T]):
         self._reader = reader
         self.namespace = namespace
 
+    def __repr__(self) -> str:
+        return f"<NamespaceLister of {self._reader.name}, namespace {self.namespace}>"
+
     def get(self, name: str) -> T:
         """Return the object of a name.
 
@@ -99,10 +121,10 @@ class NamespaceLister(Generic[T]):
             CacheNotSyncedError: Before the first sync.
             InformerClosedError: After the end.
         """
-        found = self._reader.get(join_key(self.namespace, name))
-        if found is None:
+        obj = self._reader.get(join_key(self.namespace, name))
+        if obj is None:
             raise NotFoundError(str(self._reader.resource), join_key(self.namespace, name))
-        return found
+        return obj
 
     def list(self, label_selector: str | None = None, *, field_selector: str | None = None) -> list[T]:
         """Return the objects that match; see :meth:`Lister.list`."""
@@ -120,6 +142,9 @@ class Lister(Generic[T]):
 
     def __init__(self, reader: StoreReader[T]) -> None:
         self._reader = reader
+
+    def __repr__(self) -> str:
+        return f"<Lister of {self._reader.name}, {self._reader.count()}>"
 
     def get(self, name: str, *, namespace: str | None = None) -> T:
         """Return one object.
@@ -173,12 +198,15 @@ class Indexer(Mapping[ObjectKey, T]):
     def __init__(self, reader: StoreReader[T]) -> None:
         self._reader = reader
 
+    def __repr__(self) -> str:
+        return f"<Indexer of {self._reader.name}, {self._reader.count()} by {', '.join(self._reader.index_names)}>"
+
     def __getitem__(self, key: ObjectKey | tuple[str, str] | str) -> T:
         text = key if isinstance(key, str) else join_key(*key)
-        found = self._reader.get(text)
-        if found is None:
+        obj = self._reader.get(text)
+        if obj is None:
             raise NotFoundKeyError(str(self._reader.resource), text)
-        return found
+        return obj
 
     def __contains__(self, key: object) -> bool:
         if not isinstance(key, str):

@@ -153,7 +153,7 @@ class Consumer(ABC, Generic[T]):
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing more comes, as it was removed or its informer has ended."""
+        """Whether nothing more comes, as it was removed or its informer is closed."""
         return self._is_closed or self._is_ended
 
     # -- readiness --------------------------------------------------------------------------------------------
@@ -233,9 +233,9 @@ class Consumer(ABC, Generic[T]):
             return False
 
     def end(self) -> None:
-        """Note that the informer has ended: nothing more will come."""
+        """Note that the informer is closed: nothing more will come."""
         self._is_ended = True
-        self._finish(InformerClosedError(f"{self._host.name} has ended"))
+        self._finish(InformerClosedError(f"{self._host.name} is closed"))
 
     def _inside(self) -> Mapping[str, float]:
         """Return the keys that are being handled, and since when."""

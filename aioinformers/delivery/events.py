@@ -110,9 +110,9 @@ _deleted_record, _deleted_factory = (vars(Deleted)[name].__get__ for name in Del
 
 
 def _decoded(event: Any, memo: str, factory: EventFactory[Any], entry: Entry) -> Any:
-    found = factory.decode_body(entry.body)
-    _force(event, memo, found)
-    return found
+    obj = factory.decode_body(entry.body)
+    _force(event, memo, obj)
+    return obj
 
 
 def _reduced(event: Event[Any]) -> tuple[type[Event[Any]], tuple[Any, ...]]:

@@ -67,7 +67,7 @@ class HandlerSet(Generic[T]):
         """Call ``on_add(obj)``, ``on_update(old, new)`` or ``on_delete(obj)``.
 
         Raises:
-            TypeError: If the function is no coroutine function.
+            TypeError: If the function is not a coroutine function.
         """
         require_coroutine_function(function, method)
         self.add(_METHODS[method], _on_update(function) if method == "on_update" else _on_object(function))
@@ -117,7 +117,7 @@ def require_coroutine_function(function: Any, role: str) -> None:
     """Refuse what cannot be awaited, when it is registered and not when the first event comes.
 
     Raises:
-        TypeError: If it is no coroutine function, partial or bound method of one, or object with async ``__call__``.
+        TypeError: If it is not a coroutine function, a partial or method of one, or an object with async ``__call__``.
     """
     if _is_coroutine_function(function):
         return

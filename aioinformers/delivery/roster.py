@@ -111,7 +111,7 @@ class Roster(Generic[T]):
 
     def _add(self, consumer: Consumer[T], registration: Registration[T] | None) -> None:
         if self._is_closed:
-            raise InformerClosedError(f"{self.name} has ended: {consumer.name} was not added")
+            raise InformerClosedError(f"{self.name} is closed: {consumer.name} was not added")
         self._consumers[consumer] = registration
         if self._is_started:
             self._admit(consumer)
@@ -150,9 +150,9 @@ class Roster(Generic[T]):
             Whether it is the first one: they are to join at the start, or a turn of the loop later.
 
         Raises:
-            TypeError: If it is no coroutine function.
+            TypeError: If it is not a coroutine function.
             RuntimeError: If the others have joined already.
-            InformerClosedError: If the informer has ended.
+            InformerClosedError: If the informer is closed.
         """
         if self._default is not None:
             raise RuntimeError(
@@ -160,14 +160,14 @@ class Roster(Generic[T]):
                 f"add_event_handler"
             )
         if self._is_closed:
-            raise InformerClosedError(f"{self.name} has ended")
+            raise InformerClosedError(f"{self.name} is closed")
         handlers = self._decorated or HandlerSet()
         handlers.add_method(method, function)
         is_first, self._decorated = self._decorated is None, handlers
         return is_first
 
     def join_decorated(self, resync_period: float) -> None:
-        """Register the decorated functions, if there are any and that has not been done."""
+        """Register the decorated functions, once, if there are any."""
         if self._decorated is None or self._default is not None or self._is_closed:
             return
         options: ConsumerOptions[T] = ConsumerOptions(resync_period=resync_period, name="decorated handlers")

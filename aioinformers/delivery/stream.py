@@ -121,7 +121,7 @@ class Stream(Generic[T]):
         """Join the informer.
 
         Raises:
-            InformerClosedError: If it has ended.
+            InformerClosedError: If it is closed.
             RuntimeError: If the stream has been opened before.
         """
         if self._begun is not None:

@@ -1,6 +1,7 @@
 """Lists, watches, relists: from bytes to batches of deltas, one reflector per scope.
 
-``wire`` and ``listing`` decode, ``reflector`` carries out what ``recovery``, a pure function, decides.
+``wire`` and ``listing`` decode, ``reflector`` carries out what ``recovery``, a pure function, decides; ``liveness``
+notices silence.
 """
 
 from __future__ import annotations

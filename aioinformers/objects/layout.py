@@ -18,14 +18,13 @@ from aioinformers.objects.object_types import ObjectType
 from aioinformers.objects.paths import IndexValue, PathReader, Reading, parse_path
 from aioinformers.objects.transforms import TransformChain
 
-__all__ = ["NAMESPACE_INDEX", "Entry", "IndexDefinition", "Indexer", "Layout", "RejectedError", "describe"]
+__all__ = ["NAMESPACE_INDEX", "Entry", "IndexDefinition", "Layout", "RejectedError", "describe"]
 
 T = TypeVar("T")
 
 Document: TypeAlias = dict[str, Any]
 IndexFunction: TypeAlias = Callable[[Any], Iterable[str]]
 IndexDefinition: TypeAlias = str | IndexFunction
-Indexer: TypeAlias = IndexDefinition  # until building, factory and resources have moved over
 Transform: TypeAlias = Callable[[Any], Any]
 
 NAMESPACE_INDEX = "namespace"
@@ -166,9 +165,9 @@ class Layout(Generic[T]):
 
     def _transform(self, raw: bytes) -> bytes:
         """Transform a JSON document, or an object of the user's own class, and return it as bytes again."""
-        kind = self.object_type.inner
-        decode = kind.decode if kind.transforms_objects else kind.document
-        made = self._chain.apply(raw, decode, kind.encode)
+        inner = self.object_type.inner
+        decode = inner.decode if inner.transforms_objects else inner.document
+        made = self._chain.apply(raw, decode, inner.encode)
         if made is None:
             raise RejectedError("the transform returned None")
         return made
@@ -181,11 +180,11 @@ class Layout(Generic[T]):
                 if isinstance(given, str):
                     raise TypeError(f"index {name!r} must give several strings, such as a list of one")
                 # str.__str__: members of an enum of strings are to be plain strings
-                found = tuple(dict.fromkeys(map(str.__str__, given)))
+                texts = tuple(dict.fromkeys(map(str.__str__, given)))
             except Exception as error:
                 self.on_index_error(name, key, error)
-                found = ()
-            values.append(found or None)
+                texts = ()
+            values.append(texts or None)
         return values
 
     def reindexed(self, key: str, entry: Entry, known: Layout[T]) -> Entry:

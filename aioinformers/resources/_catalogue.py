@@ -33,7 +33,7 @@ class Catalogue:
         """Return the kind of a kubernetes_asyncio model class: that of the model's own group and version.
 
         Raises:
-            ValueError: If it is none that can be listed and watched.
+            ValueError: If it is not one that can be listed and watched.
         """
         kind = self._by_model.get(model.__name__)
         if kind is None:

@@ -156,3 +156,64 @@ async def test_same_function_registered_twice_is_two_registrations() -> None:
         await asyncio.sleep(1)
 
         assert calls == ["a", "a", "b"]
+
+
+async def test_a_registration_says_where_it_is_and_how_far() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.create("pods", pod("a"))
+        server.create("pods", pod("b"))
+        pods = factory.core.v1.pods()
+
+        async def slow(event: Event[Any]) -> None:
+            await asyncio.sleep(5)
+
+        registration = pods.add_event_handler(slow, name="mine")
+        assert registration.name == "mine"
+        assert repr(registration) == "<Registration mine at pods.v1: 0 queued, 0 handled, 0 failed>"
+        await factory.start()
+        await asyncio.sleep(7)
+        assert repr(registration) == "<Registration mine at pods.v1: 0 queued, 1 handled, 0 failed>"
+        await registration.aclose(grace=0)
+        assert repr(registration) == "<Registration mine at pods.v1: closed, 1 handled, 0 failed>"
+
+
+async def test_a_wait_for_the_initial_events_says_what_is_left() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.create("pods", pod("a"))
+        server.create("pods", pod("b"))
+        pods = factory.core.v1.pods()
+
+        async def slow(event: Event[Any]) -> None:
+            await asyncio.sleep(5)
+
+        registration = pods.add_event_handler(slow, name="mine")
+        await factory.start()
+        with pytest.raises(TimeoutError, match=r"1 events are queued, default/a has been inside it for 2.0 s"):
+            await registration.wait_synced(timeout=2)
+        await registration.wait_synced(timeout=20)
+
+
+@pytest.mark.parametrize(("grace", "handled", "undelivered", "seconds"), [(0, 0, 4, 0), (5, 2, 2, 5), (None, 4, 0, 8)])
+async def test_closing_gives_the_queue_its_grace_and_no_more(
+    grace: float | None, handled: int, undelivered: int, seconds: float
+) -> None:
+    """0 drops and counts, None waits without limit; a call under way at the end is cancelled."""
+    loop = asyncio.get_running_loop()
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        for i in range(4):
+            server.create("pods", pod(f"p{i}"))
+        pods = factory.core.v1.pods()
+
+        async def slow(event: Event[Any]) -> None:
+            await asyncio.sleep(2)
+
+        registration = pods.add_event_handler(slow)
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        await asyncio.sleep(0.1)
+        begin = loop.time()
+        await registration.aclose(grace=grace)
+        seen = registration.statistics()
+        assert (seen.handled, seen.undelivered) == (handled, undelivered)
+        assert loop.time() - begin == pytest.approx(seconds, abs=0.2)
+        await registration.aclose()  # once more is harmless

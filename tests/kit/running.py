@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from aioinformers import Settings, SharedInformer, SharedInformerFactory
 
-__all__ = ["LISTS", "QUICK", "child_process", "factory_on", "started", "synced", "until"]
+__all__ = ["LISTS", "QUICK", "child_process", "collected_warnings", "factory_on", "started", "synced", "until"]
 
 QUICK = Settings(backoff_jitter=0.0)
 """Delays without jitter, so that tests can name instants."""
@@ -68,3 +70,15 @@ async def child_process(*command: str, **options: Any) -> AsyncIterator[asyncio.
 def _heed_interrupts() -> None:
     """Run in a child before it starts: a shell that runs the tests in the background has SIGINT ignored for all."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Give the texts of the ResourceWarnings of what the block lets go of."""
+    texts: list[str] = []
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        yield texts
+        gc.collect()
+    assert all(each.category is ResourceWarning for each in given), given
+    texts += [str(each.message) for each in given]
