@@ -10,7 +10,7 @@ import pytest
 
 from aioinformers import Settings, WatchFailure
 from aioinformers.testing import FakeAPIServer
-from tests.kit import QUICK, Recorder, cached, configmap, factory_on, stored
+from tests.kit import LISTS, QUICK, Recorder, cached, configmap, factory_on, stored
 
 pytestmark = pytest.mark.virtual_time
 
@@ -108,9 +108,8 @@ async def test_g9_recovery_takes_one_delay_at_its_longest_and_a_round_of_request
 
 async def test_g9_server_that_refuses_every_watch_is_listed_at_once_and_then_ever_more_rarely() -> None:
     """A 410 for each watch: what was just listed is no use to the server, so lists must not become a habit."""
-    settings = dataclasses.replace(QUICK, watch_list=False)
     status = {"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired"}
-    async with FakeAPIServer() as server, factory_on(server, settings=settings) as factory:
+    async with FakeAPIServer() as server, factory_on(server, settings=LISTS) as factory:
         server.create("configmaps", configmap("c"))
         configmaps = factory.for_resource("configmaps.v1.")
         await factory.start()
