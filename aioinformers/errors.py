@@ -1,4 +1,4 @@
-"""Every exception of the package. Each says what happened, for which resource, and what to do.
+"""All exceptions of the package. Each says what happened, for which resource, and what to do.
 
 ::
 
@@ -57,10 +57,11 @@ class InformerError(Exception):
 
 
 class CacheSyncError(InformerError, TimeoutError):
-    """Caches did not sync within the time given, or cannot sync at all.
+    """Caches did not sync in time, or cannot sync at all.
 
     Attributes:
-        reasons: Per unsynced informer (its name) what it waits for and why.
+        reasons: The name of each unsynced informer, with what it waits for and why.
+        timeout: Seconds that were waited; None if the wait had no timeout.
     """
 
     def __init__(self, reasons: Mapping[str, str], timeout: float | None = None) -> None:
@@ -75,7 +76,12 @@ class CacheSyncError(InformerError, TimeoutError):
 
 
 class CacheNotSyncedError(InformerError, RuntimeError):
-    """The cache was read before its first sync: an empty answer would be a lie."""
+    """The cache was read before its first sync, when an empty answer could be wrong.
+
+    Attributes:
+        informer: The informer's name.
+        reason: What the informer waits for; may be empty.
+    """
 
     def __init__(self, informer: str, reason: str = "") -> None:
         self.informer = informer
@@ -91,19 +97,19 @@ class CacheNotSyncedError(InformerError, RuntimeError):
 
 
 class InformerClosedError(InformerError, RuntimeError):
-    """The informer or factory has ended; what was asked needs a running one."""
+    """The informer or factory has ended, and the call needs a running one."""
 
 
 class InformerCrashedError(InformerError, RuntimeError):
-    """A stage of the informer ended by an unexpected exception: a bug to report; its cause is chained."""
+    """A task of the informer ended with an unexpected exception, which is chained: please report this bug."""
 
 
 class NotFoundError(InformerError, LookupError):
-    """The cache holds no such object.
+    """The cache does not hold the object.
 
     Attributes:
-        resource: The resource asked, as ``plural.version.group``.
-        key: The key asked, as ``namespace/name``.
+        resource: The resource, as ``plural.version.group``.
+        key: The object's key, as ``namespace/name``.
     """
 
     def __init__(self, resource: str, key: str) -> None:
@@ -116,7 +122,13 @@ class NotFoundError(InformerError, LookupError):
 
 
 class UnknownIndexError(InformerError, LookupError):
-    """No index of this name exists, or it is still being built."""
+    """The index does not exist, or is still being built.
+
+    Attributes:
+        name: The name that was asked for.
+        known: The names of the indexes that exist.
+        building: Whether the index is still being built.
+    """
 
     def __init__(self, name: str, known: Sequence[str], *, building: bool = False) -> None:
         self.name = name
@@ -131,11 +143,12 @@ class UnknownIndexError(InformerError, LookupError):
 
 
 class InvalidSelectorError(InformerError, ValueError):
-    """A label or field selector cannot be parsed or is not supported on the cache.
+    """A label or field selector cannot be parsed, or the cache does not support it.
 
     Attributes:
         selector: The whole selector.
-        position: Offset in characters where it went wrong.
+        position: Position of the error, in characters from the beginning.
+        problem: What is wrong there.
     """
 
     def __init__(self, selector: str, position: int, problem: str) -> None:
@@ -153,7 +166,8 @@ class InvalidPathError(InformerError, ValueError):
 
     Attributes:
         path: The whole path.
-        position: Offset in characters where it went wrong.
+        position: Position of the error, in characters from the beginning.
+        problem: What is wrong there.
     """
 
     def __init__(self, path: str, position: int, problem: str) -> None:
@@ -167,7 +181,11 @@ class InvalidPathError(InformerError, ValueError):
 
 
 class IndexConflictError(InformerError, ValueError):
-    """An index of this name exists with another definition."""
+    """An index of this name exists with another definition.
+
+    Attributes:
+        name: The name of the index.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -178,14 +196,14 @@ class IndexConflictError(InformerError, ValueError):
 
 
 class ResponseError(InformerError):
-    """The server's answer is not what its API promises (a Table, another kind, JSON that is none)."""
+    """The server's answer does not follow its API: a Table, another kind, invalid JSON."""
 
 
 class ConnectionFailedError(InformerError):
     """The server could not be reached, or the connection to it broke or went silent.
 
     Attributes:
-        is_refused: No connection was made, so that the request cannot have reached the server.
+        is_refused: Whether no connection was made, so that the request cannot have reached the server.
     """
 
     def __init__(self, message: str, *, is_refused: bool = False) -> None:
@@ -199,8 +217,8 @@ class ApiStatusError(InformerError):
     Attributes:
         status: HTTP status code.
         reason: Machine-readable reason of the ``Status`` body, such as ``Expired``.
-        message: The server's own words.
-        retry_after: Seconds the server asks to wait before the next try, if it said so.
+        message: The server's message.
+        retry_after: Seconds that the server asks to wait before the next attempt; None if it does not ask.
         causes: Reasons of ``details.causes``, such as ``ResourceVersionTooLarge``.
     """
 
@@ -236,9 +254,9 @@ class ApiStatusError(InformerError):
         retry_after: float | None = None,
         causes: Sequence[str] = (),
     ) -> ApiStatusError:
-        """Return the most specific class for an HTTP status."""
-        kind = _BY_STATUS.get(status, ApiStatusError)
-        return kind(status, reason, message, retry_after, causes)
+        """Return an exception of the most specific class for an HTTP status; the arguments become its attributes."""
+        error_type = _BY_STATUS.get(status, ApiStatusError)
+        return error_type(status, reason, message, retry_after, causes)
 
 
 class BadRequestError(ApiStatusError):
@@ -252,7 +270,7 @@ class UnauthorizedError(ApiStatusError):
 
 
 class ForbiddenError(ApiStatusError):
-    """403: the identity of the client may not do this."""
+    """403: the client is not allowed to do this."""
 
     hint = "the client needs the verbs list and watch on this resource"
 
@@ -264,7 +282,7 @@ class ResourceNotFoundError(ApiStatusError):
 
 
 class ConflictError(ApiStatusError):
-    """409: somebody else changed the object first."""
+    """409: the object has been changed by somebody else."""
 
 
 class GoneError(ApiStatusError):
@@ -272,7 +290,7 @@ class GoneError(ApiStatusError):
 
 
 class ServerBusyError(ApiStatusError):
-    """429, 503, 504: the server is overloaded or not ready; try again later."""
+    """429, 503, 504: the server is overloaded or not ready."""
 
 
 _BY_STATUS: dict[int, type[ApiStatusError]] = {

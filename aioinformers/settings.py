@@ -1,4 +1,4 @@
-"""Every number of the recovery machinery in one documented, frozen place."""
+"""The timeouts, sizes and delays of informers in one frozen dataclass."""
 
 from __future__ import annotations
 
@@ -9,66 +9,69 @@ __all__ = ["Settings"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Deadlines, sizes and delays of a factory's informers. All times are seconds.
+    """Timeouts, sizes and delays of a factory's informers. All times are in seconds.
 
-    The defaults suit real clusters; tests and special networks override single ones:
+    The defaults suit real clusters; override single values for tests and special networks:
     ``Settings(page_size=100, watch_list=False)``.
+
+    Raises:
+        ValueError: If a value is negative, zero where that is not possible, or contradicts another value.
     """
 
     connect_timeout: float = 10.0
-    """A TCP or TLS connection must stand after this long."""
+    """Longest time to establish a TCP or TLS connection."""
     header_timeout: float = 30.0
-    """A response's headers must be there after this long."""
+    """Longest time until a response's headers arrive."""
     list_silence_timeout: float = 30.0
-    """A LIST body may be silent this long."""
+    """Longest silence within the body of a LIST."""
     list_timeout: float = 600.0
-    """A whole LIST, all its pages, may take this long; so may a stream of initial objects, until their end."""
+    """Longest time for a whole LIST with all its pages, and for a stream of initial objects up to its end mark."""
     page_size: int = 500
-    """Objects asked per page of a LIST; a server may send more where it reads from its watch cache."""
+    """Objects requested per page of a LIST; a server that reads from its watch cache may send more."""
 
     watch_list: bool = True
-    """Ask for initial objects as a stream (``sendInitialEvents``, KEP-3157) before trying LIST."""
+    """Whether to request initial objects as a stream (``sendInitialEvents``, KEP-3157) before trying LIST."""
     watch_list_silence_timeout: float = 15.0
-    """A stream of initial objects may be silent this long before LIST is used instead."""
+    """Longest silence at the beginning of a stream of initial objects before LIST is used instead."""
     watch_list_timeout: float = 60.0
-    """A stream of initial objects without its end mark is given up this long after its last object."""
+    """Longest time from the last object of a stream of initial objects to its end mark."""
     watch_list_memory: float = 600.0
-    """How long a server that failed to stream initial objects is not asked again."""
+    """How long a server that failed to stream initial objects is not asked for it again."""
 
     watch_timeout_min: float = 300.0
     """Lower bound of the random ``timeoutSeconds`` of a watch."""
     watch_timeout_max: float = 600.0
     """Upper bound of the random ``timeoutSeconds`` of a watch."""
     watch_silence_timeout: float = 75.0
-    """A watch that has shown a bookmark may be silent this long (servers send one about every 60 s)."""
+    """Longest silence of a watch that has delivered a bookmark (servers send one about every 60 s)."""
     watch_timeout_slack: float = 30.0
-    """A watch without bookmarks must end this long after its ``timeoutSeconds``."""
+    """How long after its ``timeoutSeconds`` a watch without bookmarks must have ended."""
     watch_healthy_after: float = 60.0
-    """A watch that lived this long counts as healthy even if nothing happened."""
+    """Age from which a watch counts as healthy even if it has delivered nothing."""
 
     backoff_initial: float = 0.8
     """First delay after a failure, before jitter."""
     backoff_max: float = 30.0
     """Largest delay, before jitter."""
     backoff_factor: float = 2.0
-    """Growth of the delay per consecutive failure."""
+    """Growth of the delay with each consecutive failure."""
     backoff_jitter: float = 1.0
-    """Up to this fraction of the delay is added at random."""
+    """Largest fraction of the delay that is added at random."""
     retry_after_max: float = 60.0
-    """A server's ``Retry-After``, in seconds or as a date, is honoured up to this long."""
+    """Longest wait for a server's ``Retry-After``, given in seconds or as a date."""
     max_concurrent_lists: int = 4
-    """Lists that a factory runs at once; the others queue up."""
+    """Lists that a factory runs at the same time; others wait."""
 
     queue_size: int = 8
-    """Batches between a reflector and the dispatcher; a full queue slows the socket, not the memory."""
+    """Batches between a reflector and the dispatcher; while the queue is full, the reflector reads nothing."""
     max_object_bytes: int = 64 * 1024 * 1024
-    """A single object beyond this size ends the stream with a named error instead of eating the memory."""
+    """Largest size of one object in bytes; a larger one ends the request with an error that names this setting."""
     compression: bool = False
-    """Accept gzip for LIST: less network, more CPU."""
+    """Whether to accept gzip for LIST: less network traffic, more CPU time."""
     time_slice: float = 0.002
-    """How long a stage may keep the event loop before others run."""
+    """How long a task of an informer may occupy the event loop before other tasks run."""
     slow_handler_warning: float = 30.0
-    """A handler that holds a key this long is named in a warning."""
+    """Time after which a handler that is still busy with an object is named in a warning."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

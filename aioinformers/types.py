@@ -37,8 +37,8 @@ class Scope(NamedTuple):
     """What one reflector of an informer follows: all namespaces, one of them, or ranges of a shard.
 
     Attributes:
-        namespace: The namespace; ``""`` for all of them, and for kinds that do not live in namespaces.
-        ranges: The ranges of hashes, each from its first to before its last; empty for all objects.
+        namespace: The namespace; ``""`` for all namespaces and for cluster-scoped resources.
+        ranges: The ranges of hashes, each with its first value and the value after its last; empty for all objects.
     """
 
     namespace: str = ""
@@ -46,7 +46,7 @@ class Scope(NamedTuple):
 
     @property
     def place(self) -> str:
-        """`` in <scope>`` for messages; empty where there is nothing to tell apart."""
+        """The text `` in <scope>`` for messages; empty for all namespaces without ranges."""
         return f" in {self}" if self != EVERYTHING else ""
 
     def __str__(self) -> str:
@@ -55,11 +55,17 @@ class Scope(NamedTuple):
 
 
 EVERYTHING = Scope()
-"""All namespaces, undivided: the scope of an informer that is not limited."""
+"""The scope of all objects in all namespaces."""
 
 
 class GroupVersionResource(NamedTuple):
-    """An API resource: ``GroupVersionResource("apps", "v1", "deployments")``; the core group is ``""``."""
+    """An API resource, such as ``GroupVersionResource("apps", "v1", "deployments")``.
+
+    Attributes:
+        group: The API group; ``""`` for the core group.
+        version: The version of the group.
+        resource: The plural name.
+    """
 
     group: str
     version: str
@@ -67,10 +73,10 @@ class GroupVersionResource(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> GroupVersionResource:
-        """Parse ``deployments.v1.apps`` or, for the core group, ``pods.v1.`` (or ``pods.v1``).
+        """Parse a text such as ``deployments.v1.apps`` or, for the core group, ``pods.v1`` or ``pods.v1.``.
 
         Raises:
-            ValueError: If the text has not the form ``plural.version.group``.
+            ValueError: If the text does not have the form ``plural.version.group``.
         """
         resource, dot, rest = text.partition(".")
         version, _, group = rest.partition(".")
@@ -83,12 +89,12 @@ class GroupVersionResource(NamedTuple):
 
     @property
     def api_version(self) -> str:
-        """``group/version``, or the version alone for the core group."""
+        """The ``apiVersion``: ``group/version``, or only the version for the core group."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
     def path(self) -> str:
-        """The URL path under which the group's version is served."""
+        """The URL path of the group's version, such as ``/apis/apps/v1``."""
         return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
 
     def __str__(self) -> str:
@@ -100,7 +106,12 @@ def _is_version(text: str) -> bool:
 
 
 class ObjectKey(NamedTuple):
-    """Namespace and name of an object; the namespace of cluster-scoped objects is ``""``."""
+    """Namespace and name of an object.
+
+    Attributes:
+        namespace: The namespace; ``""`` for cluster-scoped objects.
+        name: The name.
+    """
 
     namespace: str
     name: str
@@ -116,25 +127,25 @@ class ObjectKey(NamedTuple):
 
 
 def version_order(resource_version: str) -> tuple[int, str]:
-    """Return what orders resourceVersions: decimal numbers of any length, compared as texts (KEP-5504)."""
+    """Return a sort key for a resourceVersion, a decimal number of any length, without converting it (KEP-5504)."""
     return len(resource_version), resource_version
 
 
 class Cause(enum.Enum):
-    """What made an event. Members may be added: match the ones you know, and let the others pass."""
+    """The reason for an event. Members may be added later: match those you know, and ignore others."""
 
     LIST = "list"
-    """The first list, or the snapshot that a consumer who joins later is given."""
+    """The first list, or the snapshot for a consumer that joins later."""
     WATCH = "watch"
-    """The server's change stream."""
+    """A change that the watch delivered."""
     RELIST = "relist"
-    """A later list found a difference that the stream did not deliver."""
+    """A difference that a later list showed and the watch did not deliver."""
     RESYNC = "resync"
-    """The consumer's own resync period came round; nothing changed."""
+    """The consumer's resync period; nothing changed."""
     WARM = "warm"
-    """The cache was filled with what an earlier process had stored."""
+    """The cache was filled from the state that an earlier process had stored."""
     SHARD = "shard"
-    """The object came to this process from another one, or left for it."""
+    """The object moved to this process from another one, or away from it."""
 
 
 _RESERVED = frozenset({
@@ -145,7 +156,7 @@ _RESERVED = frozenset({
 
 @dataclass(slots=True)
 class ListOptions:
-    """What ``tweak_list_options`` may change: it narrows every LIST page and every WATCH of an informer.
+    """The options that ``tweak_list_options`` may change; they limit every LIST and WATCH of an informer.
 
     Attributes:
         label_selector: Sent as ``labelSelector``.
@@ -163,7 +174,7 @@ class ListOptions:
         """Return the query parameters.
 
         Raises:
-            ValueError: If ``extra`` names a parameter that the reflector or a field of its own sets.
+            ValueError: If ``extra`` names a parameter that the reflector or another field sets.
         """
         extra = dict(self.extra or {})
         if reserved := sorted(_RESERVED & extra.keys()):
@@ -181,14 +192,14 @@ class ListOptions:
 
 @dataclass(frozen=True, slots=True)
 class WatchFailure:
-    """A failed request or stream of one informer, as ``on_watch_error`` observes it.
+    """A failed request or watch of one informer, the argument of ``on_watch_error``.
 
     Attributes:
         resource: The informer's resource.
-        scope: What of the resource was asked for.
-        error: What went wrong.
-        attempt: Consecutive failures, this one included.
-        next_delay: Seconds until the next try.
+        scope: The scope of the reflector that failed.
+        error: The exception.
+        attempt: Number of consecutive failures, this one included.
+        next_delay: Seconds until the next attempt; 0 if the informer tries another way at once.
     """
 
     resource: GroupVersionResource
