@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import io
+import pickle
 import pkgutil
 import subprocess
 import sys
@@ -17,6 +19,8 @@ from kubernetes_asyncio import client
 
 import aioinformers
 from aioinformers import errors
+from aioinformers.objects.models import model_decoder
+from aioinformers.objects.selectors import parse_label_selector
 from aioinformers.resources import GROUPS
 
 MODULES = sorted(
@@ -127,6 +131,52 @@ async def test_a_factory_shows_its_groups_and_what_users_need() -> None:
         shutdown start wait_for_cache_sync
     """
     assert names - set(GROUPS.values()) == {*methods.split(), "api_client", "is_started", "name", "namespace"}
+
+
+# -- addresses ---------------------------------------------------------------------------------------------------
+
+
+def addresses_in(value: object) -> set[str]:
+    """Return what a pickle of a value names of this package, and check that it can be read."""
+    named: set[str] = set()
+
+    class Reader(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            named.add(f"{module}.{name}")
+            return super().find_class(module, name)
+
+    Reader(io.BytesIO(pickle.dumps(value))).load()
+    return {name for name in named if name.startswith("aioinformers.")}
+
+
+POD = b'{"metadata":{"name":"p","namespace":"n"},"spec":{"containers":[{"name":"main"}]}}'
+
+
+@pytest.mark.parametrize(
+    ("value", "addresses"),
+    [
+        (model_decoder(client.V1Pod)(POD), {
+            "aioinformers.objects.models.restore_lazy", "aioinformers.objects.lazy.Whole",
+        }),
+        (aioinformers.Added(1), {
+            "aioinformers.delivery.events.Added", "aioinformers.types.Cause", "aioinformers.types.ObjectKey",
+            "aioinformers.types.GroupVersionResource",
+        }),
+        (aioinformers.Scope("n"), {"aioinformers.types.Scope"}),
+        (aioinformers.NotFoundError("pods.v1", "n/p"), {"aioinformers.errors.NotFoundError"}),
+        (aioinformers.BusyKey(aioinformers.ObjectKey("n", "p"), 1.0), {
+            "aioinformers.statistics.BusyKey", "aioinformers.types.ObjectKey",
+        }),
+        (aioinformers.Metadata(metadata=aioinformers.ObjectMeta(name="p")), {
+            "aioinformers.objects.metadata.Metadata", "aioinformers.objects.metadata.ObjectMeta",
+        }),
+        (parse_label_selector("a=b"), {"aioinformers.objects.selectors.parse_label_selector"}),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_pickles_hold_addresses_that_stay(value: object, addresses: set[str]) -> None:
+    """Another version must find them there: what is moved later leaves its name behind."""
+    assert addresses_in(value) == addresses
 
 
 # -- what an import costs -----------------------------------------------------------------------------------------
