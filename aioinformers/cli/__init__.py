@@ -1,8 +1,8 @@
 """The command line: ``aioinformers demo``, ``watch`` and ``get``.
 
-``app`` declares the commands; ``problems`` turns every error into one line and an exit code. ``watch`` and ``get`` are
-``queries``, which stand on ``connect`` (kubeconfig → client), ``session`` (one informer, its failures told) and
-``columns`` (objects → rows). ``demo`` joins ``cluster`` (what happens), ``board`` (what informers tell of it) and a
+``app`` declares the commands; ``problems`` turns every error into one line and an exit code. ``queries`` runs ``watch``
+and ``get`` with ``connect`` (kubeconfig → client), ``session`` (one informer, whose failures are reported) and
+``columns`` (objects → rows). ``demo`` combines ``cluster`` (the changes), ``board`` (what the informers report) and a
 view: ``live`` or ``plain``.
 """
 

@@ -1,4 +1,4 @@
-"""The commands, their options, and the one place where a command ends."""
+"""Declares the commands and their options, runs them and returns exit codes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aioinformers.cli.session import Query
 __all__ = ["app", "run"]
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+"""Exit code after Ctrl-C, as in shells: 128 plus the number of SIGINT."""
 
 app: typer.Typer = typer.Typer(
     name="aioinformers",
@@ -34,14 +34,14 @@ app: typer.Typer = typer.Typer(
 
 
 class WatchOutput(enum.StrEnum):
-    """Formats of ``watch``."""
+    """Output formats of ``watch``."""
 
     JSON = "json"
     WIDE = "wide"
 
 
 class GetOutput(enum.StrEnum):
-    """Formats of ``get``."""
+    """Output formats of ``get``."""
 
     JSON = "json"
     WIDE = "wide"
@@ -70,7 +70,7 @@ def _common(
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the informers' log on stderr.")] = False,
 ) -> None:
-    # Without a handler Python prints warnings to stderr by itself; what they tell, the commands tell better.
+    # Without any handler, Python would print warnings to stderr that the commands report better themselves.
     handler = logging.StreamHandler() if verbose else logging.NullHandler()
     logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
 
@@ -78,8 +78,8 @@ def _common(
 @app.command()
 def demo(
     seconds: Annotated[float | None, typer.Option(min=0.1, help="End after this long; by default at Ctrl-C.")] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Print lines, as where there is no terminal.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Let the same things happen again.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Print lines even in a terminal.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of the random changes; the same seed repeats them.")] = None,
 ) -> int:
     """Show informers at work on a small busy cluster that runs inside this process."""
     return _finish(run_demo(seconds=seconds, is_plain=plain, seed=seed))
@@ -131,13 +131,13 @@ def get(
 
 
 def _finish(command: Coroutine[Any, Any, int]) -> int:
-    """Run a command; what users can cause ends in one line, a bug of ours in a traceback."""
+    """Run a command to its exit code: users' mistakes end with one line, bugs with a traceback."""
     try:
         return asyncio.run(command)
     except CommandError as error:
         return _fail(str(error), error.exit_code)
     except BrokenPipeError:
-        # The reader has seen enough (`| head`). What Python flushes at its end must not fail again.
+        # The reader has closed the pipe (`| head`). Python's flush at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
@@ -150,17 +150,24 @@ def _fail(message: str, exit_code: int) -> int:
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 1 (the cluster said no) or 2 (bad input)."""
+    """Run the command line and return its exit code.
+
+    Args:
+        argv: Arguments without the program's name; those of the process by default.
+
+    Returns:
+        0 for success, 1 if the cluster refuses or cannot be reached, 2 for bad input, 130 after Ctrl-C.
+    """
     command = typer.main.get_command(app)
     try:
         return int(command.main(args=argv, prog_name="aioinformers", standalone_mode=False) or 0)
     except Exception as error:
-        # Usage errors, whose class typer has moved between its versions.
+        # Usage errors; their class is in different modules in different versions of typer.
         message = getattr(error, "format_message", None)
         if message is None:
             raise
         context = getattr(error, "ctx", None)
         hint = f" (see `{context.command_path} --help`)" if context else ""
-        # Without any argument the help has been printed, and there is nothing to add.
-        text = one_line(message()).replace("Value error, ", "")  # the words of typer's parser, not of a human
+        # Without arguments, typer has printed the help, and the message is empty.
+        text = one_line(message()).replace("Value error, ", "")  # a prefix of typer's parser
         return _fail(text + hint, getattr(error, "exit_code", USAGE)) if text else USAGE

@@ -1,19 +1,25 @@
-"""Objects of any kind as rows of text. Pure."""
+"""Formats objects of any kind as rows of text. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-__all__ = ["age_of", "duration", "format_row", "format_table", "headings", "row_of", "status_of", "widths_of"]
+__all__ = ["age_of", "duration", "format_row", "format_table", "headings", "row_of", "status_of"]
 
 _HEALTHY_CONDITIONS = ("Ready", "Available", "Established", "Complete", "Healthy", "Synced")
 _UNITS = ((365 * 86400, "y"), (86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 def headings(*, is_namespaced: bool, is_wide: bool = False, has_event: bool = False) -> list[str]:
-    """Return the headings that match :func:`row_of`."""
+    """Return the headings of the cells that :func:`row_of` returns.
+
+    Args:
+        is_namespaced: Whether rows have a namespace.
+        is_wide: Whether rows have the resourceVersion and labels.
+        has_event: Whether rows begin with an event.
+    """
     event = ["EVENT"] if has_event else []
     namespace = ["NAMESPACE"] if is_namespaced else []
     wide = ["RESOURCE-VERSION", "LABELS"] if is_wide else []
@@ -26,11 +32,11 @@ def row_of(
     """Return an object's cells.
 
     Args:
-        obj: The object, as JSON has it.
-        now: What ages are counted to.
-        is_namespaced: Show the namespace.
-        is_wide: Show the resourceVersion and labels.
-        event: What happened to it, for a first column.
+        obj: The object as a dict, with the names of its JSON.
+        now: The time from which the age is calculated.
+        is_namespaced: Whether to show the namespace.
+        is_wide: Whether to show the resourceVersion and labels.
+        event: The event, shown in a first column; no such column if empty.
     """
     metadata = _mapping(obj.get("metadata"))
     row = [event] if event else []
@@ -43,24 +49,24 @@ def row_of(
     return row
 
 
-def widths_of(rows: Iterable[Sequence[str]]) -> list[int]:
-    """Return the width of each column."""
-    return [max(map(len, column)) for column in zip(*rows, strict=True)]
-
-
 def format_row(row: Sequence[str], widths: Sequence[int]) -> str:
-    """Return a row as a line; what is wider than its column moves the rest, nothing is cut."""
+    """Return a row as a line; a cell wider than its column shifts the cells after it.
+
+    Args:
+        row: The cells.
+        widths: The width of each column in characters.
+    """
     return "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as lines, in columns as wide as needed."""
-    widths = widths_of(rows)
+    """Return rows as lines, with columns as wide as their widest cells."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(format_row(row, widths) for row in rows)
 
 
 def age_of(obj: Mapping[str, Any], now: datetime) -> str:
-    """Return how long ago an object was created: ``42s``, ``3h12m``; ``-`` if that is not known."""
+    """Return the time since an object was created, such as ``42s`` or ``3h12m``; ``-`` if that is unknown."""
     try:
         created = datetime.fromisoformat(_mapping(obj.get("metadata"))["creationTimestamp"])
     except (KeyError, TypeError, ValueError):
@@ -69,7 +75,7 @@ def age_of(obj: Mapping[str, Any], now: datetime) -> str:
 
 
 def duration(span: timedelta) -> str:
-    """Return a time span in its two largest units that matter, as kubectl does."""
+    """Return a time span in its largest one or two units, as kubectl does."""
     seconds = max(int(span.total_seconds()), 0)
     for at, (size, unit) in enumerate(_UNITS):
         count, rest = divmod(seconds, size)
@@ -83,7 +89,7 @@ def duration(span: timedelta) -> str:
 
 
 def status_of(obj: Mapping[str, Any]) -> str:
-    """Return what matters about an object's state in a few words; empty if its kind shows none."""
+    """Return the state of an object in a few words; empty if objects of its kind have no known state."""
     metadata, spec, status = (_mapping(obj.get(part)) for part in ("metadata", "spec", "status"))
     if metadata.get("deletionTimestamp"):
         return "Terminating"
@@ -110,10 +116,10 @@ def status_of(obj: Mapping[str, Any]) -> str:
 
 def _pod_status(spec: Mapping[str, Any], status: Mapping[str, Any]) -> str:
     phase = str(status.get("reason") or status.get("phase") or "Unknown")
-    containers = [_mapping(each) for each in status.get("containerStatuses") or ()]
+    containers = [_mapping(container) for container in status.get("containerStatuses") or ()]
     for container in containers:
         state = _mapping(container.get("state"))
-        # A container that cannot start, or keeps ending, tells more than the phase.
+        # The reason of a container that cannot start or keeps failing is more useful than the phase.
         reason = _mapping(state.get("waiting")).get("reason") or _mapping(state.get("terminated")).get("reason")
         if reason and phase in ("Pending", "Running"):
             phase = str(reason)
@@ -126,16 +132,16 @@ def _condition_status(status: Mapping[str, Any]) -> str:
     conditions = status.get("conditions")
     if not isinstance(conditions, list):
         return ""
-    found = {each.get("type"): each for each in map(_mapping, conditions)}
+    by_type = {condition.get("type"): condition for condition in map(_mapping, conditions)}
     for name in _HEALTHY_CONDITIONS:
-        if name in found:
-            if found[name].get("status") == "True":
+        if name in by_type:
+            if by_type[name].get("status") == "True":
                 return name
-            reason = found[name].get("reason")
+            reason = by_type[name].get("reason")
             return f"Not{name}: {reason}" if reason else f"Not{name}"
     return ""
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    """Return a value that ought to be a JSON object, or an empty one: custom resources may have anything anywhere."""
+    """Return a value if it is a JSON object, otherwise an empty one: custom resources may have values of any type."""
     return value if isinstance(value, Mapping) else {}

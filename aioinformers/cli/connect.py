@@ -1,4 +1,4 @@
-"""From a kubeconfig, or from inside a pod, to a client."""
+"""Creates a Kubernetes client from a kubeconfig or from a pod's service account."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _REFRESH_PERIOD = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster to talk to.
+    """A cluster with a client for it.
 
     Attributes:
-        api_client: The client.
+        api_client: The client, open within :func:`connect`.
         server: The server's URL.
-        namespace: Where a user is who names none.
+        namespace: The default namespace of the context or pod.
     """
 
     api_client: client.ApiClient
@@ -41,12 +41,17 @@ class Cluster:
 
 @asynccontextmanager
 async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[Cluster]:
-    """Give a client for the cluster that the user means; nothing is sent yet.
+    """Yield a client for the user's cluster, without a request to it, and close the client on exit.
 
-    As kubectl does: ``--kubeconfig``, else ``KUBECONFIG``, else ``~/.kube/config``, else the pod's service account.
+    The configuration is chosen as by kubectl: ``--kubeconfig``, else ``KUBECONFIG``, else ``~/.kube/config``, else the
+    pod's service account.
+
+    Args:
+        kubeconfig: Path of the configuration file, or None.
+        context: Name of a context in it; None for the current context.
 
     Raises:
-        CommandError: If there is no configuration, or none that works.
+        CommandError: If there is no valid configuration.
     """
     from kubernetes_asyncio import client
 
@@ -54,7 +59,7 @@ async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[
     namespace = await _configure(configuration, kubeconfig, context)
     try:
         api_client = client.ApiClient(configuration)
-    except (OSError, ValueError) as error:  # certificates that are missing or are none; ssl.SSLError is an OSError
+    except (OSError, ValueError) as error:  # missing or invalid certificates; ssl.SSLError is an OSError
         raise usage_error(f"the certificates of the configuration cannot be used: {error}") from error
     async with api_client:
         yield Cluster(api_client, configuration.host or "", namespace)
@@ -77,27 +82,27 @@ async def _load_kubeconfig(configuration: client.Configuration, paths: str, cont
     from kubernetes_asyncio.config import kube_config
 
     try:
-        known = _context_names(kube_config.KubeConfigMerger(paths))
-        if context is not None and context not in known:
-            raise LookupError(f"it has no context {context!r}: choose from {', '.join(known) or 'none'}")
+        names = _context_names(kube_config.KubeConfigMerger(paths))
+        if context is not None and context not in names:
+            raise LookupError(f"it has no context {context!r}: choose from {', '.join(names) or 'none'}")
         loader = await kube_config.load_kube_config(paths, context, configuration)
         current: Any = loader.current_context
         namespace = current["context"].get("namespace")
-    except Exception as error:  # whatever broken YAML, missing files, base64 and exec plugins raise in the loader
-        # Text, an empty file or a list make the loader stumble with words that help nobody.
-        problem = "it is no kubeconfig" if isinstance(error, AttributeError | TypeError) else error
+    except Exception as error:  # broken YAML, missing files, base64 and exec plugins raise errors of many types
+        # For a text, an empty file or a list, the loader raises errors with useless messages.
+        problem = "it is not a kubeconfig" if isinstance(error, AttributeError | TypeError) else error
         raise usage_error(f"the kubeconfig {paths} cannot be used: {problem}") from error
     configuration.refresh_api_key_hook = _refresher(loader)
     return str(namespace or "default")
 
 
 def _context_names(merger: Any) -> list[str]:
-    """Return the names of the contexts in a kubeconfig that has been read."""
+    """Return the names of the contexts of a loaded kubeconfig."""
     return [node["name"] for node in merger.config.value["contexts"]]
 
 
 def _refresher(loader: Any) -> Callable[[client.Configuration], Awaitable[None]]:
-    """Return what the client calls before each request: tokens of exec plugins and files expire while we watch."""
+    """Return the client's hook before each request, which reloads tokens: they expire while a command runs."""
     loop = asyncio.get_running_loop()
     last = loop.time()
 
@@ -108,7 +113,7 @@ def _refresher(loader: Any) -> Callable[[client.Configuration], Awaitable[None]]
         last = loop.time()
         try:
             await loader.load_and_set(configuration)
-        except Exception as error:  # the old credentials may still do; if not, the server's 401 says so
+        except Exception as error:  # the old credentials may still be valid; otherwise the server answers with 401
             logger.warning("credentials could not be refreshed: %s", error)
 
     return refresh

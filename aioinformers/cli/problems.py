@@ -1,4 +1,4 @@
-"""What went wrong, in one line that says what to do, with an exit code."""
+"""Turns errors into one line that says what to do, and an exit code."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ from aioinformers.errors import (
 __all__ = ["REFUSED", "USAGE", "CommandError", "explained", "one_line", "usage_error"]
 
 REFUSED = 1
-"""Exit code: the cluster said no, or cannot be reached."""
+"""Exit code: the cluster refuses the request or cannot be reached."""
 USAGE = 2
-"""Exit code: what was asked for cannot be."""
+"""Exit code: the input is invalid."""
 
 
 class CommandError(Exception):
     """Ends a command with one line on stderr.
+
+    Args:
+        message: The text; line breaks are replaced by blanks.
+        exit_code: The exit code of the process.
 
     Attributes:
         exit_code: The exit code of the process.
@@ -34,21 +38,24 @@ class CommandError(Exception):
 
 
 def usage_error(message: str) -> CommandError:
-    """Return the error of bad input."""
+    """Return the error for invalid input."""
     return CommandError(message, USAGE)
 
 
 def one_line(text: object) -> str:
-    """Return a text without line breaks: servers and exec plugins answer with several lines at times."""
+    """Return a text without line breaks: messages of servers and exec plugins may have several lines."""
     return " ".join(str(text).split())
 
 
 @contextmanager
 def explained(server: str) -> Iterator[None]:
-    """Turn the package's errors into a :class:`CommandError`.
+    """Turn the package's errors within the ``with`` block into a :class:`CommandError`.
 
     Args:
-        server: Where requests go, for what cannot be reached.
+        server: The server's URL, for messages.
+
+    Raises:
+        CommandError: For each :class:`~aioinformers.errors.InformerError`.
     """
     try:
         yield

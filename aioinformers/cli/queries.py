@@ -1,4 +1,4 @@
-"""``aioinformers watch`` and ``aioinformers get``: answers from an informer's cache and its events."""
+"""The commands ``watch`` and ``get``, which print an informer's events and the objects in its cache."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ def _say(text: str) -> None:
 
 
 def _notice(text: str) -> None:
-    with contextlib.suppress(OSError):  # nobody reads stderr: no reason to stop
+    with contextlib.suppress(OSError):  # a closed stderr is no reason to stop
         sys.stderr.write(f"aioinformers: {text}\n")
         sys.stderr.flush()
 
 
 async def watch(query: Query, output: str | None, seconds: float | None) -> int:
-    """Print the objects there are, then each change, until cancelled or the time is up.
+    """Print all objects, then each change, until the time is up or the coroutine is cancelled.
 
     Args:
-        query: What to watch.
+        query: The objects to watch.
         output: ``json``, ``wide`` or None.
-        seconds: When to end; None for never.
+        seconds: Seconds after which to end; None for never.
 
     Returns:
         The exit code.
 
     Raises:
-        CommandError: If it cannot be watched.
-        BrokenPipeError: If nobody reads any more.
+        CommandError: If the objects cannot be watched, or not be listed in time.
+        BrokenPipeError: If the reader of stdout has gone.
     """
     is_listed = False
     clock = asyncio.timeout(seconds)
     try:
         async with clock, open_session(query, _notice) as session:
-            recoveries = asyncio.create_task(session.tell_recoveries(), name="tell recoveries")
+            recoveries = asyncio.create_task(session.report_recoveries(), name="report recoveries")
             try:
                 await session.wait_synced()
                 is_listed = True
@@ -74,7 +74,7 @@ async def watch(query: Query, output: str | None, seconds: float | None) -> int:
 
 
 async def _print_events(session: Session, output: str | None) -> None:
-    # Exact as far as a terminal can be behind; beyond that changes of one object merge, and memory stays bounded.
+    # The limit is larger than any usual backlog of a terminal; beyond it, changes of one object merge.
     async with session.informer.stream(limit=_BACKLOG) as events:
         printer = _Printer(session.informer.indexer, output)
         async for event in events:
@@ -82,7 +82,12 @@ async def _print_events(session: Session, output: str | None) -> None:
 
 
 class _Printer:
-    """Prints events in columns that fit the objects there are."""
+    """Prints events, by default in columns wide enough for the objects in the cache.
+
+    Args:
+        keys: The keys of the cache, read when the first event is printed.
+        output: ``json``, ``wide`` or None.
+    """
 
     def __init__(self, keys: Iterable[ObjectKey], output: str | None) -> None:
         self._output = output
@@ -108,7 +113,7 @@ class _Printer:
         _say(format_row(row, self._widths))
 
     def _start(self, first: ObjectKey) -> None:
-        """Print the headings. Whether there are namespaces only the first object tells."""
+        """Print the headings. Only the first object shows whether the resource is namespaced."""
         self._is_namespaced = bool(first.namespace)
         titles = headings(is_namespaced=self._is_namespaced, is_wide=self._output == "wide", has_event=True)
         widths = dict(zip(titles, map(len, titles), strict=True))
@@ -122,20 +127,20 @@ class _Printer:
 
 
 async def get(query: Query, name: str | None, output: str | None, timeout: float) -> int:
-    """Print the objects there are, from a synced cache.
+    """Print the objects of a synced cache; cancellation ends the informer.
 
     Args:
-        query: What to get.
-        name: One object.
+        query: The objects to get.
+        name: The name of a single object; None for all.
         output: ``json``, ``wide``, ``name`` or None.
-        timeout: Seconds to wait for the cache.
+        timeout: Seconds to wait for the cache to sync.
 
     Returns:
         The exit code.
 
     Raises:
-        CommandError: If it cannot be had, or there is no object of the name.
-        BrokenPipeError: If nobody reads any more.
+        CommandError: If the objects cannot be listed, or no object has the name.
+        BrokenPipeError: If the reader of stdout has gone.
     """
     if name is not None and query.all_namespaces:
         raise usage_error("a single object has a namespace: give NAME with -n NAMESPACE, or -A without NAME")
@@ -145,39 +150,39 @@ async def get(query: Query, name: str | None, output: str | None, timeout: float
         query = replace(query, field_selector=f"metadata.name={_escaped(name)}")
     async with open_session(query, _ignore) as session:
         await session.wait_synced(timeout)
-        found = session.informer.lister.list()
+        objects = session.informer.lister.list()
         resource, where = session.informer.resource, session.where
-    if name is not None and not found:
+    if name is not None and not objects:
         others = f"aioinformers get {query.resource}{' -A' if where else ''}"
         raise CommandError(f"{resource} {name!r} not found{where}: see what there is with `{others}`")
-    found.sort(key=lambda obj: (obj["metadata"].get("namespace") or "", obj["metadata"]["name"]))
-    _print_objects(found, output, is_one=name is not None)
-    if not found and output is None:
+    objects.sort(key=lambda obj: (obj["metadata"].get("namespace") or "", obj["metadata"]["name"]))
+    _print_objects(objects, output, is_one=name is not None)
+    if not objects and output is None:
         _notice(f"no {resource} found{where}")
     return 0
 
 
 def _escaped(value: str) -> str:
-    """Return a value as field selectors want it."""
+    """Return a value escaped for a field selector."""
     return re.sub(r"([\\,=])", r"\\\1", value)
 
 
 def _ignore(_: str) -> None:
-    """The final error says what went wrong; ``get`` is too short for notices."""
+    """Ignore notices: ``get`` ends soon, and its final error says what went wrong."""
 
 
-def _print_objects(found: list[dict[str, Any]], output: str | None, *, is_one: bool) -> None:
+def _print_objects(objects: list[dict[str, Any]], output: str | None, *, is_one: bool) -> None:
     if output == "json":
-        listed: dict[str, Any] = {"apiVersion": "v1", "kind": "List", "items": found, "metadata": {}}
-        _say(json.dumps(found[0] if is_one else listed, indent=4, ensure_ascii=False))
+        document: dict[str, Any] = {"apiVersion": "v1", "kind": "List", "items": objects, "metadata": {}}
+        _say(json.dumps(objects[0] if is_one else document, indent=4, ensure_ascii=False))
         return
     if output == "name":
-        for obj in found:
+        for obj in objects:
             group = f".{obj['apiVersion'].partition('/')[0]}" if "/" in obj["apiVersion"] else ""
             _say(f"{obj['kind'].lower()}{group}/{obj['metadata']['name']}")
         return
-    if not found:
+    if not objects:
         return
-    is_namespaced, is_wide, now = "namespace" in found[0]["metadata"], output == "wide", datetime.now(UTC)
-    rows = [row_of(obj, now, is_namespaced=is_namespaced, is_wide=is_wide) for obj in found]
+    is_namespaced, is_wide, now = "namespace" in objects[0]["metadata"], output == "wide", datetime.now(UTC)
+    rows = [row_of(obj, now, is_namespaced=is_namespaced, is_wide=is_wide) for obj in objects]
     _say(format_table([headings(is_namespaced=is_namespaced, is_wide=is_wide), *rows]))

@@ -1,4 +1,4 @@
-"""One informer of one resource, as ``watch`` and ``get`` need it: what fails is told, what is refused ends it."""
+"""Runs one informer for ``watch`` and ``get``: reports failures, and ends when the server refuses the request."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ __all__ = ["Query", "Session", "open_session"]
 
 _REFUSALS = (BadRequestError, ForbiddenError, ResourceNotFoundError, UnauthorizedError)
 _RECOVERY_POLL = 0.1
-_SAID = "cannot connect: "
+_REDUNDANT = "cannot connect: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What a user asks for.
+    """The objects that a user asks for, and the cluster.
 
     Attributes:
         resource: Plural, singular, kind, short name, ``plural.group`` or ``plural.version.group``.
-        namespace: A namespace; the context's own if None.
-        all_namespaces: Every namespace instead.
-        label_selector: Only objects whose labels match.
-        field_selector: Only objects whose fields match.
-        kubeconfig: Path of the configuration; where kubectl looks by default.
-        context: Context in it; the current one by default.
+        namespace: A namespace; None for that of the context.
+        all_namespaces: Whether to select all namespaces instead.
+        label_selector: Selects objects by labels; None for all.
+        field_selector: Selects objects by fields; None for all.
+        kubeconfig: Path of the configuration file; None for kubectl's default.
+        context: Context in it; None for the current one.
     """
 
     resource: str
@@ -56,10 +56,13 @@ class Query:
 
 
 class Session:
-    """An informer that runs, and what is known of its connection.
+    """A running informer and the state of its connection.
 
     Args:
-        notify: Told, in a line, when the connection is lost and when it is back.
+        notify: Called with one line of text when the connection is lost and when it is restored.
+
+    Attributes:
+        informer: The informer.
     """
 
     informer: SharedInformer[dict[str, Any]]
@@ -69,17 +72,17 @@ class Session:
         self._refusal: asyncio.Future[WatchFailure] = asyncio.get_running_loop().create_future()
         self._lost_at: float | None = None
         self._is_lost = asyncio.Event()
-        self._told = ""
+        self._reported = ""
 
     @property
     def where(self) -> str:
-        """The namespace, for messages; empty if it is all of them or the resource knows none."""
+        """The text `` in namespace <name>`` for messages; empty for all namespaces and cluster-scoped resources."""
         names = (scope.namespace for scope in self.informer.resource_versions)
         return "".join(f" in namespace {name}" for name in names if name)
 
     def on_watch_error(self, failure: WatchFailure) -> None:
-        """Observe a failed attempt; the informer goes on by itself."""
-        # Without a delay it is no failure: another way of listing is tried at once.
+        """Record and report a failed attempt; the informer tries again by itself."""
+        # Without a delay nothing has failed yet: the informer tries another way of listing at once.
         if not failure.next_delay:
             return
         if isinstance(failure.error, _REFUSALS) and not self.informer.has_synced:
@@ -89,17 +92,20 @@ class Session:
         if self._lost_at is None:
             self._lost_at = asyncio.get_running_loop().time()
         reason = one_line(failure.error)
-        if reason != self._told:  # a long outage is told once, not at each attempt
-            self._told = reason
-            self._notify(f"disconnected from {failure.resource}: {reason.removeprefix(_SAID)}: trying again")
+        if reason != self._reported:  # a long outage is reported once, not at each attempt
+            self._reported = reason
+            self._notify(f"disconnected from {failure.resource}: {reason.removeprefix(_REDUNDANT)}: trying again")
         self._is_lost.set()
 
     async def wait_synced(self, timeout: float | None = None) -> None:
-        """Wait until the cache holds the server's state.
+        """Wait until the cache holds the server's state; cancellation leaves the informer running.
+
+        Args:
+            timeout: Seconds to wait; None without limit.
 
         Raises:
-            ApiStatusError: If the server refuses, for which waiting is no help.
-            CacheSyncError: If the time is up.
+            ApiStatusError: If the server refuses the request, so that waiting would not help.
+            CacheSyncError: If the cache has not synced in time.
         """
         synced = asyncio.create_task(self.informer.wait_synced(), name="wait for the first sync")
         try:
@@ -115,26 +121,30 @@ class Session:
             raise error
         raise CacheSyncError({self.informer.name: self.informer.health().reason}, timeout)
 
-    async def tell_recoveries(self) -> None:
-        """Tell, until cancelled, when a lost connection is back."""
+    async def report_recoveries(self) -> None:
+        """Report each time that a lost connection is restored, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await self._is_lost.wait()
             lost_at = self._lost_at or loop.time()
-            # The informer has no event for this; while the connection is lost, looking costs nothing.
+            # The informer has no event for this; polling happens only while the connection is lost.
             while not (self.informer.is_watching and (self.informer.last_activity or 0.0) > lost_at):  # noqa: ASYNC110
                 await asyncio.sleep(_RECOVERY_POLL)
             self._is_lost.clear()
-            self._lost_at, self._told = None, ""
+            self._lost_at, self._reported = None, ""
             self._notify(f"connected to {self.informer.resource} again after {loop.time() - lost_at:.1f} s")
 
 
 @asynccontextmanager
 async def open_session(query: Query, notify: Callable[[str], None]) -> AsyncIterator[Session]:
-    """Find the resource, start its informer and end it on exit; :meth:`Session.wait_synced` waits for it.
+    """Find the resource and start its informer, which ends on exit; does not wait for its first sync.
+
+    Args:
+        query: The objects that the informer follows.
+        notify: As for :class:`Session`.
 
     Raises:
-        CommandError: For whatever goes wrong, inside the ``with`` block too.
+        CommandError: For errors of the input and of the cluster, also within the ``with`` block.
     """
     _check_selectors(query)
     async with connect(query.kubeconfig, query.context) as cluster:
@@ -150,7 +160,7 @@ async def open_session(query: Query, notify: Callable[[str], None]) -> AsyncIter
                 )
             except ValueError as error:
                 raise usage_error(f"{query.namespace!r} cannot be a namespace: name one, or use -A for all") from error
-            # The namespace is the factory's, not the informer's: so it is ignored where there are none.
+            # The namespace is set on the factory, which ignores it for cluster-scoped resources.
             session.informer = factory.for_resource(
                 await _resolve(factory, query.resource),
                 label_selector=query.label_selector,
@@ -166,11 +176,11 @@ async def _resolve(factory: SharedInformerFactory, name: str) -> GroupVersionRes
     except ResourceNotFoundError as error:
         if await factory.discover():
             raise
-        raise ResponseError("it serves no resources") from error  # whatever answers there, the name is not the problem
+        raise ResponseError("it serves no resources") from error  # the name of the resource is not the problem
 
 
 def _check_selectors(query: Query) -> None:
-    """Refuse what cannot be parsed before anything is asked."""
+    """Raise for an invalid selector before any request is made."""
     try:
         parse_label_selector(query.label_selector or "")
     except InvalidSelectorError as error:

@@ -26,8 +26,8 @@ async def test_no_kubeconfig_says_where_it_was_looked_for(shell: Shell, monkeypa
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "it is no kubeconfig"),
-        ("hello", "it is no kubeconfig"),
+        ("", "it is not a kubeconfig"),
+        ("hello", "it is not a kubeconfig"),
         ("a: [b", "while parsing"),
         ('{"clusters": [], "contexts": [], "users": []}', "current-context"),
     ],

@@ -1,4 +1,4 @@
-"""``aioinformers demo``: a small busy cluster in this process, and informers that follow it."""
+"""The command ``demo``: a small busy cluster in this process, and informers that follow it."""
 
 from __future__ import annotations
 

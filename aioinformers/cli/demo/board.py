@@ -1,4 +1,4 @@
-"""What the demonstration's informers tell: counts, the latest events, and whether caches equal the server."""
+"""Collects what the demonstration's informers report: counts, the latest events, and comparisons with the server."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["Board", "Line", "Tally", "Verdict", "View", "changes", "compare", "c
 Informer = SharedInformer[dict[str, Any]]
 
 _KEPT_LINES = 2_000
-_NO_NEWS = frozenset({"metadata.resourceVersion", "metadata.generation", "status.observedGeneration"})
+_IGNORED_PATHS = frozenset({"metadata.resourceVersion", "metadata.generation", "status.observedGeneration"})
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An event, or a note of the demonstration itself, in words.
+    """An event of an informer, or a note about the demonstration itself.
 
     Attributes:
-        at: The loop's time.
+        at: The loop's time in seconds.
         verb: ``ADDED``, ``MODIFIED``, ``DELETED`` or ``NOTE``.
-        resource: Whose event; empty for a note.
-        key: Of the object.
-        text: What changed.
+        resource: The name of the informer; empty for a note.
+        key: The key of the object; empty for a note.
+        text: The changes, or the text of the note.
     """
 
     at: float
@@ -42,12 +42,17 @@ class Line:
 
 @dataclass(slots=True)
 class Tally:
-    """One informer, and the events that its handler has been given.
+    """One informer, and counts of the events that its handler has received.
 
     Attributes:
-        name: What spectators know it by.
+        name: The name shown: the plural of the resource, and the selector if there is one.
         informer: The informer.
-        label_selector: What limits it.
+        label_selector: The informer's label selector; None for all objects.
+        lines: The board's lines, to which each event is appended.
+        added: Number of additions.
+        updated: Number of updates.
+        deleted: Number of deletions.
+        last_event: The loop's time of the latest event; None before the first.
     """
 
     name: str
@@ -60,7 +65,7 @@ class Tally:
     last_event: float | None = None
 
     async def on_event(self, event: Event[dict[str, Any]]) -> None:
-        """Count an event and put it into words: the handler that the demonstration registers."""
+        """Count an event and append a line about it; the demonstration registers this as a handler."""
         if isinstance(event, Added):
             self.added += 1
             verb, text = "ADDED", status_of(event.object)
@@ -75,12 +80,12 @@ class Tally:
 
     @property
     def objects(self) -> int:
-        """How many objects the cache holds."""
+        """The number of objects in the cache."""
         return self.informer.statistics().objects
 
     @property
     def state(self) -> str:
-        """What the informer does, and why it does nothing better."""
+        """``syncing``, ``watching``, or the reason why the informer does not watch."""
         health = self.informer.health()
         if not health.has_synced:
             return "syncing"
@@ -89,7 +94,7 @@ class Tally:
 
 @dataclass(slots=True)
 class Board:
-    """Everything there is to show.
+    """The state that a view shows.
 
     Attributes:
         tallies: One per informer.
@@ -107,12 +112,12 @@ class Board:
         self.tallies.append(tally)
 
     def note(self, text: str) -> None:
-        """Say something between the events."""
+        """Append a note to the lines."""
         self.lines.append(Line(asyncio.get_running_loop().time(), "NOTE", text=text))
 
     @property
     def objects(self) -> int:
-        """How many objects all caches hold."""
+        """The number of objects in all caches."""
         return sum(tally.objects for tally in self.tallies)
 
 
@@ -121,8 +126,8 @@ class Verdict:
     """The comparison of one cache with the server.
 
     Attributes:
-        objects: How many objects the cache holds.
-        differences: How many objects only one side has, or each in another version.
+        objects: Number of objects in the cache.
+        differences: Number of versions of objects that only one side has.
     """
 
     objects: int
@@ -130,23 +135,23 @@ class Verdict:
 
 
 class View(Protocol):
-    """How a board is shown."""
+    """Shows a board: in a terminal, or as lines of text."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
 
     def begin(self, url: str, board: Board) -> None:
-        """The server runs; nothing has been asked from it."""
+        """Show the server's URL, before the informers make any request."""
 
     def syncing(self, board: Board) -> None:
-        """Caches sync; called until they have, and once after."""
+        """Show which caches have synced; called several times until all have, and once after."""
 
     def refresh(self, board: Board) -> None:
-        """Events come; called several times a second."""
+        """Show the latest events; called several times a second."""
 
     def summarize(self, board: Board, verdicts: Mapping[str, Verdict]) -> None:
-        """Everything has ended."""
+        """Show the counts and comparisons after the shutdown."""
 
 
 def compare(server: FakeAPIServer, tally: Tally) -> Verdict:
@@ -162,8 +167,8 @@ def _identity(obj: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def changes(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """Yield what differs between two JSON values, in words: ``status.phase Pending → Running``."""
-    if old == new or path in _NO_NEWS:
+    """Yield a text for each difference between two JSON values, such as ``status.phase Pending → Running``."""
+    if old == new or path in _IGNORED_PATHS:
         return
     if isinstance(new, Mapping) and isinstance(old, Mapping | None):
         before = old or {}
@@ -183,7 +188,7 @@ def _brief(value: Any) -> str:
 
 
 def conclusion(verdicts: Mapping[str, Verdict]) -> str:
-    """Return the result of all comparisons in a line."""
+    """Return the result of all comparisons in one line."""
     if any(verdict.differences for verdict in verdicts.values()):
         return "cache == server does not hold"
     count = sum(verdict.objects for verdict in verdicts.values())

@@ -1,4 +1,4 @@
-"""What happens in the demonstration: a small cluster with controllers that never rest. Knows no loop."""
+"""Simulates the demonstration's cluster: users, a deployment controller, a scheduler and a kubelet. Uses no loop."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ Object = dict[str, Any]
 class BusyCluster:
     """Deployments with their ReplicaSets and Pods, Nodes, ConfigMaps and a custom resource.
 
-    Users act (:meth:`step` draws one of their acts from a shuffled deck, so that each comes up soon), then a
+    Each :meth:`step` does one action of a user, taken from a shuffled list so that each comes up soon. Then a
     deployment controller, a scheduler and a kubelet, each a few lines long, do one round of their work.
 
     Args:
-        server: Where it all happens.
-        rng: Decides everything.
+        server: The server that holds the objects.
+        rng: Source of all random choices.
     """
 
     def __init__(self, server: FakeAPIServer, rng: random.Random) -> None:
         self._server = server
         self._rng = rng
-        self._deck: list[Callable[[], None]] = []
+        self._actions: list[Callable[[], None]] = []
         self._count = 0
 
     def build(self) -> None:
-        """Create everything, and let it settle."""
+        """Create all objects, and let the controllers work until little changes."""
         self._server.create("customresourcedefinitions", _CRD)
         for namespace in _NAMESPACES:
             self._server.create("namespaces", {"metadata": {"name": namespace}})
@@ -58,23 +58,23 @@ class BusyCluster:
             self._work()
 
     def step(self) -> None:
-        """Let one thing happen, and everybody react a little."""
-        if not self._deck:
-            self._deck = [
+        """Do one action of a user and one round of the controllers."""
+        if not self._actions:
+            self._actions = [
                 self._scale_up, self._scale_down, self._roll_out, self._deploy, self._undeploy,
                 self._add_config, self._edit_config, self._remove_config,
                 self._add_widget, self._edit_widget, self._remove_widget,
                 self._add_node, self._heartbeat, self._remove_node, self._heartbeat,
                 self._move_label, self._move_label, self._move_label,
             ]  # fmt: skip
-            self._rng.shuffle(self._deck)
-        self._deck.pop()()
+            self._rng.shuffle(self._actions)
+        self._actions.pop()()
         self._work()
 
     # -- users ------------------------------------------------------------------------------------------------
 
     def _deploy(self) -> None:
-        taken = {_name(each) for each in self._server.list(DEPLOYMENTS)}
+        taken = {_name(deployment) for deployment in self._server.list(DEPLOYMENTS)}
         if free := [name for name in _APPS if name not in taken]:
             self._server.create(DEPLOYMENTS, self._deployment(self._rng.choice(free)))
 
@@ -114,7 +114,7 @@ class BusyCluster:
         self._patch(DEPLOYMENTS, deployment, {"spec": {"template": {"spec": {"containers": [container]}}}})
 
     def _move_label(self) -> None:
-        """Make a pod a canary, or no canary any more: a selector sees it come and go."""
+        """Add the canary label to a pod or remove it, so that the pod enters or leaves a selection."""
         pod = self._rng.choice(self._server.list(PODS))
         track = None if "track" in pod["metadata"]["labels"] else "canary"
         self._patch(PODS, pod, {"metadata": {"labels": {"track": track}}})
@@ -171,7 +171,7 @@ class BusyCluster:
         self._run_kubelets()
 
     def _run_deployments(self) -> None:
-        """Give each deployment one ReplicaSet of its size; older ones shrink and go."""
+        """Give each deployment one ReplicaSet of its size; scale older ones down and delete them."""
         replicasets = self._server.list(REPLICASETS)
         current: set[str] = set()
         for deployment in self._server.list(DEPLOYMENTS):
@@ -179,7 +179,7 @@ class BusyCluster:
             image = template["spec"]["containers"][0]["image"]
             name = f"{_name(deployment)}-{zlib.crc32(image.encode()):08x}"
             current.add(name)
-            own = next((each for each in replicasets if _name(each) == name), None)
+            own = next((replicaset for replicaset in replicasets if _name(replicaset) == name), None)
             if own is None:
                 labels = {**template["metadata"]["labels"], "revision": name.rpartition("-")[2]}
                 metadata = {"name": name, "namespace": deployment["metadata"]["namespace"], "labels": labels}
@@ -226,7 +226,7 @@ class BusyCluster:
         }
 
     def _run_kubelets(self) -> None:
-        """Schedule pods that have no node, start those that have one, evict those whose node is gone."""
+        """Schedule pods without a node, start scheduled pods, and delete pods whose node is gone."""
         nodes = [_name(node) for node in self._server.list(NODES)]
         for pod in self._server.list(PODS):
             node = pod["spec"].get("nodeName")
@@ -235,7 +235,7 @@ class BusyCluster:
             elif node not in nodes:
                 self._delete(PODS, pod)
             elif pod["status"]["phase"] == "Pending":
-                started = [{"name": each["name"], "ready": True} for each in pod["spec"]["containers"]]
+                started = [{"name": container["name"], "ready": True} for container in pod["spec"]["containers"]]
                 self._patch(PODS, pod, {"status": {"phase": "Running", "containerStatuses": started}})
 
     # -- the API ----------------------------------------------------------------------------------------------

@@ -21,22 +21,21 @@ __all__ = ["LiveView"]
 
 _COLORS = {"ADDED": "green", "MODIFIED": "cyan", "DELETED": "red", "NOTE": "bold yellow"}
 _MIN_TAIL = 4
-_WIDE = 110  # columns from which the table has room for reasons
+_WIDE = 110  # columns that the table needs to show reasons
 _CHROME = 10  # lines of the table's frame and heading, the panel's frame, the hint and the progress bar
 
 
 class LiveView:
-    """Draws the board several times a second; everything is drawn by the caller's loop, no thread is started.
+    """Draws the board several times a second, in the caller's thread.
 
     Args:
-        console: Where to draw.
-        seconds: When the demonstration ends by itself, for the hint.
+        console: The terminal.
+        seconds: Seconds after which the demonstration ends, for the hint; None if it runs until Ctrl-C.
     """
 
     def __init__(self, console: Console, seconds: float | None) -> None:
         self._console = console
         self._seconds = seconds
-        self._url = ""
         self._started = asyncio.get_running_loop().time()
         self._progress: Progress | None = None
         self._live: Live | None = None
@@ -51,8 +50,7 @@ class LiveView:
             self._live.stop()
 
     def begin(self, url: str, board: Board) -> None:
-        """Say where the server is, and start the progress bar."""
-        self._url = url
+        """Print the server's URL and start the progress bar."""
         self._console.print(f"An embedded API server with a small busy cluster: [bold]{url}[/]")
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} caches"),
@@ -63,7 +61,7 @@ class LiveView:
         self._progress.start()
 
     def syncing(self, board: Board) -> None:
-        """Move the progress bar."""
+        """Update the progress bar."""
         assert self._progress is not None, "begin() comes first"
         synced = sum(tally.informer.has_synced for tally in board.tallies)
         word = "Synced" if synced == len(board.tallies) else "Syncing"
@@ -86,7 +84,7 @@ class LiveView:
         room = max(self._console.size.height - len(board.tallies) - _CHROME, _MIN_TAIL)
         latest = list(itertools.islice(reversed(board.lines), room))
         tail = [_event(line, self._started) for line in reversed(latest)]
-        tail += [Text()] * (room - len(tail))  # a panel that does not jump
+        tail += [Text()] * (room - len(tail))  # keeps the height of the panel constant
         left = "" if self._seconds is None else f" · ends in {max(self._seconds - (now - self._started), 0.0):.0f} s"
         hint = Text(f" {now - self._started:.0f} s{left} · Ctrl-C ends it with a summary", style="dim")
         is_wide = self._console.size.width >= _WIDE
@@ -95,7 +93,7 @@ class LiveView:
         )
 
     def summarize(self, board: Board, verdicts: Mapping[str, Verdict]) -> None:
-        """Print the counts, and whether caches equal the server."""
+        """Print the counts, and whether each cache equals the server."""
         table = Table(title="What the handlers were given", box=SIMPLE_HEAD)
         table.add_column("informer")
         for title in ("objects", "adds", "updates", "deletes"):

@@ -1,4 +1,4 @@
-"""The demonstration as lines of text, for pipes and logs."""
+"""Shows the demonstration as lines of text, for pipes and logs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PlainView:
         pass
 
     def begin(self, url: str, board: Board) -> None:
-        """Say where the server is."""
+        """Print the server's URL and the number of informers."""
         _say(f"an embedded API server with a small busy cluster: {url}")
         _say(f"{len(board.tallies)} informers follow it")
 
@@ -52,7 +52,7 @@ class PlainView:
             _say(f"{since}  {line.verb:8}  {line.resource}  {line.key}  {line.text}".rstrip())
 
     def summarize(self, board: Board, verdicts: Mapping[str, Verdict]) -> None:
-        """Print the counts, and whether caches equal the server."""
+        """Print the counts, and whether each cache equals the server."""
         rows = [["INFORMER", "OBJECTS", "ADDS", "UPDATES", "DELETES", "CACHE == SERVER"]]
         for tally in board.tallies:
             verdict = verdicts[tally.name]

@@ -1,4 +1,4 @@
-"""``aioinformers demo``: an embedded server, a busy cluster in it, informers that follow it, a view of them."""
+"""Runs ``aioinformers demo``: an embedded server, a busy cluster in it, informers that follow it, and a view."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _CANARIES = "track=canary"
 
 
 async def run_demo(*, seconds: float | None, is_plain: bool, seed: int | None) -> int:
-    """Run the demonstration.
+    """Run the demonstration; cancellation shuts the informers and the server down.
 
     Args:
-        seconds: How long; None until Ctrl-C.
-        is_plain: Print lines even in a terminal.
-        seed: Of what happens.
+        seconds: Seconds after which it ends; None for until Ctrl-C.
+        is_plain: Whether to print lines even in a terminal.
+        seed: Seed of the random changes; None for different changes each time.
 
     Returns:
         The exit code.
 
     Raises:
-        CommandError: If a cache does not sync, or in the end does not equal the server.
-        BrokenPipeError: If nobody reads any more.
+        CommandError: If a cache does not sync, or differs from the server in the end.
+        BrokenPipeError: If the reader of stdout has gone.
     """
     view: View = PlainView() if is_plain or not sys.stdout.isatty() else LiveView(Console(), seconds)
     stop = asyncio.Event()
@@ -60,7 +60,7 @@ async def run_demo(*, seconds: float | None, is_plain: bool, seed: int | None) -
                     await _sync(factory, view, board)
                     await _live(server, cluster, view, board, stop, seconds)
                 verdicts = await _converge(server, board)
-        # Only now, after the shutdown, has every handler been given every event.
+        # The counts are complete only now: at the shutdown, handlers received the remaining events.
         view.summarize(board, verdicts)
     if different := [name for name, verdict in verdicts.items() if verdict.differences]:
         raise CommandError(f"caches that do not equal the server: {', '.join(different)}")
@@ -82,7 +82,7 @@ async def _sync(factory: SharedInformerFactory, view: View, board: Board) -> Non
 async def _live(
     server: FakeAPIServer, cluster: BusyCluster, view: View, board: Board, stop: asyncio.Event, seconds: float | None
 ) -> None:
-    """Let things happen, and show them, until the time is up or somebody wants to stop."""
+    """Change the cluster and refresh the view until the time is up or ``stop`` is set."""
     now = asyncio.get_running_loop().time
     end = now() + (float("inf") if seconds is None else seconds)
     mishap, mishaps = now() + _MISHAP_PERIOD, 0
@@ -99,7 +99,7 @@ async def _live(
 
 
 def _break_connections(server: FakeAPIServer, board: Board, *, forget: bool) -> None:
-    """Do what every informer has to survive, before the spectators' eyes."""
+    """Reset all connections, and let the server forget its history if ``forget`` is true."""
     count = server.reset_connections()
     if forget:
         server.expire()
@@ -109,7 +109,7 @@ def _break_connections(server: FakeAPIServer, board: Board, *, forget: bool) -> 
 
 
 async def _converge(server: FakeAPIServer, board: Board) -> dict[str, Verdict]:
-    """Compare caches with the server, where nothing happens any more, until they are equal or the time is up."""
+    """Compare caches with the server, which no longer changes, until they are equal or the time is up."""
     deadline = asyncio.get_running_loop().time() + _CONVERGENCE_TIMEOUT
     while True:
         verdicts = {tally.name: compare(server, tally) for tally in board.tallies}
@@ -121,7 +121,7 @@ async def _converge(server: FakeAPIServer, board: Board) -> dict[str, Verdict]:
 
 @contextlib.contextmanager
 def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM set an event, the first time; a second one ends the process as ever."""
+    """Let the first Ctrl-C or SIGTERM set an event; a second one ends the process as usual."""
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
 
@@ -135,7 +135,7 @@ def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
                 loop.remove_signal_handler(number)
 
     for number in signals:
-        # Windows has no such handlers, nor have threads: there Ctrl-C ends the demonstration without a summary.
+        # Not possible on Windows and outside the main thread: there Ctrl-C ends the demonstration without a summary.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(number, on_signal)
     try:
