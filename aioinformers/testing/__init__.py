@@ -1,9 +1,9 @@
-"""Tools for testing code that uses informers: an embedded API server and virtual time.
+"""Tools for testing code that uses informers: an embedded API server, a faulty proxy and virtual time.
 
-``apiserver`` is that server; ``clock`` is an event loop whose time jumps; ``chaos`` is a proxy that harms connections;
-``pytest_plugin`` brings fixtures.
+``apiserver`` is the server; ``clock`` is an event loop with virtual time; ``chaos`` is a proxy that disturbs
+connections; ``pytest_plugin`` provides fixtures.
 
-The names are loaded when they are first used: pytest loads the plugin in every run of its users.
+Names are imported at their first use, because pytest loads the plugin in every run of a user's tests.
 """
 
 from __future__ import annotations

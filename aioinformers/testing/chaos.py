@@ -1,4 +1,4 @@
-"""A byte-level saboteur between a client and any server, TLS included."""
+"""A proxy that disturbs connections between a client and any server, with or without TLS."""
 
 from __future__ import annotations
 
@@ -13,39 +13,42 @@ from urllib.parse import urlsplit
 
 __all__ = ["ChaosProxy"]
 
-_CHUNK = 64 * 1024
+_READ_SIZE = 64 * 1024
 
 
 class ChaosProxy:
-    """Forwards TCP connections on a loopback port to one upstream, and does to them what networks do.
+    """Forwards TCP connections on a loopback port to one server, and simulates faults of the network.
 
-    It never looks into the bytes, so that it works with TLS as well as without::
+    It does not interpret the bytes, so it works with and without TLS::
 
         async with ChaosProxy(server.url) as proxy:
             configuration.host = proxy.url
             ...
-            proxy.freeze()      # half-open: connections stay up and nothing arrives any more
+            proxy.freeze()      # half-open: connections stay open, but nothing arrives any more
             proxy.cut()         # reset every connection
-            proxy.refuse = True # and let no new one in
+            proxy.refuse = True # and refuse new ones
 
-    All attributes may be changed at any time and hold for open connections too.
+    The attributes may be changed at any time, and also apply to open connections.
 
     Args:
         upstream: URL of the server, such as ``https://127.0.0.1:6443``.
-        rng: Source of the sizes of splits; a seeded one makes runs repeatable.
+        rng: Source of the sizes of pieces; a seeded one makes runs repeatable.
 
     Attributes:
-        delay: Seconds that each piece of data is held back, in either direction.
+        delay: Seconds by which each piece of data is delayed, in both directions.
         rate: Bytes per second and direction; None for no limit.
-        split: Data is forwarded in pieces of at most this many bytes, of random size; None leaves it as it comes.
-        refuse: New connections are reset at once.
-        accepted: Connections accepted so far.
+        split: Largest size in bytes of the pieces, of random size, that data is forwarded in; None for no splitting.
+        refuse: Whether new connections are reset at once.
+        accepted: Number of connections accepted so far.
+
+    Raises:
+        ValueError: If ``upstream`` is not a URL with a host.
     """
 
     def __init__(self, upstream: str, *, rng: random.Random | None = None) -> None:
         parts = urlsplit(upstream)
         if parts.hostname is None:
-            raise ValueError(f"{upstream!r} is no URL of a server")
+            raise ValueError(f"{upstream!r} is not the URL of a server")
         self._scheme = parts.scheme
         self._host = parts.hostname
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -66,7 +69,7 @@ class ChaosProxy:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close the port and every connection."""
         assert self._server is not None
@@ -80,28 +83,28 @@ class ChaosProxy:
 
     @property
     def url(self) -> str:
-        """Where clients connect to."""
+        """The URL that clients connect to."""
         assert self._server is not None, "the proxy has not been started"
         return f"{self._scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     @property
     def connections(self) -> int:
-        """Connections that are open."""
+        """The number of open connections."""
         return len(self._links)
 
     def freeze(self) -> None:
-        """Let nothing through any more, without closing anything: the half-open connection of a dead peer."""
+        """Stop forwarding without closing connections, like a dead peer that leaves them half-open."""
         self._flowing.clear()
 
     def thaw(self) -> None:
-        """Go on forwarding; what was held back arrives."""
+        """Continue forwarding, beginning with the data that was held back."""
         self._flowing.set()
 
     def cut(self, *, clean: bool = False) -> int:
-        """End every open connection; returns how many there were.
+        """End every open connection and return their number.
 
         Args:
-            clean: Close them in order (FIN) instead of resetting them (RST).
+            clean: Whether to close them in an orderly way (FIN) instead of resetting them (RST).
         """
         for writers in self._links.values():
             for writer in writers:
@@ -126,7 +129,7 @@ class ChaosProxy:
                 group.create_task(self._forward(reader, upstream_writer))
                 group.create_task(self._forward(upstream_reader, writer))
         except* (OSError, asyncio.IncompleteReadError):
-            pass  # one side has gone, so the other goes too
+            pass  # one side has closed, so the other is closed too
         finally:
             for side in self._links.pop(task):
                 side.close()
@@ -134,7 +137,7 @@ class ChaosProxy:
                     await side.wait_closed()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(_CHUNK):
+        while data := await reader.read(_READ_SIZE):
             while data:
                 size = len(data) if self.split is None else self._rng.randint(1, self.split)
                 piece, data = data[:size], data[size:]
@@ -146,7 +149,7 @@ class ChaosProxy:
                 writer.write(piece)
                 await writer.drain()
                 if self.split is not None:
-                    await asyncio.sleep(0)  # or the pieces would be joined again in one system call
+                    await asyncio.sleep(0)  # otherwise the pieces would be joined again in one system call
         raise ConnectionResetError("one side has closed")
 
 

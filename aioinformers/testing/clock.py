@@ -1,4 +1,4 @@
-"""Virtual time: an event loop whose clock jumps to the next timer instead of waiting for it.
+"""An event loop with virtual time: its clock jumps to the next timer instead of waiting for it.
 
 With pytest-asyncio, select it in ``conftest.py``::
 
@@ -22,7 +22,7 @@ __all__ = ["VirtualTimeLoop", "run_virtual"]
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-_SETTLE = 0.001  # real seconds given to the kernel to hand over what is on its way through loopback
+_SETTLE = 0.001  # real seconds for the kernel to deliver data through the loopback interface
 _RESOLUTION = 1e-9
 _DIGITS = 9
 
@@ -30,21 +30,21 @@ _DIGITS = 9
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop whose :meth:`time` stands still while anything happens, and jumps when nothing does.
 
-    The clock starts at 0.0. When no callback is ready, no socket has anything to say and no function
-    runs in an executor, it jumps to the next timer: exactly there, to the nanosecond, so that
-    ``await asyncio.sleep(10)`` ends at +10.0. An hour of waiting takes as long as its callbacks.
+    The clock starts at 0.0. When no callback is ready, no socket has data and no function runs in an executor, it
+    jumps exactly to the next timer, to the nanosecond: ``await asyncio.sleep(10)`` ends at +10.0. An hour of waiting
+    takes no longer than the callbacks in it.
 
-    Sockets work as usual: before each jump they get a real millisecond to deliver, which is plenty for
-    peers in the same loop. It is not for peers elsewhere: time would jump while their answer is
-    on its way. Sockets that are ready together take their turns by number, so that a run without
-    threads is the same each time.
+    Sockets work as usual. Before each jump, the kernel gets a real millisecond to deliver data, which is enough for
+    peers in the same loop. The loop is not suitable for peers elsewhere, because time would jump while their answers
+    are on the way. Sockets that are ready at the same time are handled by file number, so that runs without threads
+    are repeatable.
     """
 
     def __init__(self) -> None:
         self._now = 0.0
         self._threads = 0
         super().__init__(_PatientSelector(self))
-        # Timers up to this far away count as due; on some systems it is 15 ms by default.
+        # asyncio runs timers that are due within this time; on some systems it is 15 ms by default.
         self._clock_resolution = _RESOLUTION
 
     def time(self) -> float:
@@ -52,14 +52,20 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
-        """Run a function in a thread; virtual time stands still until it is done."""
+        """Run a function in a thread; virtual time stands still until it has returned.
+
+        Args:
+            executor: The executor; None for the default one.
+            func: The function.
+            *args: Its arguments.
+        """
         future: asyncio.Future[T] = super().run_in_executor(executor, func, *args)
         self._threads += 1
         future.add_done_callback(self._thread_is_done)
         return future
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """Wait for the executor's threads, in real time."""
+        """Wait in real time for the executor's threads; the timeout is ignored."""
         self._threads += 1
         try:
             await super().shutdown_default_executor()
@@ -75,8 +81,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def _jump(self) -> None:
         """Move the clock to the next timer."""
         when: float = self._scheduled[0].when()  # type: ignore[attr-defined]
-        # Sums of decimal fractions drift in binary: the clock itself keeps to whole nanoseconds, but is never
-        # early: a timer that finds its time not come yet would be armed for ever.
+        # Sums of decimal fractions are inexact in binary, so the clock is rounded to whole nanoseconds, but never to an
+        # earlier time than the timer's: the timer would not be due, and be scheduled again for ever.
         self._now = max(self._now, when, round(when, _DIGITS))
 
 
@@ -88,11 +94,11 @@ class _PatientSelector(selectors.DefaultSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return what is ready; if nothing is within a moment, let virtual time pass."""
+        """Return the files that are ready; if none is ready within a moment, advance the clock."""
         if timeout is not None and timeout <= 0:
             return self._select_in_order(0)
         if timeout is None or self._loop._waits_for_threads():
-            # Only the world outside can go on: wait for it. Threads wake the loop when they are done.
+            # Without timers, or with threads running, only a socket or a thread can continue: wait in real time.
             return self._select_in_order(None)
         only_own_pipe = len(self.get_map()) <= 1
         events = self._select_in_order(0 if only_own_pipe else _SETTLE)
@@ -101,16 +107,16 @@ class _PatientSelector(selectors.DefaultSelector):
         return events
 
     def _select_in_order(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return what is ready by number: the kernel's order is that of arrival, which depends on real time."""
+        """Return the ready files in the order of their numbers: the kernel's order depends on real time."""
         return sorted(super().select(timeout), key=lambda ready: ready[0].fd)
 
 
 def run_virtual(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
-    """Run a coroutine to its end in virtual time, as ``asyncio.run`` does in real time.
+    """Run a coroutine in virtual time and return its result, as ``asyncio.run`` does in real time.
 
     Args:
         main: The coroutine.
-        debug: Whether asyncio's debug mode is on; ``None`` leaves it to the environment.
+        debug: Whether to use asyncio's debug mode; None for the default of the environment.
     """
     with asyncio.Runner(loop_factory=VirtualTimeLoop, debug=debug) as runner:
         return runner.run(main)

@@ -1,10 +1,10 @@
-"""pytest fixtures: an embedded API server, and a factory on it.
+"""pytest fixtures: an embedded API server, and a factory that uses it.
 
-pytest loads this in every run of every project that has aioinformers installed, so it costs next to nothing until a
-fixture is asked for: neither the Kubernetes client nor aiohttp is imported before.
+pytest loads this module in every project with aioinformers installed, so it imports neither the Kubernetes client nor
+aiohttp until a test requests a fixture.
 
-``aioinformers_server`` is a :class:`~aioinformers.testing.FakeAPIServer` that runs, ``aioinformers_factory`` a
-:class:`~aioinformers.SharedInformerFactory` on it that has not been started and is shut down at the end::
+``aioinformers_server`` is a running :class:`~aioinformers.testing.FakeAPIServer`. ``aioinformers_factory`` is a
+:class:`~aioinformers.SharedInformerFactory` for it, to be started by the test; the fixture shuts it down::
 
     async def test_scaling(aioinformers_server, aioinformers_factory):
         aioinformers_server.create("deployments", {"metadata": {"name": "web"}, "spec": {"replicas": 1}})
@@ -13,7 +13,7 @@ fixture is asked for: neither the Kubernetes client nor aiohttp is imported befo
         await aioinformers_factory.wait_for_cache_sync(timeout=5)
         assert len(deployments.lister) == 1
 
-They need pytest-asyncio, in either of its modes: ``pip install 'aioinformers[testing]'``.
+The fixtures need pytest-asyncio, in either of its modes: ``pip install 'aioinformers[testing]'``.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ async def _server() -> AsyncIterator[FakeAPIServer]:
 
 
 async def _factory(aioinformers_server: FakeAPIServer) -> AsyncIterator[SharedInformerFactory]:
-    """An informer factory on ``aioinformers_server``, to be started by the test; shut down at its end."""
+    """An informer factory on ``aioinformers_server``, to be started by the test; shut down after the test."""
     from aioinformers import Settings, SharedInformerFactory
 
     async with aioinformers_server.api_client() as api:
-        # Delays without jitter: a test may name instants.
+        # Delays without jitter, so that tests can check exact times.
         factory = SharedInformerFactory(api, settings=Settings(backoff_jitter=0.0))
         try:
             yield factory
@@ -53,7 +53,7 @@ async def _factory(aioinformers_server: FakeAPIServer) -> AsyncIterator[SharedIn
 
 
 def _missing(name: str) -> Any:
-    """Return a fixture that says what is missing."""
+    """Return a fixture that fails and says that pytest-asyncio is missing."""
 
     def fixture() -> NoReturn:
         pytest.fail(
@@ -66,9 +66,9 @@ def _missing(name: str) -> Any:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the fixtures once it is known whether pytest-asyncio is there."""
+    """Register the fixtures, after all plugins are loaded, so that pytest-asyncio can be detected."""
     make = _maker(config)
-    fixtures = types.ModuleType("aioinformers_fixtures", "The fixtures of one run.")
+    fixtures = types.ModuleType("aioinformers_fixtures", "The fixtures of aioinformers.")
     vars(fixtures).update(
         aioinformers_server=make("aioinformers_server", _server),
         aioinformers_factory=make("aioinformers_factory", _factory),

@@ -85,5 +85,5 @@ async def test_delay_and_rate_hold_data_back() -> None:
 
 
 def test_upstream_must_be_a_url() -> None:
-    with pytest.raises(ValueError, match="no URL"):
+    with pytest.raises(ValueError, match="not the URL"):
         ChaosProxy("localhost")

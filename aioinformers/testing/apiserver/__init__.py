@@ -1,7 +1,7 @@
 """The embedded API server.
 
 ``status``, ``resources``, ``documents``, ``table``, ``storage``, ``selection``, ``listing``, ``watching``, ``routing``
-and ``discovery`` are pure; ``exchange``, ``handlers`` and ``server``, its face, put them on a socket.
+and ``discovery`` use neither a loop nor a socket; ``exchange``, ``handlers`` and ``server`` serve them over HTTP.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Discovery documents: which groups, versions and resources the server has."""
+"""Discovery documents: the groups, versions and resources that the server has."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VERSION = {
     "compiler": "",
     "platform": "",
 }
-"""What ``/version`` answers: the server whose behaviour is followed."""
+"""The document of ``/version``: the version of kube-apiserver that the embedded server imitates."""
 
 _AGGREGATED = {"g": "apidiscovery.k8s.io", "v": "v2", "as": "APIGroupDiscoveryList"}
 AGGREGATED_TYPE = ";".join(["application/json", *(f"{name}={value}" for name, value in _AGGREGATED.items())])
@@ -45,7 +45,7 @@ _GROUPS = (
     "", "apps", "autoscaling", "batch", "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "storage.k8s.io",
     "apiextensions.k8s.io", "scheduling.k8s.io", "coordination.k8s.io", "discovery.k8s.io",
 )  # fmt: skip
-"""The order in which the real server names its own groups; those of custom resources follow by name."""
+"""The groups in the order of the real server's documents; groups of custom resources follow, sorted by name."""
 
 _CATEGORIES = {
     "customresourcedefinitions.apiextensions.k8s.io": "api-extensions",
@@ -64,22 +64,22 @@ def wants_aggregated(accept: str) -> bool:
     """Tell whether an ``Accept`` header prefers the aggregated document to the plain one.
 
     Raises:
-        StatusError: 406, if it accepts neither.
+        StatusError: 406 if it accepts neither.
     """
     for clause in accept.split(",") if accept.strip() else ["*/*"]:
-        kind, *parameters = (part.strip() for part in clause.split(";"))
+        media_type, *parameters = (part.strip() for part in clause.split(";"))
         given = dict(parameter.partition("=")[::2] for parameter in parameters)
         given.pop("q", None)
-        if kind == "application/json" and given == _AGGREGATED:
+        if media_type == "application/json" and given == _AGGREGATED:
             return True
-        if kind in ("application/json", "*/*") and "as" not in given:
+        if media_type in ("application/json", "*/*") and "as" not in given:
             return False
     types = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
     raise StatusError(406, "NotAcceptable", f"only the following media types are accepted: {types}")
 
 
 def aggregated(resources: Resources, path: str) -> dict[str, Any]:
-    """Return the aggregated document of ``api`` (the core group) or ``apis`` (all others)."""
+    """Return the aggregated document of ``api`` (the core group) or ``apis`` (all other groups)."""
     items = [
         {
             "metadata": {"name": group} if group else {},
@@ -110,18 +110,18 @@ def api_groups(resources: Resources) -> dict[str, Any]:
 
 
 def api_group(resources: Resources, name: str) -> dict[str, Any] | None:
-    """Return the document of ``/apis/NAME``, ``None`` if there is no such group."""
+    """Return the document of ``/apis/NAME``; None if the group does not exist."""
     versions = dict(_groups(resources)).get(name)
     return {"kind": "APIGroup", "apiVersion": "v1"} | _group(name, versions) if versions else None
 
 
 def api_resources(resources: Resources, group: str, version: str) -> dict[str, Any] | None:
-    """Return the document of a group's version, ``None`` if it is not served."""
+    """Return the document of a group's version; None if it is not served."""
     served = _served(resources, group, version)
     if not served:
         return None
     entries = [entry for resource in served for entry in _entries(resource)]
-    # As the real server does: the core group's document leaves its own apiVersion out.
+    # As on the real server, the core group's document has no apiVersion of its own.
     own = {"apiVersion": "v1"} if group else {}
     group_version = served[0].gvr.api_version
     return {"kind": "APIResourceList", **own, "groupVersion": group_version, "resources": entries}
@@ -135,7 +135,7 @@ def _groups(resources: Resources) -> list[tuple[str, list[str]]]:
 
 
 def _preference(version: str) -> tuple[int, int, int, str]:
-    """Order versions as Kubernetes prefers them: v2, v1, v1beta2, v1beta1, v1alpha1, and whatever is no version."""
+    """Return a sort key for Kubernetes' order of preference: v2, v1, v1beta2, v1beta1, v1alpha1, then other texts."""
     match = _KUBE_VERSION.fullmatch(version)
     if match is None:
         return 0, 0, 0, version
@@ -143,8 +143,8 @@ def _preference(version: str) -> tuple[int, int, int, str]:
 
 
 def _served(resources: Resources, group: str, version: str) -> list[Resource]:
-    found = (resource for resource in resources if resource.gvr[:2] == (group, version))
-    return sorted(found, key=lambda resource: resource.gvr.resource)
+    served = (resource for resource in resources if resource.gvr[:2] == (group, version))
+    return sorted(served, key=lambda resource: resource.gvr.resource)
 
 
 def _group(name: str, versions: list[str]) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def _verbs(resource: Resource) -> list[str]:
 
 
 def _names(resource: Resource) -> dict[str, Any]:
-    """Return short names and categories, each left out if there are none."""
+    """Return the fields for short names and categories, without those that would be empty."""
     short = [*resource.short_names, *_MORE_SHORT_NAMES.get(resource.group_resource, ())]
     category = _CATEGORIES.get(resource.group_resource)
     return ({"shortNames": short} if short else {}) | ({"categories": [category]} if category else {})
@@ -168,17 +168,17 @@ def _names(resource: Resource) -> dict[str, Any]:
 def _aggregated_entry(resource: Resource) -> dict[str, Any]:
     # The real server leaves the group and version of its own kinds empty.
     group, version = resource.gvr[:2] if resource.custom else ("", "")
-    kind = {"group": group, "version": version, "kind": resource.kind}
+    response_kind = {"group": group, "version": version, "kind": resource.kind}
     entry: dict[str, Any] = {
         "resource": resource.gvr.resource,
-        "responseKind": kind,
+        "responseKind": response_kind,
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
         "verbs": _verbs(resource),
         **_names(resource),
     }
     if resource.status:
-        entry["subresources"] = [{"subresource": "status", "responseKind": kind, "verbs": _STATUS_VERBS}]
+        entry["subresources"] = [{"subresource": "status", "responseKind": response_kind, "verbs": _STATUS_VERBS}]
     return entry
 
 

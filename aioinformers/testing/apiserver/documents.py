@@ -1,4 +1,4 @@
-"""JSON documents: how objects are merged, and how they are laid out on the wire."""
+"""Encodes, decodes and merges JSON documents in the way of kube-apiserver."""
 
 from __future__ import annotations
 
@@ -30,26 +30,30 @@ _METADATA_ORDER = (
     "finalizers",
     "managedFields",
 )
-"""Fields of ObjectMeta as its Go struct orders them."""
+"""Fields of ObjectMeta in the order of its Go struct."""
 
 _NOT_CONTENT = frozenset({"kind", "apiVersion", "metadata", "status"})
 
 
 def decode(body: bytes) -> Any:
-    """Decode a document; every call gives new containers."""
+    """Decode a document; every call returns new containers.
+
+    Raises:
+        msgspec.DecodeError: If the body is not JSON.
+    """
     return msgspec.json.decode(body)
 
 
 def encode(document: Any) -> bytes:
-    """Encode a document, fields in their own order."""
+    """Encode a document without changing the order of fields."""
     return _encoder.encode(document)
 
 
 def encode_object(resource: Resource, obj: Mapping[str, Any]) -> bytes:
     """Encode an object as kube-apiserver writes it.
 
-    Built-in kinds have the field order of their Go structs (known here for the envelope and the
-    metadata), custom ones are sorted by key on every level.
+    Built-in kinds have the field order of their Go structs (implemented for the envelope and the metadata). Custom
+    kinds are sorted by key on every level.
     """
     if resource.custom:
         return _sorting_encoder.encode(obj)
@@ -60,7 +64,7 @@ def encode_object(resource: Resource, obj: Mapping[str, Any]) -> bytes:
 
 
 def item_bytes(resource: Resource, body: bytes) -> bytes:
-    """Return an encoded object as an item of a list: built-in kinds lose kind and apiVersion there."""
+    """Return an encoded object as an item of a list: items of built-in kinds have no kind and apiVersion."""
     if resource.custom:
         return body
     return b"{" + body[len(f'{{"kind":"{resource.kind}","apiVersion":"{resource.gvr.api_version}",') :]
@@ -74,7 +78,7 @@ def with_version(resource: Resource, body: bytes, version: int) -> bytes:
 
 
 def content_of(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what counts as a change of generation: all but metadata and status."""
+    """Return the fields whose changes increase the generation: all except metadata and status."""
     return {name: value for name, value in obj.items() if name not in _NOT_CONTENT}
 
 

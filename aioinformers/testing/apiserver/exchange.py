@@ -1,4 +1,4 @@
-"""One request and its answer on the socket, with the faults that a test wants to see there."""
+"""Reads one request and writes its answer, with the fault that a test has injected."""
 
 from __future__ import annotations
 
@@ -21,31 +21,34 @@ __all__ = ["Ending", "Exchange", "Fault", "drop_bookmarks", "reset"]
 
 
 class Ending(enum.Enum):
-    """How an answer ends before its time."""
+    """How an answer ends early."""
 
     STALL = "stall"
-    """Nothing more comes, the connection stays open."""
+    """Nothing more is sent, and the connection stays open."""
     END = "end"
-    """The body ends, well-formed as far as HTTP is concerned."""
+    """The body ends early, in valid HTTP."""
     CLOSE = "close"
-    """The connection is closed without the end of the body."""
+    """The connection is closed before the end of the body."""
     RESET = "reset"
     """The connection is reset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What goes wrong with one answer: late, then another status, other bytes, or an early ending.
+    """A fault of one answer: a delay, another status, other bytes, or an early end.
 
     Attributes:
-        delay: Seconds before anything is answered.
-        status: Answer this instead of the truth.
-        body: Body of that answer; by default a ``Status``.
-        headers: Headers of that answer.
-        rewrite: Gives what is sent instead of each piece of a body: some whole lines of a watch, a list of up to
-            128 KiB, a part of a larger one. Such an answer is never compressed.
-        ending: End the answer early.
-        after: Bytes of the body that still pass before ``ending``; ``None`` holds back even the headers.
+        delay: Seconds before the answer begins.
+        status: HTTP status of the answer; None for a normal answer.
+        body: Body of the answer with this status; by default a ``Status``.
+        headers: Headers of the answer with this status.
+        rewrite: Function that replaces each piece of a body: some whole lines of a watch, a list of up to 128 KiB, or a
+            part of a larger list. The answer is not compressed.
+        ending: How the answer ends early; None for a complete answer.
+        after: Bytes of the body that are sent before ``ending``; None to hold back even the headers.
+
+    Raises:
+        ValueError: If ``ending`` is ``Ending.END`` and ``after`` is None.
     """
 
     delay: float = 0.0
@@ -58,10 +61,10 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.ending is Ending.END and self.after is None:
-            raise ValueError("Fault: only a body can end well; `after` must be a number of bytes")
+            raise ValueError("Fault: Ending.END ends a body early; `after` must be a number of bytes")
 
     def encoded_body(self) -> bytes:
-        """Return the body of the answer."""
+        """Return the bytes of the answer's body."""
         match self.body:
             case None:
                 message = "injected by the test"
@@ -75,21 +78,25 @@ class Fault:
 
 
 def drop_bookmarks(lines: bytes) -> bytes:
-    """Leave bookmarks out of the lines of a watch, also the one that ends the initial objects: a ``Fault.rewrite``."""
+    """Drop bookmarks from the lines of a watch, also the one after the initial objects: for ``Fault.rewrite``."""
     return b"".join(line for line in lines.splitlines(keepends=True) if not line.startswith(b'{"type":"BOOKMARK"'))
 
 
 class _EndedEarlyError(Exception):
-    """The answer has ended as its fault says; what the handler still has to say is dropped."""
+    """The fault has ended the answer; the rest of the handler's answer is dropped."""
 
 
 class Exchange:
-    """A request and the answer to it; every byte of every answer passes here.
+    """A request and its answer; all bytes of all answers are sent here.
 
     Args:
         request: aiohttp's request.
-        info: The same, as tests see it.
-        stopping: Set when the server stops; wakes whatever hangs.
+        info: The request as tests see it.
+        stopping: Set when the server stops, to end stalled answers.
+
+    Attributes:
+        info: The request as tests see it.
+        fault: The fault of the answer.
     """
 
     def __init__(self, request: web.BaseRequest, info: RequestInfo, stopping: asyncio.Event) -> None:
@@ -112,28 +119,35 @@ class Exchange:
         content_type: str = "application/json",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Send a whole answer."""
+        """Send a complete answer.
+
+        Args:
+            status: HTTP status.
+            body: The body.
+            content_type: Value of the ``Content-Type`` header.
+            headers: Further headers.
+        """
         body = self._rewritten(body)
         length = {"Content-Length": str(len(body))}
         await self.begin(status, {"Content-Type": content_type, **(headers or {}), **length})
         await self._send(body)
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """Send the headers of a streamed answer; without a Content-Length it is chunked."""
+        """Send the headers of a streamed answer; without a ``Content-Length``, its body is chunked."""
         if self.fault.ending and self.fault.after is None:
             await self._end(self.fault.ending)
         self._response = web.StreamResponse(status=status, headers=dict(headers))
         if self._request.version < HttpVersion11 and "Content-Length" not in headers:
-            self._response.force_close()  # the connection's end is the body's end
+            self._response.force_close()  # the end of the connection marks the end of the body
         await self._response.prepare(self._request)
         if self.fault.ending and self.fault.after == 0:
             await self._end(self.fault.ending)
 
     async def write(self, data: bytes) -> None:
-        """Send a piece of the body; returns when the socket takes more.
+        """Send a piece of the body, and wait until the socket accepts more.
 
         Raises:
-            ConnectionError: If the client has gone.
+            ConnectionError: If the client has closed the connection.
         """
         await self._send(self._rewritten(data))
 
@@ -152,7 +166,7 @@ class Exchange:
             await self._end(ending)
 
     async def run(self, answer: Awaitable[None]) -> web.StreamResponse:
-        """Await the coroutine that answers, and finish the answer."""
+        """Await the coroutine that sends the answer, complete the answer and return it."""
         with contextlib.suppress(_EndedEarlyError, ConnectionError):
             await answer
         if self._response is None:
@@ -178,7 +192,7 @@ class Exchange:
 
 
 def reset(transport: asyncio.BaseTransport) -> None:
-    """Abort a connection in such a way that the peer sees a reset, not an end of file."""
+    """Abort a connection so that the peer receives a reset instead of an end of file."""
     sock = transport.get_extra_info("socket")
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,4 +1,4 @@
-"""The HTTP API: each verb on top of the storage. Everything else of the protocol is in the pure modules."""
+"""Handles HTTP requests: maps each verb to the storage, and keeps watches open."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """Switches of the server's behaviour; :class:`~aioinformers.testing.FakeAPIServer` documents them."""
+    """Options of the server's behaviour, which :class:`~aioinformers.testing.FakeAPIServer` documents."""
 
     watch_cache: bool = True
     watch_list: bool = True
@@ -48,8 +48,11 @@ class ApiHandler:
     """Answers requests.
 
     Args:
-        storage: What is served.
-        options: How it is served; may be exchanged at any time.
+        storage: The objects to serve.
+        options: Options of the behaviour.
+
+    Attributes:
+        options: Options of the behaviour; may be replaced at any time.
     """
 
     def __init__(self, storage: Storage, options: ServerOptions) -> None:
@@ -58,7 +61,7 @@ class ApiHandler:
         self._open_watches: dict[Callable[[], None], None] = {}
 
     def close_watches(self) -> int:
-        """End every open watch as a server does that shuts down; returns how many there were."""
+        """End every open watch as a server does at its shutdown, and return their number."""
         closers = tuple(self._open_watches)
         for close in closers:
             close()
@@ -96,12 +99,12 @@ class ApiHandler:
             await exchange.answer(200, b"ok", content_type="text/plain; charset=utf-8")
             return
         if document is None:
-            await _not_a_path(exchange)
+            await _answer_page_not_found(exchange)
         else:
             await exchange.answer(200, encode(document) + b"\n", content_type=content_type)
 
     def _aggregates(self, exchange: Exchange) -> bool:
-        """Whether the aggregated document is to be answered; servers before 1.26 ignore that it is asked for."""
+        """Tell whether to answer with the aggregated document; servers before 1.26 ignore requests for it."""
         accept = exchange.info.headers.get("accept", "")
         return self.options.aggregated_discovery and discovery.wants_aggregated(accept)
 
@@ -109,7 +112,7 @@ class ApiHandler:
         resource = self._storage.resources.get(target.gvr)
         if resource is None:
             if target.gvr.group and target.gvr.group not in self._storage.resources.groups():
-                await _not_a_path(exchange)
+                await _answer_page_not_found(exchange)
                 return
             raise StatusError.no_resource()
         if not _exists(resource, target):
@@ -184,7 +187,7 @@ class ApiHandler:
         for item in items:
             self._storage.delete(resource, item.name, namespace=item.namespace)
         listing = Listing(resource=resource, version=self._storage.version, items=items)
-        await exchange.answer(200, b"".join(listing.chunks()))
+        await exchange.answer(200, b"".join(listing.pieces()))
 
     async def _list(self, exchange: Exchange, resource: Resource, target: Target) -> None:
         query = exchange.info.query
@@ -192,25 +195,25 @@ class ApiHandler:
         listing = list_objects(self._storage, resource, selection, query, watch_cache=self.options.watch_cache)
         size = sum(len(item.body) for item in listing.items)
         if size <= _GZIP_FROM:
-            await exchange.answer(200, b"".join(listing.chunks()))
+            await exchange.answer(200, b"".join(listing.pieces()))
             return
         if not _accepts_gzip(exchange):
             await exchange.begin(200, _JSON)
-            for chunk in listing.chunks():
-                await exchange.write(chunk)
+            for piece in listing.pieces():
+                await exchange.write(piece)
             return
         await exchange.begin(200, {**_JSON, "Content-Encoding": "gzip"})
-        packer = zlib.compressobj(level=1, wbits=31)
-        for chunk in listing.chunks():
-            await exchange.write(packer.compress(chunk))
-        await exchange.write(packer.flush())
+        compressor = zlib.compressobj(level=1, wbits=31)
+        for piece in listing.pieces():
+            await exchange.write(compressor.compress(piece))
+        await exchange.write(compressor.flush())
 
     async def _watch(self, exchange: Exchange, resource: Resource, target: Target) -> None:
         query = exchange.info.query
         selection = Selection.parse(resource, target.namespace, query)
         options = WatchOptions.parse(query, watch_list=self.options.watch_list)
-        # From 1.37 on, streams that mark the end of the initial objects are compressed, one gzip member
-        # per flush.
+        # From version 1.37 on, streams that mark the end of the initial objects are compressed: one gzip member per
+        # flush.
         compress = self.options.compress_watch_list and options.marked and _accepts_gzip(exchange)
         await exchange.begin(200, {**_JSON, **({"Content-Encoding": "gzip"} if compress else {})})
 
@@ -234,7 +237,7 @@ class ApiHandler:
 
 
 class _WatchStream:
-    """The life of one watch in time: waits for changes, times bookmarks, ends at the deadline."""
+    """One open watch: waits for changes, sends bookmarks at intervals, and ends at the deadline."""
 
     def __init__(self, watch: Watch, options: WatchOptions, settings: ServerOptions) -> None:
         self._watch = watch
@@ -246,7 +249,7 @@ class _WatchStream:
         self._closing = False
 
     def wake(self) -> None:
-        """Look for changes."""
+        """Let :meth:`next` look for changes."""
         self._woken.set()
 
     def close(self) -> None:
@@ -255,12 +258,12 @@ class _WatchStream:
         self._woken.set()
 
     async def next(self) -> bytes:
-        """Return the next lines; empty at the end."""
+        """Wait for the next lines and return them; empty at the end of the stream."""
         while not self._closing and self._loop.time() < self._deadline:
             try:
                 if lines := self._watch.read():
                     return lines
-            except LaggedBehindError:  # as the real server does with a client that reads too slowly
+            except LaggedBehindError:  # the real server also ends the watch of a client that reads too slowly
                 return b""
             if self._watch.ended:
                 return b""
@@ -278,20 +281,20 @@ class _WatchStream:
         return b""
 
     def _next_bookmark(self) -> float:
-        """Return when to send a bookmark: regularly, and 2 s before the end, as kube-apiserver does."""
+        """Return the time of the next bookmark: at intervals, and 2 s before the end, as kube-apiserver does."""
         now = self._loop.time()
         regular, before_end = now + self._interval, self._deadline - 2.0
         return before_end if now < before_end < regular else regular
 
 
 def _exists(resource: Resource, target: Target) -> bool:
-    """Whether a path fits the resource's scope: a named object is found in its namespace only."""
+    """Tell whether a path with or without a namespace is valid for a resource that is, or is not, namespaced."""
     if not resource.namespaced:
         return not target.namespace
     return bool(target.namespace or not target.name)
 
 
-async def _not_a_path(exchange: Exchange) -> None:
+async def _answer_page_not_found(exchange: Exchange) -> None:
     await exchange.answer(404, b"404 page not found\n", content_type="text/plain; charset=utf-8")
 
 
@@ -316,14 +319,14 @@ def _decode_object(body: bytes) -> dict[str, Any]:
             f"the object provided is unrecognized: couldn't get version/kind; json parse error: {error}"
         ) from error
     if not isinstance(obj, dict):
-        raise StatusError.bad_request("the object provided is unrecognized: it is no JSON object")
+        raise StatusError.bad_request("the object provided is unrecognized: it is not a JSON object")
     return obj
 
 
 def _check_patch_type(resource: Resource, content_type: str) -> None:
     media_type = content_type.partition(";")[0].strip()
     if media_type == _MERGE_PATCH or (media_type == _STRATEGIC_PATCH and not resource.custom):
-        return  # strategic patches differ in how lists merge: here they are merge patches
+        return  # strategic patches merge lists in another way; here they are treated as merge patches
     raise StatusError.unsupported_media_type()
 
 

@@ -1,4 +1,4 @@
-"""LIST: which version a query asks for, pages and continue tokens, the bytes of the answer. Pure."""
+"""Answers LIST requests: the version that a query selects, pages, continue tokens, and the bytes. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aioinformers.testing.apiserver.table import Stored, Table
 
 __all__ = ["Listing", "list_objects", "parse_count", "parse_flag", "parse_version"]
 
-_LATEST = -1  # in a continue token: go on in whatever version is the current one
+_LATEST = -1  # in a continue token: continue in the current version
 _TOKEN_EXPIRED = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list "
     "without the continue parameter, or use the continue token in this response to retrieve the remainder of "
@@ -30,7 +30,7 @@ _TOKEN_EXPIRED = (
 
 
 class _Token(msgspec.Struct, frozen=True):
-    """The content of a continue token, as kube-apiserver writes it."""
+    """The content of a continue token in kube-apiserver's format."""
 
     v: str
     rv: int
@@ -53,11 +53,11 @@ class Listing:
     """The answer to a LIST.
 
     Attributes:
-        resource: What was listed.
+        resource: The resource.
         version: The resourceVersion of the list.
         items: The objects of this page.
-        continue_token: Where the next page starts; ``""`` on the last.
-        remaining: Objects after this page, where the server tells.
+        continue_token: Token for the next page; ``""`` on the last page.
+        remaining: Number of objects after this page; None if the server does not report it.
     """
 
     resource: Resource
@@ -66,11 +66,11 @@ class Listing:
     continue_token: str = ""
     remaining: int | None = None
 
-    def chunks(self, size: int = 256 * 1024) -> Iterator[bytes]:
+    def pieces(self, size: int = 256 * 1024) -> Iterator[bytes]:
         """Yield the body in pieces of about ``size`` bytes.
 
-        Built-in kinds and custom ones differ in the order of the envelope, and in what an item says
-        of its kind; neither has white space between items.
+        Lists of built-in and of custom kinds differ in the order of the envelope, and in whether items have a kind.
+        Neither has white space between items.
         """
         metadata: dict[str, object] = {"resourceVersion": str(self.version)}
         if self.continue_token or self.resource.custom:
@@ -85,16 +85,16 @@ class Listing:
         else:
             head = f'{{"kind":"{kind}","apiVersion":"{api_version}","metadata":{encode(metadata).decode()},"items":['
             tail = "]}\n"
-        pieces, pending, separator = [head.encode()], 0, b""
+        parts, pending, separator = [head.encode()], 0, b""
         for item in self.items:
-            pieces.append(separator + item_bytes(self.resource, item.body))
+            parts.append(separator + item_bytes(self.resource, item.body))
             separator = b","
-            pending += len(pieces[-1])
+            pending += len(parts[-1])
             if pending >= size:
-                yield b"".join(pieces)
-                pieces, pending = [], 0
-        pieces.append(tail.encode())
-        yield b"".join(pieces)
+                yield b"".join(parts)
+                parts, pending = [], 0
+        parts.append(tail.encode())
+        yield b"".join(parts)
 
 
 def list_objects(
@@ -109,10 +109,10 @@ def list_objects(
 
     Args:
         storage: The server's storage.
-        resource: What is listed.
-        selection: Which objects.
+        resource: The resource to list.
+        selection: The objects to list.
         query: The query of the request.
-        watch_cache: Whether the server has a watch cache, which answers ``resourceVersion=0`` whole.
+        watch_cache: Whether the server has a watch cache, which answers ``resourceVersion=0`` without pages.
 
     Raises:
         StatusError: 400, 410, 422 or 504.
@@ -129,7 +129,7 @@ def list_objects(
     else:
         version = _version_asked(storage, query, limit)
         items = selection.filter(table.at(version))
-        if query.get("resourceVersion") != "0":  # which is answered from what is known already
+        if query.get("resourceVersion") != "0":  # 0 is answered without asking for the most recent version
             table.reach(version)
         if watch_cache and query.get("resourceVersion") == "0":
             limit = 0
@@ -146,10 +146,10 @@ def list_objects(
 
 
 def parse_version(query: Mapping[str, str]) -> int | None:
-    """Return the query's resourceVersion; ``None`` if it has none.
+    """Return the query's resourceVersion; None if it is missing.
 
     Raises:
-        StatusError: 400, if it is no number.
+        StatusError: 400 if it is not a number.
     """
     text = query.get("resourceVersion", "")
     if not text:
@@ -161,10 +161,10 @@ def parse_version(query: Mapping[str, str]) -> int | None:
 
 
 def parse_count(query: Mapping[str, str], name: str) -> int:
-    """Return a number of the query, 0 if it is not there.
+    """Return a number of the query; 0 if it is missing.
 
     Raises:
-        StatusError: 400, if it is no number.
+        StatusError: 400 if it is not a number.
     """
     text = query.get(name, "")
     if not text:
@@ -175,7 +175,7 @@ def parse_count(query: Mapping[str, str], name: str) -> int:
 
 
 def parse_flag(query: Mapping[str, str], name: str) -> bool:
-    """Return whether a flag is set; like kube-apiserver, anything but ``false`` and ``0`` sets it."""
+    """Tell whether a flag is set; as in kube-apiserver, every value except ``false`` and ``0`` sets it."""
     return query.get(name, "false").lower() not in ("false", "0")
 
 
@@ -186,7 +186,7 @@ def _version_asked(storage: Storage, query: Mapping[str, str], limit: int) -> in
     if version > storage.version:
         raise StatusError.version_too_large(version, storage.version)
     match = query.get("resourceVersionMatch", "")
-    # A limit without a match asks for exactly this version, as before the parameter existed.
+    # A limit without a match selects exactly this version, as servers did before the parameter existed.
     return version if match == "Exact" or (limit and not match) else storage.version
 
 

@@ -1,4 +1,4 @@
-"""What the embedded server serves: the resources and how each is written on the wire."""
+"""The resources that the embedded server serves, with their properties."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Resource:
     Attributes:
         gvr: Group, version and plural.
         kind: Kind of its objects.
-        namespaced: Whether its objects live in namespaces.
-        short_names: As kubectl knows them.
-        status: Whether it has a ``/status`` subresource; its other writes then leave the status alone.
-        generation: Whether its objects count their changes of content in ``metadata.generation``.
-        custom: Whether it comes from a CustomResourceDefinition: its objects are written key-sorted,
-            list items have a kind, updates need a resourceVersion.
+        namespaced: Whether its objects are in namespaces.
+        short_names: Short names, as in kubectl.
+        status: Whether it has a ``/status`` subresource; other writes then do not change the status.
+        generation: Whether ``metadata.generation`` counts changes of an object's content.
+        custom: Whether it comes from a CustomResourceDefinition: its objects are encoded with sorted keys, list items
+            have a kind, and updates need a resourceVersion.
     """
 
     gvr: GroupVersionResource
@@ -41,12 +41,12 @@ class Resource:
 
     @property
     def group_resource(self) -> str:
-        """The resource as messages name it: ``deployments.apps``."""
+        """The resource as in the server's messages: ``deployments.apps``."""
         return f"{self.gvr.resource}.{self.gvr.group}".rstrip(".")
 
     @property
     def group_kind(self) -> str:
-        """The kind as messages name it: ``Deployment.apps``."""
+        """The kind as in the server's messages: ``Deployment.apps``."""
         return f"{self.kind}.{self.gvr.group}".rstrip(".")
 
 
@@ -130,10 +130,10 @@ DEFAULT_RESOURCES: tuple[Resource, ...] = (
         customresourcedefinitions CustomResourceDefinition crd csg
     """),
 )  # fmt: skip
-"""Resources that every embedded server serves."""
+"""The built-in resources that an embedded server serves by default."""
 
 CRD = GroupVersionResource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
-"""The resource whose objects make new resources."""
+"""The resource whose objects define custom resources."""
 
 
 def resource_of_crd(crd: Mapping[str, Any]) -> Resource:
@@ -141,6 +141,7 @@ def resource_of_crd(crd: Mapping[str, Any]) -> Resource:
 
     Raises:
         LookupError: If a field is missing.
+        StopIteration: If no version is the storage version.
     """
     spec = crd["spec"]
     names = spec["names"]
@@ -157,7 +158,11 @@ def resource_of_crd(crd: Mapping[str, Any]) -> Resource:
 
 
 class Resources:
-    """The resources that are served now, by their names."""
+    """The resources that are served at present.
+
+    Args:
+        resources: The resources to begin with.
+    """
 
     def __init__(self, resources: Iterable[Resource] = ()) -> None:
         self._by_gvr: dict[GroupVersionResource, Resource] = {}
@@ -168,19 +173,19 @@ class Resources:
         return iter(self._by_gvr.values())
 
     def add(self, resource: Resource) -> None:
-        """Serve a resource, instead of one of the same name."""
+        """Add a resource, or replace the one with the same name."""
         self._by_gvr[resource.gvr] = resource
 
     def remove(self, gvr: GroupVersionResource) -> None:
-        """Serve it no longer."""
+        """Remove a resource; ignore one that is not served."""
         self._by_gvr.pop(gvr, None)
 
     def get(self, gvr: GroupVersionResource) -> Resource | None:
-        """Return the resource, or ``None`` if it is not served."""
+        """Return the resource; None if it is not served."""
         return self._by_gvr.get(gvr)
 
     def groups(self) -> dict[str, list[str]]:
-        """Return the versions of each group, groups in the order in which they came."""
+        """Return the versions of each group, with groups in the order in which they were added."""
         groups: dict[str, list[str]] = {}
         for group, version, _ in self._by_gvr:
             versions = groups.setdefault(group, [])
@@ -189,18 +194,18 @@ class Resources:
         return groups
 
     def resolve(self, what: GroupVersionResource | str) -> Resource:
-        """Return the resource meant by a GVR, ``plural.version.group``, a plural or a short name.
+        """Return the resource for a GVR, ``plural.version.group``, a plural or a short name.
 
         Raises:
-            LookupError: If no resource, or more than one, is meant.
+            LookupError: If no resource, or more than one, has this name.
         """
         if isinstance(what, GroupVersionResource):
-            found = [resource for resource in self if resource.gvr == what]
+            matches = [resource for resource in self if resource.gvr == what]
         elif "." in what:
             return self.resolve(GroupVersionResource.parse(what))
         else:
-            found = [resource for resource in self if what in (resource.gvr.resource, *resource.short_names)]
-        if len(found) != 1:
-            problem = "more than one resource is" if found else "no resource is"
+            matches = [resource for resource in self if what in (resource.gvr.resource, *resource.short_names)]
+        if len(matches) != 1:
+            problem = "more than one resource is" if matches else "no resource is"
             raise LookupError(f"{problem} served as {str(what)!r}: name it as plural.version.group")
-        return found[0]
+        return matches[0]

@@ -1,4 +1,4 @@
-"""From a method and a path to what is meant: verb, resource, namespace, name."""
+"""Parses the method and path of a request into verb, resource, namespace and name."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Target:
     Attributes:
         gvr: The resource; its plural is ``""`` for the discovery document of the version.
         namespace: The namespace, or ``""``.
-        name: The object, or ``""`` for the collection.
-        subresource: Such as ``status``, or ``""``.
+        name: The name of the object, or ``""`` for the collection.
+        subresource: The subresource, such as ``status``, or ``""``.
     """
 
     gvr: GroupVersionResource
@@ -29,7 +29,7 @@ class Target:
 
 
 def parse_target(path: str) -> Target | None:
-    """Return what a path means, ``None`` if it is not of this form."""
+    """Return the target of a path; None if the path is not below ``/api`` or ``/apis``."""
     match path.strip("/").split("/"):
         case ["api", version, *rest]:
             group = ""
@@ -48,27 +48,27 @@ def parse_target(path: str) -> Target | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestInfo:
-    """One request, as the server has received it.
+    """A request that the server has received.
 
     Attributes:
         method: HTTP method.
-        path: Path without query.
-        query: Query parameters, decoded.
-        headers: Headers, names in lower case.
-        time: The loop's time when it came.
-        target: What the path means, ``None`` for paths that are no resource.
+        path: Path without the query.
+        query: Decoded query parameters.
+        headers: Headers, with names in lower case.
+        time: The loop's time of the request in seconds.
+        target: The resource and object of the path; None for other paths.
     """
 
     method: str
     path: str
     query: Mapping[str, str]
-    headers: Mapping[str, str] = field(repr=False)  # may hold credentials
+    headers: Mapping[str, str] = field(repr=False)  # may contain credentials
     time: float
     target: Target | None = None
 
     @property
     def verb(self) -> str:
-        """The verb as RBAC calls it: get list watch create update patch delete deletecollection."""
+        """The verb as in RBAC: get, list, watch, create, update, patch, delete or deletecollection; else ``""``."""
         if self.target is None or not self.target.gvr.resource:
             return ""
         collection = not self.target.name

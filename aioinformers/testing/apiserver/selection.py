@@ -1,4 +1,4 @@
-"""Which objects a LIST or WATCH is about: namespace, label selector, field selector."""
+"""Selects the objects of a LIST or WATCH by namespace, label selector and field selector."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Selection:
     """A filter on stored objects.
 
     Attributes:
-        namespace: Only objects of this namespace; ``""`` for all.
-        labels: Only objects with such labels.
-        fields: Only objects whose fields are so.
+        namespace: The namespace of the objects; ``""`` for all namespaces.
+        labels: The selector that their labels match; None for all objects.
+        fields: The requirements that their fields meet.
     """
 
     namespace: str = ""
@@ -41,7 +41,7 @@ class Selection:
         """Read the selectors of a query.
 
         Raises:
-            StatusError: 400, if one cannot be parsed or names an unknown field.
+            StatusError: 400 if a selector cannot be parsed or names an unknown field.
         """
         labels = None
         if text := query.get("labelSelector"):
@@ -53,11 +53,11 @@ class Selection:
 
     @property
     def has_selectors(self) -> bool:
-        """Whether more than the namespace is asked."""
+        """Whether objects are selected by more than their namespace."""
         return self.labels is not None or bool(self.fields)
 
     def matches(self, item: Stored) -> bool:
-        """Return whether an object is meant."""
+        """Tell whether an object is selected."""
         if self.namespace and item.namespace != self.namespace:
             return False
         if self.labels is not None and not self.labels.matches(item.labels):
@@ -67,7 +67,7 @@ class Selection:
         )
 
     def filter(self, items: Iterable[Stored]) -> list[Stored]:
-        """Return the objects that are meant, in their order."""
+        """Return the selected objects, in their order."""
         if not self.namespace and not self.has_selectors:
             return list(items)
         return [item for item in items if self.matches(item)]

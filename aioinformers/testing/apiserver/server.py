@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["FakeAPIServer", "Interceptor"]
 
 Interceptor = Callable[[RequestInfo], "Fault | Awaitable[Fault | None] | None"]
-"""Decides on the fault of a request; ``None`` leaves it to the next interceptor."""
+"""Returns the fault for a request, or None to leave the decision to the next interceptor."""
 
 _HOST = "127.0.0.1"
 _KEPT_REQUESTS = 10_000
@@ -40,30 +40,31 @@ _MAX_BODY = 64 * 1024 * 1024
 class FakeAPIServer:
     """An API server in this process, for tests and demonstrations.
 
-    It follows kube-apiserver 1.37 in what clients can observe of reads, writes and watches; one
-    conformance suite runs against both. It has no authentication, admission, validation by schema,
-    defaulting, controllers or garbage collection, and namespaces need not be created first.
-    All its time is the running loop's, so a :class:`~aioinformers.testing.VirtualTimeLoop` drives it::
+    Its reads, writes and watches behave as those of kube-apiserver 1.37; the same conformance tests run against both.
+    It has no authentication, admission, schema validation, defaulting, controllers or garbage collection, and
+    namespaces need not be created first. It uses only the running loop's time, so it also works with a
+    :class:`~aioinformers.testing.VirtualTimeLoop`::
 
         async with FakeAPIServer() as server, server.api_client() as api:
             server.create("pods", {"metadata": {"name": "web-1"}})
             factory = SharedInformerFactory(api)
 
-    The methods that are plain functions need no HTTP and tell every watch at once.
+    Methods that are not coroutines work without HTTP, and wake open watches at once.
 
     Args:
-        resources: What is served; see also :meth:`add_resource`. A CustomResourceDefinition that is
-            created adds its resource.
+        resources: The resources to serve; see also :meth:`add_resource`. Creating a CustomResourceDefinition adds its
+            resource.
         log_size: Changes kept per resource. A watch from an older version gets 410.
         watch_cache: Whether ``resourceVersion=0`` is answered from a cache, which ignores ``limit``.
-        watch_list: Whether ``sendInitialEvents`` is known; older servers answer it with 422.
-        compress_watch_list: Whether streams of initial objects may be gzip, one member per flush.
-        aggregated_discovery: Whether one document may say all that is served; servers before 1.26 have many.
-        bookmark_interval: Seconds between bookmarks; one more comes 2 s before the end of a watch. As on
-            kube-apiserver, none comes before there are news of the resource since the watch began.
+        watch_list: Whether ``sendInitialEvents`` is supported; older servers answer it with 422.
+        compress_watch_list: Whether streams of initial objects may be compressed with gzip, one member per flush.
+        aggregated_discovery: Whether clients may request all resources in one discovery document; servers before 1.26
+            have only one document per group and version.
+        bookmark_interval: Seconds between bookmarks; one more is sent 2 s before the end of a watch. As on
+            kube-apiserver, there are none before the resource has changed since the beginning of the watch.
         watch_timeout: Seconds after which a watch without ``timeoutSeconds`` ends.
-        port: TCP port on 127.0.0.1; 0 takes a free one.
-        now: Clock of ``creationTimestamp``.
+        port: TCP port on 127.0.0.1; 0 for a free one.
+        now: Clock for ``creationTimestamp``.
         rng: Source of uids and generated names; a seeded one makes runs repeatable.
     """
 
@@ -84,9 +85,9 @@ class FakeAPIServer:
     ) -> None:
         self.storage: Storage = Storage(resources, log_size=log_size, now=now, rng=rng)
         self.requests: list[RequestInfo] = []
-        """The latest requests, oldest first: 5,000 at least, 10,000 at most."""
+        """The latest requests, oldest first: at least 5,000 and at most 10,000 of them."""
         self.faults: list[Interceptor] = []
-        """What :meth:`intercept` and :meth:`fail` have added; the first to answer decides."""
+        """The interceptors of :meth:`intercept` and :meth:`fail`; the first that returns a fault decides."""
         self._handler = ApiHandler(
             self.storage,
             ServerOptions(
@@ -103,19 +104,23 @@ class FakeAPIServer:
         self._server: web.Server | None = None
         self._runner: web.ServerRunner | None = None
 
-    # -- life --------------------------------------------------------------------------------------
+    # -- lifecycle ---------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         await self.start()
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.stop()
 
     async def start(self) -> None:
-        """Listen. A stopped server may be started again: same port, same objects."""
+        """Start listening. A stopped server can be started again, with the same port and objects.
+
+        Raises:
+            RuntimeError: If the server is running.
+        """
         if self._runner is not None:
             raise RuntimeError("the server is running already")
         self._stopping = asyncio.Event()
@@ -129,7 +134,7 @@ class FakeAPIServer:
         self._port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """End every watch and every connection; later requests are refused. Idempotent."""
+        """End all watches and connections and stop listening; does nothing if the server is not running."""
         runner, self._runner = self._runner, None
         if runner is None:
             return
@@ -139,28 +144,33 @@ class FakeAPIServer:
 
     @property
     def url(self) -> str:
-        """Where it listens: ``http://127.0.0.1:PORT``."""
+        """The server's URL: ``http://127.0.0.1:PORT``.
+
+        Raises:
+            RuntimeError: If the server has never been started.
+        """
         if not self._port:
             raise RuntimeError("the server has not started: use `async with FakeAPIServer() as server`")
         return f"http://{_HOST}:{self._port}"
 
     def configuration(self) -> client.Configuration:
-        """Return a configuration of kubernetes_asyncio that points here."""
+        """Return a configuration of kubernetes_asyncio for this server."""
         from kubernetes_asyncio import client
 
         return client.Configuration(host=self.url)
 
     def api_client(self) -> client.ApiClient:
-        """Return a configured client, to be closed by the caller or used with ``async with``."""
+        """Return a client of kubernetes_asyncio for this server, to be closed by the caller or with ``async with``."""
         from kubernetes_asyncio import client
 
         return client.ApiClient(self.configuration())
 
     def upgrade(self, **options: Any) -> None:
-        """Serve otherwise from the next request on, as after an upgrade or downgrade; watches end.
+        """Change the server's behaviour and end all watches, as an upgrade or downgrade does.
 
         Args:
-            **options: Arguments of the constructor that say how is served, such as ``watch_list=True``.
+            **options: Arguments of the constructor from ``watch_cache`` to ``watch_timeout``, such as
+                ``watch_list=True``.
         """
         self._handler.options = dataclasses.replace(self._handler.options, **options)
         self._handler.close_watches()
@@ -185,12 +195,15 @@ class FakeAPIServer:
         """Serve a further resource.
 
         Args:
-            gvr: Its name.
+            gvr: The resource, as GVR or ``plural.version.group``.
             kind: Kind of its objects.
-            namespaced: Whether its objects live in namespaces.
-            short_names: As kubectl knows them.
+            namespaced: Whether its objects are in namespaces.
+            short_names: Short names, as in kubectl.
             status: Whether it has a ``/status`` subresource.
-            custom: Whether it is written as custom resources are (key-sorted).
+            custom: Whether it behaves as a custom resource, whose objects are encoded with sorted keys.
+
+        Raises:
+            ValueError: If it is served already.
         """
         name = GroupVersionResource.parse(gvr) if isinstance(gvr, str) else gvr
         resource = Resource(
@@ -208,16 +221,16 @@ class FakeAPIServer:
     def create(
         self, what: GroupVersionResource | str, obj: Mapping[str, Any], *, namespace: str | None = None
     ) -> dict[str, Any]:
-        """Create an object, its status included, and return it as stored.
+        """Create an object with its status, and return it as stored.
 
         Args:
             what: The resource: GVR, ``plural.version.group``, plural or short name.
-            obj: The object; kind and apiVersion may be left out.
+            obj: The object; kind and apiVersion may be missing.
             namespace: Its namespace, if its metadata has none; by default ``default``.
 
         Raises:
-            StatusError: What the server would answer.
-            LookupError: If no such resource is served.
+            StatusError: The failure that the server would answer with.
+            LookupError: If the resource is not served, or the name is ambiguous.
         """
         resource = self.storage.resources.resolve(what)
         return _decoded(self.storage.create(resource, obj, namespace=namespace or "").body)
@@ -225,7 +238,7 @@ class FakeAPIServer:
     def update(
         self, what: GroupVersionResource | str, obj: Mapping[str, Any], *, namespace: str | None = None
     ) -> dict[str, Any]:
-        """Replace an object, its status included; see :meth:`create`."""
+        """Replace an object with its status; arguments and errors as for :meth:`create`."""
         resource = self.storage.resources.resolve(what)
         name = obj["metadata"]["name"]
         return _decoded(self.storage.update(resource, name, obj, namespace=namespace or "").body)
@@ -238,20 +251,20 @@ class FakeAPIServer:
         *,
         namespace: str | None = None,
     ) -> dict[str, Any]:
-        """Apply a JSON merge patch to an object, its status included; see :meth:`create`."""
+        """Apply a JSON merge patch to an object with its status; arguments and errors as for :meth:`create`."""
         resource = self.storage.resources.resolve(what)
-        scope = _scope(resource, namespace)
-        return _decoded(self.storage.patch(resource, name, patch, namespace=scope).body)
+        namespace = _namespace_for(resource, namespace)
+        return _decoded(self.storage.patch(resource, name, patch, namespace=namespace).body)
 
     def delete(self, what: GroupVersionResource | str, name: str, *, namespace: str | None = None) -> None:
-        """Delete an object, or mark it for deletion if it has finalizers; see :meth:`create`."""
+        """Delete an object, or mark it for deletion if it has finalizers; arguments as for :meth:`create`."""
         resource = self.storage.resources.resolve(what)
-        self.storage.delete(resource, name, namespace=_scope(resource, namespace))
+        self.storage.delete(resource, name, namespace=_namespace_for(resource, namespace))
 
     def get(self, what: GroupVersionResource | str, name: str, *, namespace: str | None = None) -> dict[str, Any]:
-        """Return an object; see :meth:`create`."""
+        """Return an object; arguments and errors as for :meth:`create`."""
         resource = self.storage.resources.resolve(what)
-        return _decoded(self.storage.get(resource, _scope(resource, namespace), name).body)
+        return _decoded(self.storage.get(resource, _namespace_for(resource, namespace), name).body)
 
     def list(
         self,
@@ -260,7 +273,17 @@ class FakeAPIServer:
         namespace: str | None = None,
         label_selector: str | None = None,
     ) -> list[dict[str, Any]]:
-        """Return objects, ordered by key; ``namespace=None`` is all namespaces; see :meth:`create`."""
+        """Return objects sorted by key.
+
+        Args:
+            what: The resource, as for :meth:`create`.
+            namespace: The namespace; None for all.
+            label_selector: A selector of labels; None for all objects.
+
+        Raises:
+            StatusError: 400 if the selector is invalid.
+            LookupError: If the resource is not served, or the name is ambiguous.
+        """
         resource = self.storage.resources.resolve(what)
         selection = Selection.parse(resource, namespace or "", {"labelSelector": label_selector or ""})
         return [_decoded(item.body) for item in selection.filter(self.storage.table(resource).ordered())]
@@ -269,8 +292,8 @@ class FakeAPIServer:
         """Forget history, as a compaction does: reads of the past and old continue tokens get 410.
 
         Args:
-            what: The resource; by default all.
-            version: The newest version to forget; by default the current one.
+            what: The resource; all resources by default.
+            version: The newest version to forget; the current one by default.
         """
         resource = None if what is None else self.storage.resources.resolve(what)
         self.storage.expire(None if version is None else int(version), resource=resource)
@@ -280,29 +303,30 @@ class FakeAPIServer:
         return self.storage.backup()
 
     def restore(self, backup: Backup) -> None:
-        """Go back to an earlier state as etcd restored from a backup does: resourceVersions fall.
+        """Go back to an earlier state, as after a restored backup of etcd: the resourceVersion decreases.
 
-        Watches end, and the past is forgotten. A later watch from a version that only the lost history
-        had is told nothing, no event, no error and no bookmark, until the version has been reached again.
+        Watches end, and the history is forgotten. A later watch from a version of the lost history gets no event, no
+        error and no bookmark until that version has been reached again.
         """
         self.storage.restore(backup)
         self._handler.close_watches()
 
     @property
     def connections(self) -> int:
-        """Connections that are open."""
+        """The number of open connections."""
         return 0 if self._server is None else len(self._server.connections)
 
     # -- faults ------------------------------------------------------------------------------------
 
     def intercept(self, interceptor: Interceptor) -> Callable[[], None]:
-        """Ask a function about the fault of every request from now on.
+        """Call a function for every request from now on, to decide on its fault.
 
         Args:
-            interceptor: Plain or coroutine function of the :class:`RequestInfo`; ``None`` for no fault.
+            interceptor: A plain or coroutine function that takes a :class:`RequestInfo`; it returns a :class:`Fault`, or
+                None for no fault.
 
         Returns:
-            A function that takes it away again.
+            A function that removes the interceptor.
         """
         self.faults.append(interceptor)
 
@@ -325,16 +349,18 @@ class FakeAPIServer:
         """Answer matching requests with a failure.
 
         Args:
-            match: ``"VERB RESOURCE"``, either may be ``*`` (``"watch pods"``, ``"list *"``), or a
-                predicate.
-            status: HTTP status of the answer.
-            times: How often; ``None`` until it is taken away.
-            body: Its body; by default a ``Status``.
-            headers: Its headers.
-            delay: Seconds before it comes.
+            match: ``"VERB RESOURCE"``, where either may be ``*`` (``"watch pods"``, ``"list *"``), or a predicate.
+            status: HTTP status of the answers.
+            times: How many requests fail; None for all until the failure is removed.
+            body: Body of the answers; by default a ``Status``.
+            headers: Headers of the answers.
+            delay: Seconds before each answer.
 
         Returns:
-            A function that takes it away again.
+            A function that removes the failure.
+
+        Raises:
+            ValueError: If ``match`` is a text of another form.
         """
         matches = _matcher(match) if isinstance(match, str) else match
         fault = Fault(status=status, body=body, headers=dict(headers or {}), delay=delay)
@@ -354,13 +380,13 @@ class FakeAPIServer:
         return remove
 
     def close_watches(self) -> int:
-        """End every open watch cleanly, as a server that shuts down; returns how many there were."""
+        """End every open watch cleanly, as a server does at its shutdown, and return their number."""
         return self._handler.close_watches()
 
     def reset_connections(self) -> int:
-        """Reset every open connection; returns how many there were."""
+        """Reset every open connection and return their number."""
         connections = [] if self._server is None else self._server.connections
-        transports = [each.transport for each in connections if each.transport is not None]
+        transports = [connection.transport for connection in connections if connection.transport is not None]
         for transport in transports:
             reset(transport)
         return len(transports)
@@ -411,7 +437,7 @@ def _make_request(
     writer: AbstractStreamWriter,
     task: asyncio.Task[None],
 ) -> web.BaseRequest:
-    # aiohttp's own limit for bodies is 1 MiB, less than etcd's for objects.
+    # aiohttp's default limit for bodies is 1 MiB, less than etcd's limit for objects.
     loop = asyncio.get_running_loop()
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_MAX_BODY)
 
@@ -421,7 +447,7 @@ def _decoded(body: bytes) -> dict[str, Any]:
     return obj
 
 
-def _scope(resource: Resource, namespace: str | None) -> str:
+def _namespace_for(resource: Resource, namespace: str | None) -> str:
     return (namespace or "default") if resource.namespaced else ""
 
 

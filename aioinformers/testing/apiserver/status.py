@@ -1,6 +1,6 @@
-"""The failures of an API server, as ``Status`` bodies.
+"""The failures of an API server as ``Status`` bodies.
 
-Codes, reasons and wording are those of kube-apiserver: the conformance suite compares them.
+Codes, reasons and messages are those of kube-apiserver; the conformance suite compares them.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ __all__ = ["StatusError"]
 
 
 class StatusError(Exception):
-    """A request failed; the HTTP layer answers :meth:`body` with :attr:`code`.
+    """A failed request; the HTTP layer answers with :meth:`body` and :attr:`code`.
 
-    The Python helpers of the embedded server raise it as it is.
+    The Python methods of the embedded server raise it directly.
 
     Attributes:
         code: HTTP status.
-        reason: Machine-readable reason, such as ``NotFound``; some answers have none.
-        message: What a human reads.
-        details: The ``details`` of the body, if it has any.
-        continue_token: A new token that a 410 on a continued list offers.
+        reason: Machine-readable reason, such as ``NotFound``; may be empty.
+        message: Message for humans.
+        details: The ``details`` of the body; None without them.
+        continue_token: The new token in a 410 for a continued list; may be empty.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class StatusError(Exception):
 
     @property
     def retry_after(self) -> int | None:
-        """Seconds for the ``Retry-After`` header, if the body has them."""
+        """Seconds for the ``Retry-After`` header; None if the details have none."""
         return (self.details or {}).get("retryAfterSeconds")
 
     def body(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class StatusError(Exception):
 
     @classmethod
     def not_found(cls, resource: Resource, name: str) -> StatusError:
-        """404: no such object."""
+        """404: the object does not exist."""
         return cls(404, "NotFound", f'{resource.group_resource} "{name}" not found', details=_of(resource, name))
 
     @classmethod
@@ -73,7 +73,7 @@ class StatusError(Exception):
 
     @classmethod
     def method_not_allowed(cls) -> StatusError:
-        """405: the path has no such verb."""
+        """405: the path does not support the method."""
         return cls(
             405, "MethodNotAllowed", "the server does not allow this method on the requested resource", details={}
         )
@@ -86,7 +86,7 @@ class StatusError(Exception):
 
     @classmethod
     def conflict(cls, resource: Resource, name: str, why: str = "") -> StatusError:
-        """409: the object has changed, or is not the one that was meant."""
+        """409: the object has changed, or has been replaced by another one."""
         why = why or ("the object has been modified; please apply your changes to the latest version and try again")
         message = f'Operation cannot be fulfilled on {resource.group_resource} "{name}": {why}'
         return cls(409, "Conflict", message, details=_of(resource, name))
@@ -119,17 +119,17 @@ class StatusError(Exception):
 
     @classmethod
     def unsupported_media_type(cls, message: str = "415: Unsupported Media Type") -> StatusError:
-        """415: no such patch format."""
+        """415: the format of the patch is not supported."""
         return cls(415, "UnsupportedMediaType", message, details={})
 
     @classmethod
     def expired(cls, message: str, *, continue_token: str = "") -> StatusError:
-        """410: the version or continue token is older than what the server has kept."""
+        """410: the version or continue token is older than the server's history."""
         return cls(410, "Expired", message, continue_token=continue_token)
 
     @classmethod
     def version_too_large(cls, asked: int, current: int) -> StatusError:
-        """504: the version lies in the future of this server."""
+        """504: the server has not reached the version yet."""
         cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
         message = f"Timeout: Too large resource version: {asked}, current: {current}"
         return cls(504, "Timeout", message, details={"causes": [cause], "retryAfterSeconds": 1})

@@ -1,7 +1,7 @@
 """The embedded server's storage: objects of every resource under one resourceVersion counter.
 
-Pure: no loop, no socket, no clock but the one given. It decides what a write does (uids, generations,
-conflicts, finalizers, CustomResourceDefinitions); :mod:`~aioinformers.testing.table` keeps the results.
+Pure: it uses no loop, no socket, and only the clock that it is given. It implements writes (uids, generations,
+conflicts, finalizers, CustomResourceDefinitions); :mod:`~aioinformers.testing.apiserver.table` stores the results.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NAME_RULE = (
     "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
     f"'{_NAME.pattern}')"
 )
-_SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # what a generateName is continued with
+_SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # of the random suffix of a generateName
 _FIXED_METADATA = (
     "name",
     "namespace",
@@ -42,14 +42,14 @@ _FIXED_METADATA = (
 
 
 class Part(enum.Enum):
-    """Which part of an object a write may change, where the resource has a ``/status`` subresource."""
+    """The part of an object that a write may change, if the resource has a ``/status`` subresource."""
 
     ALL = "all"
-    """Everything: for Python code that sets up a cluster."""
+    """Everything: writes by Python code."""
     MAIN = "main"
-    """All but the status: what a plain HTTP write does."""
+    """Everything except the status: HTTP writes to the object."""
     STATUS = "status"
-    """The status alone: what a write to ``/status`` does."""
+    """Only the status: HTTP writes to ``/status``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,14 @@ class Storage:
     """Objects of every resource, in memory.
 
     Args:
-        resources: What is served from the start.
+        resources: The resources to begin with.
         log_size: Changes kept per resource, for watches and for reads of the past.
-        now: Clock of the timestamps in metadata.
-        rng: Source of uids and of generated names.
+        now: Clock for the timestamps in metadata.
+        rng: Source of uids and generated names.
+
+    Attributes:
+        resources: The resources that are served.
+        version: The current resourceVersion.
     """
 
     def __init__(
@@ -93,7 +97,7 @@ class Storage:
             self.add_resource(resource)
 
     def add_resource(self, resource: Resource) -> None:
-        """Serve a resource from now on, with no objects yet.
+        """Serve a further resource, without objects.
 
         Raises:
             ValueError: If it is served already.
@@ -104,7 +108,7 @@ class Storage:
         self._tables[resource.gvr] = Table(resource, log_size=self._log_size, floor=0)
 
     def remove_resource(self, resource: Resource) -> None:
-        """Delete all objects of a resource, end its watches and serve it no longer."""
+        """Delete all objects of a resource, end its watches and stop serving it."""
         table = self.table(resource)
         for item in list(table.items.values()):
             self._remove(table, item)
@@ -116,7 +120,7 @@ class Storage:
         """Return the objects and the log of a resource.
 
         Raises:
-            StatusError: 404, if it is not served.
+            StatusError: 404 if it is not served.
         """
         try:
             return self._tables[resource.gvr]
@@ -124,10 +128,14 @@ class Storage:
             raise StatusError.no_resource() from None
 
     def expire(self, version: int | None = None, *, resource: Resource | None = None) -> None:
-        """Forget history up to ``version`` (default: all of it), as a compaction does.
+        """Forget the history up to a version, as a compaction does.
 
-        Watches that are open go on; later ones from an older version, and continue tokens and exact
-        lists of older versions, get 410.
+        Open watches continue. Later watches from an older version, and continue tokens and exact lists of older
+        versions, get 410.
+
+        Args:
+            version: The newest version to forget; the current one by default.
+            resource: The resource; all resources by default.
         """
         limit = self.version if version is None else version
         tables = self._tables.values() if resource is None else (self.table(resource),)
@@ -139,7 +147,7 @@ class Storage:
         return Backup(self.version, {gvr: dict(table.items) for gvr, table in self._tables.items()})
 
     def restore(self, backup: Backup) -> None:
-        """Go back to a backup; resources that it does not know are empty. The log is forgotten."""
+        """Restore a backup and forget the log; resources that the backup does not contain become empty."""
         self.version = backup.version
         for gvr, table in self._tables.items():
             table.reset(backup.items.get(gvr, {}), backup.version)
@@ -148,7 +156,7 @@ class Storage:
         """Return an object.
 
         Raises:
-            StatusError: 404.
+            StatusError: 404 if the object does not exist.
         """
         item = self.table(resource).items.get(_key(namespace, name))
         if item is None:
@@ -194,7 +202,7 @@ class Storage:
         namespace: str = "",
         part: Part = Part.ALL,
     ) -> Stored:
-        """Replace an object; what changes nothing makes no new version.
+        """Replace an object; a write without changes does not make a new version.
 
         Raises:
             StatusError: 400, 404, 409 (another resourceVersion or uid) or 422.
@@ -238,10 +246,10 @@ class Storage:
             name: Its name.
             namespace: Its namespace.
             uid: Delete only the object with this uid.
-            version: Delete only this resourceVersion.
+            version: Delete the object only in this resourceVersion.
 
         Returns:
-            The object's last state, and whether it is gone.
+            The object's last state, and whether it has been removed.
 
         Raises:
             StatusError: 404 or 409 (a precondition failed).
@@ -292,8 +300,8 @@ class Storage:
             raise StatusError.invalid(resource, current.name, [cause])
         if remaining:
             return self._put(table, made, current)
-        # The last finalizer is gone: the answer is the new state in the old version, the watchers see
-        # the old state in the version of the deletion.
+        # The last finalizer is gone: the answer is the new state in the old version, and watches send the old state in
+        # the version of the deletion.
         self._remove(table, current)
         return self._stored(resource, made, current.version)
 
@@ -327,7 +335,7 @@ class Storage:
         )
 
     def _check_envelope(self, resource: Resource, obj: Mapping[str, Any], namespace: str) -> str:
-        """Check kind and namespace; return the namespace in which the object lives."""
+        """Check kind and namespace, and return the object's namespace."""
         api_version, kind = obj.get("apiVersion"), obj.get("kind")
         if (api_version or resource.gvr.api_version, kind or resource.kind) != (
             resource.gvr.api_version,
@@ -355,7 +363,7 @@ class Storage:
         if not name:
             problem = "Required value: name or generateName is required"
             raise StatusError.invalid(resource, "", [("metadata.name", "FieldValueRequired", problem)])
-        # Names of RBAC objects, such as system:node, are path segments and no DNS names.
+        # Names of RBAC objects, such as system:node, are path segments, not DNS names.
         if len(name) > 253 or not (_NAME.fullmatch(name) or resource.gvr.group.startswith("rbac.")):
             problem = f'Invalid value: "{name}": {_NAME_RULE}'
             raise StatusError.invalid(resource, name, [("metadata.name", "FieldValueInvalid", problem)])
@@ -384,7 +392,7 @@ class Storage:
             raise StatusError.conflict(resource, current.name, why)
 
     def _establish(self, crd: dict[str, Any]) -> dict[str, Any]:
-        """Serve the resource of a new CRD and return the CRD with the status that says so."""
+        """Serve the resource of a new CRD, and return the CRD with the matching status."""
         try:
             resource = resource_of_crd(crd)
         except (LookupError, TypeError, AttributeError, StopIteration) as error:
@@ -397,8 +405,8 @@ class Storage:
         if self.resources.get(resource.gvr) is None:
             self.add_resource(resource)
         conditions = [
-            {"type": kind, "status": "True", "lastTransitionTime": self._timestamp(), "reason": reason}
-            for kind, reason in (("NamesAccepted", "NoConflicts"), ("Established", "InitialNamesAccepted"))
+            {"type": name, "status": "True", "lastTransitionTime": self._timestamp(), "reason": reason}
+            for name, reason in (("NamesAccepted", "NoConflicts"), ("Established", "InitialNamesAccepted"))
         ]
         names = crd["spec"]["names"]
         status = {
@@ -428,7 +436,7 @@ def _pod_fields(pod: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _merge_parts(old: Mapping[str, Any], made: Mapping[str, Any], part: Part) -> dict[str, Any]:
-    """Take the status from one side and everything else from the other."""
+    """Take the part that a write may change from the new object, and the rest from the old one."""
     main, status = (made, old) if part is Part.MAIN else (old, made)
     merged = {name: value for name, value in main.items() if name != "status"}
     return merged | ({"status": status["status"]} if "status" in status else {})

@@ -1,4 +1,4 @@
-"""One resource's objects and the bounded log of what happened to them."""
+"""The objects of one resource, and a bounded log of their changes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
         version: Its resourceVersion.
         body: The whole object, encoded as a WATCH sends it.
         labels: Its labels.
-        fields: Further fields that a field selector may ask for.
+        fields: Further fields that field selectors support.
     """
 
     key: str
@@ -50,9 +50,9 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         type: ``ADDED``, ``MODIFIED`` or ``DELETED``.
-        version: The resourceVersion that it made.
-        item: The object after it; for a deletion its final state, in the deletion's version.
-        previous: The object before it.
+        version: The resourceVersion of the change.
+        item: The object after the change; for a deletion its final state, in the deletion's version.
+        previous: The object before the change; None for an addition.
     """
 
     type: str
@@ -62,16 +62,24 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 class LaggedBehindError(Exception):
-    """A watch has not read for so long that the log has dropped what it needs next."""
+    """The log has dropped changes that a slow watch has not read yet."""
 
 
 class Table:
-    """Objects of one resource, with the log that watches and reads of the past are served from.
+    """The objects of one resource, with a log for watches and for reads of the past.
 
-    The log keeps ``log_size`` changes. ``floor`` is the newest version that it has forgotten: a watch
-    may start at the floor or later, a list may be read at the floor or later. ``reached`` is the newest
-    version that it is known to be at: like a watch cache, it knows that from its own changes, and from
-    reads that asked for the most recent state.
+    Args:
+        resource: The resource.
+        log_size: Number of changes that the log keeps.
+        floor: The first value of ``floor`` and ``reached``.
+
+    Attributes:
+        resource: The resource.
+        items: The objects by key.
+        floor: The newest version that the log has forgotten; watches and lists can begin at it or later.
+        reached: The newest version that the table is known to have reached: like a watch cache, it learns that from its
+            own changes, and from reads of the most recent state.
+        closed: Whether the resource is no longer served.
     """
 
     def __init__(self, resource: Resource, *, log_size: int, floor: int) -> None:
@@ -82,18 +90,18 @@ class Table:
         self.closed: bool = False
         self._log: list[Change] = []
         self._log_size = log_size
-        self._dropped = 0  # changes forgotten so far: the log's position 0 is change number _dropped
+        self._dropped = 0  # number of forgotten changes, and so the position of the log's first one
         self._order: list[Stored] | None = None
         self._listeners: dict[Callable[[], None], None] = {}
 
     def ordered(self) -> list[Stored]:
-        """Return all objects by key, as lists and initial events are ordered. Not to be changed."""
+        """Return all objects sorted by key, the order of lists and initial events; the result must not be changed."""
         if self._order is None:
             self._order = [self.items[key] for key in sorted(self.items)]
         return self._order
 
     def apply(self, change: Change) -> None:
-        """Make a change and tell everyone who listens."""
+        """Apply a change and call the listeners."""
         if change.type == DELETED:
             del self.items[change.item.key]
         else:
@@ -106,14 +114,14 @@ class Table:
         self._notify()
 
     def reach(self, version: int) -> None:
-        """Take note that nothing has happened up to a version but what the log has."""
+        """Record that the log contains all changes up to a version."""
         self.reached = max(self.reached, version)
 
     def at(self, version: int) -> list[Stored]:
-        """Return the objects, by key, as they were at a version.
+        """Return the objects of a version, sorted by key.
 
         Raises:
-            StatusError: 410, if the log does not reach back so far.
+            StatusError: 410 if the log does not reach back to it.
         """
         newer = self._log[self._index_after(version, "The resourceVersion for the provided list is too old.") :]
         if not newer:
@@ -127,10 +135,10 @@ class Table:
         return [past[key] for key in sorted(past)]
 
     def position_after(self, version: int) -> int:
-        """Return the position of the first change after a version, where a watch from it starts.
+        """Return the position of the first change after a version, where a watch from this version begins.
 
         Raises:
-            StatusError: 410, if the log does not reach back so far.
+            StatusError: 410 if the log does not reach back to it.
         """
         too_old = f"too old resource version: {version} ({self.floor + 1})"
         return self._dropped + self._index_after(version, too_old)
@@ -140,10 +148,10 @@ class Table:
         return self._dropped + len(self._log)
 
     def read(self, position: int, limit: int) -> Sequence[Change]:
-        """Return up to ``limit`` changes from a position on.
+        """Return up to ``limit`` changes, from a position on.
 
         Raises:
-            LaggedBehindError: If some of them have been forgotten.
+            LaggedBehindError: If the log has forgotten some of them.
         """
         if position < self._dropped:
             raise LaggedBehindError
@@ -151,13 +159,13 @@ class Table:
         return self._log[start : start + limit]
 
     def expire(self, version: int) -> None:
-        """Forget every change up to a version, included."""
+        """Forget all changes up to and including a version."""
         if version > self.floor:
             self._forget(bisect.bisect_right(self._log, version, key=_version_of))
             self.floor = version
 
     def reset(self, items: Mapping[str, Stored], version: int) -> None:
-        """Hold other objects, as of a version, and no history before it."""
+        """Replace all objects by those of a version, and forget the history before it."""
         self.items = dict(items)
         self.floor = self.reached = version
         self._dropped += len(self._log)
@@ -170,7 +178,7 @@ class Table:
         self._notify()
 
     def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call back after every change; returns what ends it."""
+        """Call a function after every change; return a function that ends this."""
         self._listeners[callback] = None
         return lambda: self._listeners.pop(callback, None)
 

@@ -1,4 +1,4 @@
-"""WATCH: what a query asks for, and the lines that answer it. Pure: the HTTP layer does the waiting."""
+"""Answers WATCH requests: parses the options and produces the lines. Pure: the HTTP layer waits for changes."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from aioinformers.testing.apiserver.status import StatusError
 from aioinformers.testing.apiserver.storage import Storage
 from aioinformers.testing.apiserver.table import ADDED, DELETED, Change, Stored, Table
 
-__all__ = ["INITIAL_EVENTS_END", "Watch", "WatchOptions", "error_line", "open_watch"]
+__all__ = ["Watch", "WatchOptions", "error_line", "open_watch"]
 
-INITIAL_EVENTS_END = "k8s.io/initial-events-end"
-_BATCH = 128  # changes written at once: a burst is few writes, a lone event still leaves at once
+_INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+_BATCH = 128  # largest number of changes per write; a single event is written at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchOptions:
-    """What the query of a WATCH asks for.
+    """The options of a WATCH.
 
     Attributes:
-        version: Changes after this version; ``None`` or 0 for any version.
-        initial: Whether the objects there are come first, as ADDED.
-        streaming: Whether that was asked by ``sendInitialEvents``, which promises a version not older.
+        version: The version after which changes are sent; None or 0 for any version.
+        initial: Whether all objects are sent first, as ADDED.
+        streaming: Whether ``sendInitialEvents`` requested that, so that the state must not be older than ``version``.
         marked: Whether a bookmark marks the end of the initial objects.
         bookmarks: Whether bookmarks may be sent.
-        timeout: Seconds after which the server ends it; 0 if the client left it to the server.
+        timeout: Seconds after which the server ends the watch; 0 for the server's default.
     """
 
     version: int | None
@@ -42,14 +42,14 @@ class WatchOptions:
 
     @classmethod
     def parse(cls, query: Mapping[str, str], *, watch_list: bool) -> WatchOptions:
-        """Read and check a query.
+        """Parse and check a query.
 
         Args:
             query: The query of the request.
-            watch_list: Whether the server knows ``sendInitialEvents``.
+            watch_list: Whether the server supports ``sendInitialEvents``.
 
         Raises:
-            StatusError: 422 or, like kube-apiserver for a resourceVersion that is none, 500.
+            StatusError: 422, or like kube-apiserver 500 for an invalid resourceVersion.
         """
         _validate(query, watch_list=watch_list)
         try:
@@ -75,8 +75,8 @@ def open_watch(storage: Storage, resource: Resource, selection: Selection, optio
     """Start a watch.
 
     Raises:
-        StatusError: 404 if the resource is not served; 410 or 504, which the server sends as an ERROR
-            event of a stream that it then ends.
+        StatusError: 404 if the resource is not served; 410 or 504, which the server sends as an ERROR event before it
+            ends the stream.
     """
     table = storage.table(resource)
     if options.initial:
@@ -90,15 +90,23 @@ def open_watch(storage: Storage, resource: Resource, selection: Selection, optio
 
 
 def error_line(error: StatusError) -> bytes:
-    """Return the ERROR event of a failure."""
+    """Return the line of an ERROR event."""
     return _line("ERROR", encode(error.body()))
 
 
 class Watch:
-    """The place of one watch in the log of its resource.
+    """The position of one watch in the log of its resource.
+
+    Args:
+        table: The objects and log of the resource.
+        selection: The objects to watch.
+        position: The position in the log of the first change to send.
+        after: The version after which the watch begins.
+        options: The options of the request.
+        initial: The objects to send first.
 
     Attributes:
-        after: The version that it follows.
+        after: The version after which the watch begins.
     """
 
     def __init__(
@@ -122,10 +130,10 @@ class Watch:
         return self._table.closed and self._position == self._table.end()
 
     def read(self) -> bytes:
-        """Return the next lines, as many as make a good write; empty if there is nothing new.
+        """Return the next lines, at most one batch; empty if there are no new ones.
 
         Raises:
-            LaggedBehindError: If the log has dropped what this watch needs.
+            LaggedBehindError: If the log has dropped changes that this watch has not read.
         """
         while True:
             if initial := b"".join(islice(self._initial, _BATCH)):
@@ -138,22 +146,22 @@ class Watch:
                 return lines
 
     def bookmark(self) -> bytes:
-        """Return a bookmark; empty if the resource is not known to have gone beyond the begin of the watch.
+        """Return a bookmark; empty if the resource is not known to have passed the beginning of the watch.
 
-        So does kube-apiserver: who watches a quiet resource, or from a version of the future, is told nothing.
-        Only etcd's own notes of progress, every ten minutes, are missing here.
+        As on kube-apiserver, a watch of a quiet resource, or from a version of the future, gets no bookmarks. Only
+        etcd's progress notifications, every ten minutes, are not implemented.
         """
         return self._bookmark(self._table.reached, {}) if self._table.reached > self.after else b""
 
     def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call back when there may be something to read; returns what ends it."""
+        """Call a function whenever there may be new lines; return a function that ends this."""
         return self._table.listen(callback)
 
     def _initial_lines(self, items: Sequence[Stored], version: int, options: WatchOptions) -> Iterator[bytes]:
         for item in items:
             yield _line(ADDED, item.body)
         if options.marked:
-            yield self._bookmark(version, {INITIAL_EVENTS_END: "true"})
+            yield self._bookmark(version, {_INITIAL_EVENTS_END: "true"})
 
     def _lines(self, changes: Sequence[Change]) -> Iterator[bytes]:
         for change in changes:
@@ -161,9 +169,9 @@ class Watch:
                 yield line
 
     def _line_of(self, change: Change) -> bytes:
-        """Return the line for a change, empty if the selection does not see it.
+        """Return the line for a change; empty if it does not concern the selection.
 
-        What enters a selection is ADDED; what leaves it is DELETED, with the content that matched last
+        An object that enters the selection is ADDED. One that leaves it is DELETED, with the content that matched last
         and the version of the change.
         """
         item, previous, matches = change.item, change.previous, self._selection.matches

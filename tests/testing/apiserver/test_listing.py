@@ -22,16 +22,16 @@ def test_lists_without_a_watch_cache_are_always_paged(storage: Storage, pods: Re
     assert len(listing(storage, pods, limit="1", resourceVersion="0", watch_cache=False).items) == 1
 
 
-def test_chunks_are_the_list(storage: Storage, pods: Resource) -> None:
+def test_pieces_are_the_list(storage: Storage, pods: Resource) -> None:
     """Cut anywhere between objects, the bytes are the same."""
     for number in range(50):
         make(storage, pods, f"p{number}")
     whole = listing(storage, pods)
-    chunks = list(whole.chunks(500))
+    pieces = list(whole.pieces(500))
 
-    assert len(chunks) > 10
-    assert b"".join(chunks) == b"".join(whole.chunks())
-    assert len(json.loads(b"".join(chunks))["items"]) == 50
+    assert len(pieces) > 10
+    assert b"".join(pieces) == b"".join(whole.pieces())
+    assert len(json.loads(b"".join(pieces))["items"]) == 50
 
 
 def names(found: Listing) -> list[str]:
