@@ -322,8 +322,8 @@ class FakeAPIServer:
         """Call a function for every request from now on, to decide on its fault.
 
         Args:
-            interceptor: A plain or coroutine function that takes a :class:`RequestInfo`; it returns a :class:`Fault`, or
-                None for no fault.
+            interceptor: A plain or coroutine function that takes a :class:`RequestInfo` and returns a :class:`Fault`,
+                or None for no fault.
 
         Returns:
             A function that removes the interceptor.
