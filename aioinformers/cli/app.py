@@ -99,7 +99,7 @@ def watch(
     kubeconfig: Kubeconfig = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="End after this long; by default at Ctrl-C.")] = None,
 ) -> int:
-    """Print the objects there are, then every change; go on after whatever happens to the connection."""
+    """Print all objects, then every change; reconnect after every failure."""
     query = Query(
         resource=resource, namespace=namespace, all_namespaces=all_namespaces, label_selector=selector,
         field_selector=field_selector, context=context, kubeconfig=kubeconfig,
@@ -122,7 +122,7 @@ def get(
     kubeconfig: Kubeconfig = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the cluster's answer.")] = 30.0,
 ) -> int:
-    """Print the objects there are, from a synced cache."""
+    """Print all objects, or one, from a synced cache."""
     query = Query(
         resource=resource, namespace=namespace, all_namespaces=all_namespaces, label_selector=selector,
         field_selector=field_selector, context=context, kubeconfig=kubeconfig,
