@@ -289,7 +289,7 @@ def build_informer(
     """
     spec = request.spec
 
-    def on_index_error(name: str, key: str, error: Exception) -> None:
+    def on_index_error(name: str, key: str, error: BaseException) -> None:
         logger.error("%s: index %s raised for %s; filed under nothing", spec.name, name, key, exc_info=error)
 
     object_type = compacted(request.object_type) if request.is_compact else request.object_type

@@ -376,7 +376,7 @@ class SharedInformerFactory(Groups):
         waits = []
         for pipeline, task in pipelines.items():
             pipeline.stop(grace)
-            if task is not None and not pipeline.delivers_in(asyncio.current_task()):
+            if task is not None and not pipeline.is_calling():
                 waits.append(task)
         if waits:
             await asyncio.wait(waits)
@@ -432,6 +432,20 @@ class SharedInformerFactory(Groups):
 
 
 async def _run(pipeline: Pipeline[Any]) -> None:
-    """Run a factory's informer; a crash is told by the log and the informer's waits, never raised here."""
-    with contextlib.suppress(InformerError):
-        await pipeline.run()
+    """Run a factory's informer; a crash is told by the log and the informer's waits, never raised here.
+
+    Cancellation: the informer ends without a grace. It is not the factory's way to end one: if it was not the end of
+    the loop, and so the loop goes on, that is said.
+    """
+    try:
+        with contextlib.suppress(InformerError):
+            await pipeline.run()
+    except asyncio.CancelledError:
+        asyncio.get_running_loop().call_later(1.0, _tell_of_cancellation, pipeline.name)
+        raise
+
+
+def _tell_of_cancellation(name: str) -> None:
+    logger.error(
+        "%s: its task was cancelled from outside: the informer is closed; shutdown() is the way to end it", name
+    )

@@ -324,6 +324,7 @@ class SharedInformer(Generic[T]):
         """
         self._pipeline.require_loop()
         text = key if isinstance(key, str) else join_key(*key)
+        namespace = text.rpartition("/")[0]
         store, decode = self._pipeline.store, self._pipeline.store.layout.object_type.decode
         last: T | None = None
 
@@ -331,7 +332,7 @@ class SharedInformer(Generic[T]):
             nonlocal last
             entry = store.get(text)
             last = None if entry is None else decode(entry.body)
-            return store.is_synced and condition(last)
+            return store.has_synced(namespace) and condition(last)
 
         def words() -> str:
             state = "did not come into the cache" if last is None else "did not meet the condition"
@@ -339,7 +340,6 @@ class SharedInformer(Generic[T]):
 
         with self._waiting():
             async with Deadline(timeout, words):
-                await self._pipeline.wait_synced(None)
                 await self._pipeline.dispatcher.wait_for(text, is_met)
         return last
 
@@ -369,7 +369,7 @@ class SharedInformer(Generic[T]):
     def is_live(self, max_age: float) -> bool:
         """Tell whether every scope has heard from the server within ``max_age`` seconds; synced is another thing."""
         since = self._pipeline.last_activity
-        return since is not None and self._pipeline.loop is not None and self._pipeline.loop.time() - since <= max_age
+        return self.is_running and since is not None and self._pipeline.now() - since <= max_age
 
     @property
     def last_activity(self) -> float | None:
@@ -383,15 +383,17 @@ class SharedInformer(Generic[T]):
 
     def health(self) -> InformerHealth:
         """Return whether it does its work, and if not, why."""
-        since, loop = self._pipeline.last_activity, self._pipeline.loop
+        scopes = self._pipeline.scope_health()
+        silences = [each.silent_for for each in scopes if each.silent_for is not None]
         return InformerHealth(
             name=self.name,
-            has_synced=self.has_synced,
-            is_watching=self.is_watching,
+            has_synced=all(each.has_synced for each in scopes),
+            is_watching=all(each.is_watching for each in scopes),
             has_crashed=self._pipeline.phase is Phase.FAILED,
-            silent_for=None if since is None or loop is None else loop.time() - since,
+            silent_for=max(silences) if len(silences) == len(scopes) else None,
             rejected=len(self._pipeline.dispatcher.rejected),
             reason=self._pipeline.reason(),
+            scopes=scopes,
         )
 
     def statistics(self) -> InformerStatistics:
@@ -444,12 +446,13 @@ class SharedInformer(Generic[T]):
         if self._pipeline.phase is Phase.NEW:
             return
         self._pipeline.stop(grace)
-        if not self._pipeline.delivers_in(asyncio.current_task()):
+        if not self._pipeline.is_calling():
             with contextlib.suppress(Exception):  # what ended it is told by wait_closed() and by the log
                 await self._pipeline.wait_closed()
             if self._runner is not None:
                 await asyncio.wait([self._runner])
-                self._runner.exception()
+                if not self._runner.cancelled():  # by a stranger: it is closed all the same
+                    self._runner.exception()
 
     def _require_standalone(self, what: str) -> None:
         if self._pipeline.owner:

@@ -1,13 +1,13 @@
-"""What asyncio leaves to its users: a timeout with words, and the check that the running loop is the right one."""
+"""What asyncio leaves to its users: timeouts with words, orderly ends, and the check that a loop is the right one."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-__all__ = ["Deadline", "require_loop"]
+__all__ = ["Deadline", "Grace", "require_loop"]
 
 
 class Deadline:
@@ -35,6 +35,62 @@ class Deadline:
             await self._timer.__aexit__(kind, error, traceback)
         except TimeoutError as expired:
             raise TimeoutError(self._words()) from expired
+
+
+class Grace:
+    """How long an orderly end may take. Whoever asks for the end again may shorten it, and a cancellation ends it.
+
+    Attributes:
+        deadline: The loop's time at which it is over; None for never.
+        cancelled: The cancellation that has come meanwhile, for whoever waits to raise at the end.
+    """
+
+    def __init__(self) -> None:
+        self.deadline: float | None = None
+        self.cancelled: asyncio.CancelledError | None = None
+        self._changed: asyncio.Future[None] | None = None
+
+    def give(self, seconds: float | None, now: float) -> None:
+        """Give so many seconds from now, unless fewer are left already; None is without limit."""
+        if seconds is not None:
+            self.deadline = now + seconds if self.deadline is None else min(self.deadline, now + seconds)
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
+    @property
+    def is_none(self) -> bool:
+        """Whether there is no time at all, not even for what is queued."""
+        return self.deadline is not None and self.deadline <= asyncio.get_running_loop().time()
+
+    async def wait(self, futures: Iterable[asyncio.Future[Any]], *, at_most: float | None = None) -> bool:
+        """Wait until all futures are done, or the time is over; never raises.
+
+        Cancellation: is kept in ``cancelled``, and the grace is over; the wait goes on as long as it may then.
+
+        Args:
+            futures: What to wait for; they are not cancelled.
+            at_most: Seconds, whatever the grace is; by default the grace decides.
+
+        Returns:
+            Whether all are done.
+        """
+        loop = asyncio.get_running_loop()
+        limit = None if at_most is None else loop.time() + at_most
+        pending = {future for future in futures if not future.done()}
+        while pending:
+            deadline = self.deadline if at_most is None else limit
+            left = None if deadline is None else deadline - loop.time()
+            if left is not None and left <= 0:
+                break
+            self._changed = loop.create_future()
+            try:
+                await asyncio.wait({*pending, self._changed}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError as error:
+                self.cancelled = error
+                self.give(0, loop.time())
+            pending = {future for future in pending if not future.done()}
+        self._changed = None
+        return not pending
 
 
 def require_loop(loop: asyncio.AbstractEventLoop | None, name: str, *, advice: str) -> None:

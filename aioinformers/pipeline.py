@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import enum
 import functools
 import logging
+import os
+import weakref
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -20,19 +21,25 @@ from aioinformers.discovery import Discovery
 from aioinformers.errors import CacheNotSyncedError, InformerClosedError, InformerCrashedError, InformerError
 from aioinformers.listwatch.recovery import State
 from aioinformers.listwatch.reflector import Reflector, Target
-from aioinformers.loops import Deadline, require_loop
+from aioinformers.loops import Deadline, Grace, require_loop
 from aioinformers.objects.compact import Packer
 from aioinformers.objects.layout import Layout
 from aioinformers.queue import PackingQueue, QueueItem, Reindex, WatchBatch
-from aioinformers.statistics import InformerStatistics
+from aioinformers.statistics import InformerStatistics, ScopeHealth
 from aioinformers.transport.source import Source
-from aioinformers.types import EVERYTHING, GroupVersionResource, Scope, WatchFailure
+from aioinformers.types import END_OF_PROCESS, EVERYTHING, GroupVersionResource, Scope, WatchFailure
 
 __all__ = ["InformerSpec", "Phase", "Pipeline"]
 
 T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aioinformers.pipeline")
+
+END_WAIT = 0.9
+"""Seconds that a cancelled stage gets to end: only a hook of the user's may keep it from that."""
+
+
+FORKED = "was forked: its tasks run in the parent process; make a new factory in the child"
 
 
 class Phase(enum.Enum):
@@ -98,6 +105,7 @@ class Pipeline(Generic[T]):
         phase: Where it stands in its life.
         loop: The event loop it is bound to, once it runs.
         crash: The bug that ended it, if one did.
+        closed_because: Why it is closed although nobody has closed it; empty otherwise.
         owner: The factory that runs it, by name; empty for a standalone informer.
         is_optional: Its factory's readiness does not wait for it.
         resync_period: Seconds; what handlers are given that do not say otherwise.
@@ -118,6 +126,7 @@ class Pipeline(Generic[T]):
         self.phase: Phase = Phase.NEW
         self.loop: asyncio.AbstractEventLoop | None = None
         self.crash: BaseException | None = None
+        self.closed_because: str = ""
         self.owner: str = ""
         self.is_optional: bool = False
         self.resync_period: float = 0.0
@@ -136,11 +145,16 @@ class Pipeline(Generic[T]):
         events = EventFactory(spec.resource, layout.object_type)
         self.roster: Roster[T] = Roster(spec.name, events, self.dispatcher, self, settings.time_slice)
         self._stages: set[asyncio.Task[None]] = set()
+        self._letting_go: set[asyncio.Task[None]] = set()
         self._dispatching: asyncio.Task[None] | None = None
+        self._dismissed: set[asyncio.Task[None]] = set()
+        self._fallen: list[tuple[str, Callable[[], None]]] = []
+        self._changes: list[asyncio.Future[None]] = []
         self._synced = asyncio.Event()
-        self._stop = asyncio.Event()
+        self._attention = asyncio.Event()
+        self._is_stopping = False
         self._ended = asyncio.Event()
-        self._grace: float | None = 0.0
+        self._grace = Grace()
 
     @property
     def name(self) -> str:
@@ -167,38 +181,53 @@ class Pipeline(Generic[T]):
             raise InformerClosedError(f"{self.name} has been started before: make a new informer")
         self.loop = asyncio.get_running_loop()
         self.phase = Phase.RUNNING
+        _running.add(self)
         try:
             self._start_stages()
-            await self._stop.wait()
+            await self._supervise()
+        except asyncio.CancelledError as error:
+            self._grace.cancelled = error
+            self._grace.give(0, self.loop.time())
         finally:
-            await self._finish(self.loop.create_task(self._tear_down(), name=f"teardown of {self.name}"))
+            await self._tear_down()
+        if self._grace.cancelled is not None:
+            raise self._grace.cancelled
         if self.crash is not None:
             raise self._end_error() from self.crash
 
-    @staticmethod
-    async def _finish(teardown: asyncio.Task[None]) -> None:
-        """Wait for the teardown whatever happens: a second cancellation must not leave half of it undone."""
-        cancelled: asyncio.CancelledError | None = None
-        while not teardown.done():
-            try:
-                await asyncio.shield(teardown)
-            except asyncio.CancelledError as error:
-                cancelled = error
-        teardown.result()
-        if cancelled is not None:
-            raise cancelled
+    async def _supervise(self) -> None:
+        """Start again what strangers have cancelled, until the informer is to end.
+
+        That happens here, a turn of the loop later, and not where a task ends: when the loop itself ends, all tasks are
+        cancelled in one turn, this one among them, and nothing is started any more.
+        """
+        while not self._is_stopping:
+            await self._attention.wait()
+            self._attention.clear()
+            fallen, self._fallen = self._fallen, []
+            for name, again in fallen:
+                if not self._is_stopping:
+                    logger.error("%s: its %s was cancelled from outside; it is started again", self.name, name)
+                    again()
 
     def stop(self, grace: float | None) -> None:
         """Ask :meth:`run` to end; consumers get ``grace`` seconds for what is queued. Never blocks.
 
-        What never ran has ended at once, so that no wait outlives it.
+        Asked again, the shorter grace holds. What never ran has ended at once, so that no wait outlives it.
         """
-        self._grace = grace
-        self._stop.set()
+        self._grace.give(grace, self.now())
+        self._is_stopping = True
+        self._attention.set()
         if self.phase is Phase.NEW:
             self.roster.close()
             self._conclude()
             self.roster.end_waits()
+
+    def leave_to_parent(self) -> None:
+        """Close, in a forked child, what runs in the parent process alone: the cache would never change again."""
+        self.closed_because = FORKED
+        self.phase = Phase.CLOSED
+        self.roster.close()
 
     async def wait_closed(self) -> None:
         """Wait until the informer is closed.
@@ -206,35 +235,68 @@ class Pipeline(Generic[T]):
         Raises:
             InformerCrashedError: If a stage ended by a bug.
         """
+        if self.closed_because:
+            return
         await self._ended.wait()
         if self.crash is not None:
             raise self._end_error() from self.crash
 
     def _start_stages(self) -> None:
         self.roster.join_decorated(self.resync_period)
-        self._dispatching = self.start_task(self.dispatcher.run(), "dispatcher")
-        self._start_stage(self._follow(), "reflectors")
-        self._start_stage(self.roster.watch(self._source.settings.slow_handler_warning), "watchdog")
+        self._start_dispatcher()
+        self._start_stage(self._follow, "reflectors")
+        warn_after = self._source.settings.slow_handler_warning
+        self._start_stage(functools.partial(self.roster.watch, warn_after), "watchdog")
         self.roster.start()
 
-    def _start_stage(self, coroutine: Coroutine[Any, Any, None], role: str) -> None:
+    def _start_dispatcher(self) -> None:
+        self._dispatching = self.start_task(self.dispatcher.run(), "dispatcher", self._start_dispatcher)
+
+    def _start_stage(self, run: Callable[[], Coroutine[Any, Any, None]], role: str) -> None:
         """Start a task that ends before the dispatcher does."""
-        task = self.start_task(coroutine, role)
+        task = self.start_task(run(), role, functools.partial(self._start_stage, run, role))
         self._stages.add(task)
         task.add_done_callback(self._stages.discard)
 
     def start_task(
-        self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context | None = None
+        self,
+        coroutine: Coroutine[Any, Any, None],
+        name: str,
+        again: Callable[[], None],
+        context: contextvars.Context | None = None,
     ) -> asyncio.Task[None]:
-        """Start a task that belongs to this informer; an exception that it lets out ends the informer, loudly."""
+        """Start a task that belongs to this informer; an exception that it lets out ends the informer, loudly.
+
+        Args:
+            coroutine: What it does.
+            name: What it is, for logs.
+            again: Starts it again; called by the supervisor if it was cancelled, but not by :meth:`dismiss`.
+            context: The context it runs in.
+        """
         assert self.loop is not None, "tasks are started while it runs"
         task = self.loop.create_task(coroutine, name=f"{name} of {self.name}", context=context)
-        task.add_done_callback(functools.partial(self._on_task_done, name))
+        task.add_done_callback(functools.partial(self._on_task_done, name, again))
         return task
 
-    def _on_task_done(self, stage: str, task: asyncio.Task[None]) -> None:
-        """A task of ours that raises is a bug: loud, and the end of this informer alone."""
-        if task.cancelled() or (error := task.exception()) is None:
+    def dismiss(self, task: asyncio.Task[None]) -> None:
+        """Cancel a task of this informer: the only cancellation that is to end it (G9)."""
+        if not task.done():
+            self._dismissed.add(task)
+            task.cancel()
+
+    def _on_task_done(self, stage: str, again: Callable[[], None], task: asyncio.Task[None]) -> None:
+        """Have a task started again that a stranger has cancelled.
+
+        One that raises is a bug: loud, and the end of this informer alone.
+        """
+        is_dismissed = task in self._dismissed
+        self._dismissed.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if (task.cancelled() and not is_dismissed) or isinstance(error, END_OF_PROCESS):
+            self._fallen.append((stage, again))
+            self._attention.set()
+            return
+        if error is None:
             return
         if isinstance(error, _StageError):
             assert error.__cause__ is not None, "it is raised from the bug"
@@ -245,7 +307,8 @@ class Pipeline(Generic[T]):
             logger.critical("%s: its %s crashed; the informer ends", self.name, stage, exc_info=error)
         if self.crash is None:
             self.crash = error
-        self._stop.set()
+        self._is_stopping = True
+        self._attention.set()
 
     # -- reflectors -------------------------------------------------------------------------------------------
 
@@ -254,7 +317,8 @@ class Pipeline(Generic[T]):
         if self.spec.must_ask_namespaced and self.spec.scopes != (EVERYTHING,):
             await self._ask_namespaced()
         for scope in self.store.partitions:
-            self._start_reflector(scope)
+            if scope not in self.reflectors:
+                self._start_reflector(scope)
 
     def _start_reflector(self, scope: Scope) -> None:
         reflector = Reflector(
@@ -267,7 +331,7 @@ class Pipeline(Generic[T]):
             self._offer,
         )
         self.reflectors[scope] = reflector
-        self._start_stage(reflector.run(), f"reflector{scope.place}")
+        self._start_stage(reflector.run, f"reflector{scope.place}")
 
     def _offer(self, item: WatchBatch) -> bool:
         """Hand a batch to the dispatcher; what is wrong there is the dispatcher's, whoever's task it happens in."""
@@ -305,7 +369,9 @@ class Pipeline(Generic[T]):
             return
         try:
             self._on_watch_error(failure)
-        except Exception:
+        except END_OF_PROCESS:
+            raise
+        except BaseException:  # a CancelledError here is none of the loop's: nothing is awaited
             logger.exception("%s: on_watch_error raised", self.name)
 
     def _on_synced(self) -> None:
@@ -316,29 +382,60 @@ class Pipeline(Generic[T]):
     # -- teardown ---------------------------------------------------------------------------------------------
 
     async def _tear_down(self) -> None:
-        """End everything in the one right order: producers strictly before consumers."""
-        loop = asyncio.get_running_loop()
-        deadline = None if self._grace is None else loop.time() + self._grace
+        """End everything in the one right order: producers strictly before consumers. Never raises.
+
+        Cancellation: is the end of the grace, and is raised once everything has ended.
+        """
+        if self.crash is not None:
+            self._grace.give(0, self.now())
         self.phase = Phase.CLOSING
         self.roster.close()
-        await _cancel(self._stages)
+        await self._end_tasks(self._stages)
         if self._dispatching is not None:
-            if self.crash is None and self._grace != 0:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(deadline):
-                        await self._queue.join()
-            await _cancel([self._dispatching])
+            if not self._grace.is_none:
+                applied = self.start_task(self._queue.join(), "last batches", lambda: None)
+                await self._grace.wait([applied])
+                self.dismiss(applied)
+            await self._end_tasks({self._dispatching})
         self.dispatcher.close(self._end_error())
-        await self.roster.end(deadline)
+        for change in self._changes:
+            if not change.done():
+                change.set_exception(self._end_error())
+        await self.roster.end(self._grace)
         self._conclude()
+        await self._end_tasks(self._letting_go)
+
+    async def _end_tasks(self, tasks: Iterable[asyncio.Task[None]]) -> None:
+        """Cancel tasks of ours, and wait for their end; a hook of the user's that refuses is named and left behind."""
+        ending = [task for task in tasks if not task.done()]
+        for task in ending:
+            self.dismiss(task)
+        if not await self._grace.wait(ending, at_most=END_WAIT):
+            names = ", ".join(task.get_name() for task in ending if not task.done())
+            logger.error("%s: refuses to be cancelled, left behind: %s", self.name, names)
+
+    def let_go(self, rest: list[Any]) -> None:
+        """Let go of what may be a hundred thousand records, without holding the loop up."""
+        if self.phase is Phase.RUNNING:
+            task = self.start_task(self._let_go(rest), "letting go", lambda: None)
+            self._letting_go.add(task)
+            task.add_done_callback(self._letting_go.discard)
+
+    async def _let_go(self, rest: list[Any]) -> None:
+        while rest:
+            rest.pop()
+            await asyncio.sleep(0)
 
     def _conclude(self) -> None:
+        _running.discard(self)
         self.phase = Phase.FAILED if self.crash is not None else Phase.CLOSED
         self.dispatcher.close(self._end_error())
         self._ended.set()
         self._synced.set()
 
     def _end_error(self) -> Exception:
+        if self.closed_because:
+            return InformerClosedError(f"{self.name} {self.closed_because}")
         if isinstance(self.crash, _RefusedError):
             return InformerClosedError(f"{self.name} cannot run: {self.crash}")
         if self.crash is not None:
@@ -374,17 +471,10 @@ class Pipeline(Generic[T]):
                 done.exception()  # whoever does not await the change is not interested in its failure
 
         done.add_done_callback(settle)
-        self._start_stage(self._put_reindex(Reindex(change, done)), "change of indexes")
+        self._changes.append(done)
+        done.add_done_callback(self._changes.remove)
+        self._start_stage(functools.partial(self._queue.put, Reindex(change, done)), "change of indexes")
         return done
-
-    async def _put_reindex(self, item: Reindex) -> None:
-        """Queue a change of indexes. Cancellation, at the informer's end, is the end of the change as well."""
-        try:
-            await self._queue.put(item)
-        except asyncio.CancelledError:
-            if not item.done.done():
-                item.done.set_exception(self._end_error())
-            raise
 
     # -- state ------------------------------------------------------------------------------------------------
 
@@ -392,26 +482,44 @@ class Pipeline(Generic[T]):
         """Return the time of the informer's loop, from whatever thread."""
         return 0.0 if self.loop is None else self.loop.time()
 
-    def require_readable(self) -> None:
+    def require_readable(self, namespace: str | None = None) -> None:
         """Refuse reads that could only be wrong.
 
+        Args:
+            namespace: The only namespace that is read; None for all scopes.
+
         Raises:
-            CacheNotSyncedError: Before the first sync.
+            CacheNotSyncedError: Before the first sync of what is read.
             InformerClosedError: After the end.
         """
-        if self.phase is Phase.RUNNING and self.store.is_synced:
+        store = self.store
+        is_synced = store.is_synced or (namespace is not None and store.has_synced(namespace))
+        if is_synced and self.phase is Phase.RUNNING:
             return
         if self.phase in (Phase.CLOSED, Phase.FAILED):
             raise self._end_error()
-        if not self.store.is_synced:
-            raise CacheNotSyncedError(self.name, self.reason())
+        if not is_synced:
+            raise CacheNotSyncedError(self.name, self._unsynced(namespace))
+
+    def _unsynced(self, namespace: str | None) -> str:
+        """Say which scopes have not synced, and why."""
+        scopes = self.scope_health()
+        missing = [each for each in scopes if not each.has_synced]
+        mine = [each for each in missing if each.scope.namespace in ("", namespace)]
+        reason = _joined(mine or missing)
+        if namespace is None and len(missing) < len(scopes):
+            reason += "; the other namespaces can be read one by one"
+        return reason
 
     def require_loop(self) -> None:
         """Refuse use from another event loop or thread than the one it runs in.
 
         Raises:
             RuntimeError: If the running loop is another one.
+            InformerClosedError: In a process that was forked from its own.
         """
+        if self.closed_because:
+            raise self._end_error()
         require_loop(self.loop, self.name, advice="only reads are allowed from elsewhere")
 
     async def wait_synced(self, timeout: float | None) -> None:
@@ -424,46 +532,65 @@ class Pipeline(Generic[T]):
         if not self.store.is_synced:
             raise self._end_error()
 
+    # Other threads may ask for all of this: what may change meanwhile is looked at once, and no dict that may grow is
+    # gone through in Python (see `cache/indexer.py`).
+
     def reason(self) -> str:
         """Say what the informer waits for and why; empty if nothing is wrong."""
-        if self.phase is Phase.NEW:
+        return _joined(self.scope_health())
+
+    def scope_health(self) -> tuple[ScopeHealth, ...]:
+        """Return what each scope does, and what it waits for."""
+        is_running, whole, now = self.phase is Phase.RUNNING, self._whole_reason(), self.now()
+        scopes = []
+        for scope, partition in self.store.partitions.items():
+            reflector = self.reflectors.get(scope)
+            state = None if reflector is None else reflector.state
+            since = None if reflector is None else reflector.last_activity
+            error = None if reflector is None else reflector.last_error
+            is_synced = is_running and partition.is_synced
+            reason = whole
+            if not reason and (error is not None or state is not State.WATCHING or not is_synced):
+                doing = "starting" if state is None else "applying the list" if state is State.WATCHING else state.value
+                reason = f"{doing}{scope.place}" + ("" if error is None else f": {error}")
+            silent_for = None if since is None else max(now - since, 0.0)
+            scopes.append(ScopeHealth(scope, is_synced, is_running and state is State.WATCHING, silent_for, reason))
+        return tuple(scopes)
+
+    def _whole_reason(self) -> str:
+        """Say what is wrong with all scopes at once; empty if each has a reason of its own, or none."""
+        phase, crash, error = self.phase, self.crash, self._namespaced_error
+        if self.closed_because:
+            return self.closed_because
+        if phase is Phase.NEW:
             return "not started"
-        if self.crash is not None:
-            return f"crashed: {self.crash!r}"
-        if self.phase is Phase.CLOSED:
+        if crash is not None:
+            return f"crashed: {crash!r}"
+        if phase is Phase.CLOSED:
             return "closed"
-        if self._namespaced_error is not None:
-            return f"finding out whether it has namespaces: {self._namespaced_error}"
-        waits = []
-        for scope, reflector in self.reflectors.items():
-            if reflector.last_error is None and reflector.state is State.WATCHING:
-                continue
-            why = f": {reflector.last_error}" if reflector.last_error else ""
-            waits.append(f"{reflector.state.value}{scope.place}{why}")
-        return "; ".join(waits) or ("" if self.store.is_synced else "starting")
+        return "" if error is None else f"finding out whether it has namespaces: {error}"
 
     @property
     def is_watching(self) -> bool:
         """Whether every scope follows the change stream right now."""
-        states = [reflector.state for reflector in self.reflectors.values()]
-        return self.phase is Phase.RUNNING and bool(states) and all(state is State.WATCHING for state in states)
+        return all(each.is_watching for each in self.scope_health())
 
     @property
     def last_activity(self) -> float | None:
         """Loop time at which the most silent scope was last heard of; None if one never was."""
-        times = [reflector.last_activity for reflector in self.reflectors.values()]
+        times = [reflector.last_activity for reflector in list(self.reflectors.values())]
         known = [time for time in times if time is not None]
         return min(known) if known and len(known) == len(times) else None
 
     @property
     def last_error(self) -> Exception | None:
         """The error of the last attempt to list or watch, until one is healthy again."""
-        errors = (reflector.last_error for reflector in self.reflectors.values())
-        return self._namespaced_error or next((error for error in errors if error is not None), None)
+        errors = [self._namespaced_error, *(reflector.last_error for reflector in list(self.reflectors.values()))]
+        return next((error for error in errors if error is not None), None)
 
-    def delivers_in(self, task: asyncio.Task[Any] | None) -> bool:
-        """Tell whether a task delivers events of this informer: it must never wait for its own end."""
-        return self.roster.delivers_in(task)
+    def is_calling(self) -> bool:
+        """Tell whether this code runs inside a handler of this informer: it must never wait for the informer's end."""
+        return self.roster.is_calling()
 
     def statistics(self) -> InformerStatistics:
         """Return a snapshot."""
@@ -483,9 +610,19 @@ class Pipeline(Generic[T]):
         )
 
 
-async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
-    pending = list(tasks)
-    for task in pending:
-        task.cancel()
-    if pending:
-        await asyncio.wait(pending)
+def _joined(scopes: Iterable[ScopeHealth]) -> str:
+    """Return the reasons of scopes, one that all have once."""
+    return "; ".join(dict.fromkeys(each.reason for each in scopes if each.reason))
+
+
+_running: weakref.WeakSet[Pipeline[Any]] = weakref.WeakSet()
+"""Those that have tasks; a forked child has only copies of them that nobody runs."""
+
+
+def _leave_to_parent() -> None:
+    for pipeline in list(_running):
+        pipeline.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):  # no read pays for it
+    os.register_at_fork(after_in_child=_leave_to_parent)

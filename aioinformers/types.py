@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 __all__ = [
     "ALL_NAMESPACES",
+    "END_OF_PROCESS",
     "EVERYTHING",
     "AllNamespaces",
     "Cause",
@@ -31,6 +32,10 @@ class AllNamespaces(enum.Enum):
 
 ALL_NAMESPACES = AllNamespaces.ALL_NAMESPACES
 """Every namespace, where ``None`` would inherit the factory's."""
+
+
+END_OF_PROCESS = (KeyboardInterrupt, SystemExit)
+"""What handlers and hooks may raise to end the process; everything else that they raise is a failure of theirs."""
 
 
 class Scope(NamedTuple):

@@ -9,7 +9,7 @@ import gc
 import sys
 import tomllib
 import types
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -82,11 +82,21 @@ class Host:
         return iter(())
 
     def spawn(
-        self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context | None = None
+        self,
+        coroutine: Coroutine[Any, Any, None],
+        name: str,
+        again: Callable[[], None],
+        context: contextvars.Context | None = None,
     ) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine, name=name, context=context)
         self.tasks.append(task)
         return task
+
+    def dismiss(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+
+    def let_go(self, rest: list[Any]) -> None:
+        pass
 
     def forget(self, consumer: Any) -> None:
         pass

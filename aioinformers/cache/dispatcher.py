@@ -68,6 +68,8 @@ class Dispatcher(Generic[T]):
         self._staging: dict[Scope, Staging] = {}
         self._waits = Waits()
         self._is_waiting = False
+        self._item: QueueItem | None = None
+        self._staged: Batch | None = None  # of a ReplaceBatch: it is not to be staged twice
         self._slice_end = 0.0
         packer = store.layout.object_type.packer
         self._packing: Packing | None = None if packer is None else Packing(packer)
@@ -107,9 +109,14 @@ class Dispatcher(Generic[T]):
             yield [(key, entry) for key, entry in entries if entry is not None]
 
     async def run(self) -> None:
-        """Apply queue items until cancelled. Cancellation lands between batches: a batch is applied whole."""
+        """Apply queue items until cancelled; run again, go on where that was.
+
+        Cancellation lands between batches, or in the middle of a list or of a change of indexes: what had been seen by
+        readers and consumers stays, and a further run does the rest.
+        """
         time = asyncio.get_running_loop().time
         packing = self._packing
+        await self._finish_item()
         while True:
             if self.queue.empty():
                 if packing is not None and packing.waiting:
@@ -126,9 +133,10 @@ class Dispatcher(Generic[T]):
                 item = self.queue.get_nowait()
             if type(item) is WatchBatch:
                 self.apply(item.scope, item.batch)
+                self.queue.task_done()
             else:
-                await self._handle(item)
-            self.queue.task_done()
+                self._item = item
+                await self._finish_item()
             if time() > self._slice_end:
                 await self._yield()
                 await self._pack()
@@ -144,8 +152,19 @@ class Dispatcher(Generic[T]):
         self.apply(item.scope, item.batch)
         return True
 
+    async def _finish_item(self) -> None:
+        """Deal with the item that has been taken and not been dealt with, in a run before this one perhaps."""
+        if self._item is not None:
+            await self._handle(self._item)
+            self._item = self._staged = None
+            self.queue.task_done()
+
     async def _handle(self, item: QueueItem) -> None:
-        """Deal with what may take several slices. Nothing else writes meanwhile; consumers may join and leave."""
+        """Deal with what may take several slices. Nothing else writes meanwhile; consumers may join and leave.
+
+        Each case may be begun again from its first line, wherever it was cancelled.
+        """
+        await self._merge()
         await self._pack()
         match item:
             case ReplaceBegin(scope=scope, begun=begun):
@@ -154,7 +173,9 @@ class Dispatcher(Generic[T]):
                 if not begun.done():
                     begun.set_result(None)
             case ReplaceBatch(scope=scope, batch=batch):
-                self._stage(scope, batch)
+                if self._staged is not batch:
+                    self._stage(scope, batch)
+                    self._staged = batch
                 await self._pack()  # nobody is told of these objects yet, and there may be a hundred thousand
             case ReplaceEnd():
                 if item.kind:
@@ -262,25 +283,31 @@ class Dispatcher(Generic[T]):
             self._packing.waiting.append((staging.partition, deltas))
 
     async def _replace(self, item: ReplaceEnd) -> None:
-        staging = self._staging.pop(item.scope)
+        if (staging := self._staging.get(item.scope)) is None:
+            return  # it has been committed already
         old = self.store.partitions[item.scope]
         if old.is_synced:
             await self._in_slices(staging.compare(old))
         else:
             staging.begin()
         self._commit(item, staging)
-        for mailbox in list(self._mailboxes):  # who joins or leaves meanwhile has nothing to merge
-            while mailbox.merge_next():
-                await self._yield()
+        await self._merge()
         await self._yield()
         rest = [*_parts(old), *staging.segments]
         del old, staging
         await self._release(rest)
 
+    async def _merge(self) -> None:
+        """Merge the segments of a list that some mailbox had no room for."""
+        for mailbox in list(self._mailboxes):  # who joins or leaves meanwhile has nothing to merge
+            while mailbox.merge_next():
+                await self._yield()
+
     def _commit(self, item: ReplaceEnd, staging: Staging) -> None:
         """Swap the staged objects in and hand out the differences. Plain ``def``: seen whole or not at all."""
         was_synced = self.store.is_synced
         old = self.store.partitions[item.scope]
+        del self._staging[item.scope]
         new = staging.partition
         new.version, new.is_synced = item.version, True
         self.store.partitions[item.scope] = new

@@ -63,8 +63,9 @@ class Staging:
         self.counts[ADDED] = len(self.partition.objects)
 
     def compare(self, old: Partition) -> Iterator[None]:
-        """Find what a further list changes, deletions first, a step per object."""
+        """Find what a further list changes, deletions first, a step per object; from the beginning each time."""
         cause = Cause.RELIST
+        self.segments, self._segment, self.counts = [], [], [0, 0, 0]
         before, after = old.objects, self.partition.objects
         for key, entry in before.items():
             now = after.get(key)

@@ -7,13 +7,13 @@ every delivered object is the receiver's own (G13). No task, future or exception
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -24,9 +24,12 @@ from aioinformers.errors import InformerClosedError
 from aioinformers.loops import Deadline
 from aioinformers.objects.layout import Entry
 from aioinformers.statistics import BusyKey, ConsumerStatistics
-from aioinformers.types import Cause, ObjectKey
+from aioinformers.types import END_OF_PROCESS, Cause, ObjectKey
 
-__all__ = ["Consumer", "ConsumerHost", "ConsumerOptions", "HandlerConsumer", "Pace"]
+__all__ = [
+    "CANCEL_WAIT", "Consumer", "ConsumerHost", "ConsumerOptions", "HandlerConsumer", "Pace",
+    "current_consumer",
+]  # fmt: skip
 
 MIN_RESYNC = 1.0
 """Seconds between two resyncs at the least: a shorter period would leave time for nothing else."""
@@ -34,6 +37,11 @@ CANCEL_WAIT = 0.9
 """Seconds that cancelled handlers get to end; teardown as a whole stays within a second of its grace (G10)."""
 
 T = TypeVar("T")
+
+_INSIDE: contextvars.ContextVar[HandlerConsumer[Any] | None] = contextvars.ContextVar(
+    "aioinformers.inside", default=None
+)
+"""The consumer whose handler this code runs in, or was started from."""
 
 logger: logging.Logger = logging.getLogger("aioinformers.consumer")
 
@@ -116,9 +124,19 @@ class ConsumerHost(Protocol):
         """Yield the stored objects in slices, each current when it is yielded."""
 
     def spawn(
-        self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context | None = None
+        self,
+        coroutine: Coroutine[Any, Any, None],
+        name: str,
+        again: Callable[[], None],
+        context: contextvars.Context | None = None,
     ) -> asyncio.Task[None]:
-        """Start a task that the informer owns."""
+        """Start a task that the informer owns; ``again`` is called a turn after a stranger has cancelled it."""
+
+    def dismiss(self, task: asyncio.Task[None]) -> None:
+        """Cancel such a task: the only cancellation that is to end it."""
+
+    def let_go(self, rest: list[Any]) -> None:
+        """Let go of what may be a hundred thousand records, without holding the loop up."""
 
     def forget(self, consumer: Any) -> None:
         """Put nothing more into a consumer's mailbox."""
@@ -194,9 +212,7 @@ class Consumer(ABC, Generic[T]):
 
     def start(self) -> None:
         """Start delivering; the informer runs and owns the tasks."""
-        if self.options.resync_period:
-            period = max(self.options.resync_period, MIN_RESYNC)
-            self._resync = self._host.spawn(self._run_resync(period), f"resync {self.name}")
+        self._start_resync()
 
     @abstractmethod
     def _wake(self) -> None:
@@ -228,18 +244,29 @@ class Consumer(ABC, Generic[T]):
         assert self.options.filter is not None
         try:
             return bool(self.options.filter(self._events.decode(entry)))
-        except Exception:
+        except END_OF_PROCESS:
+            raise
+        except BaseException:  # a CancelledError here is none of the loop's: nothing is awaited
             logger.exception("%s: the filter of %s raised; taken as false", self._host.name, self.name)
             return False
 
     def end(self) -> None:
         """Note that the informer is closed: nothing more will come."""
         self._is_ended = True
+        self._stop_resync()
         self._finish(InformerClosedError(f"{self._host.name} is closed"))
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether an event is being handled."""
+        return bool(self._inside())
+
     def _inside(self) -> Mapping[str, float]:
-        """Return the keys that are being handled, and since when."""
-        return self._busy if self._current is None else {self._current.key: self._since}
+        """Return the keys that are being handled, and since when. Other threads may ask: see ``cache/indexer.py``."""
+        current, since = self._current, self._since
+        if current is None:
+            return self._busy.copy()
+        return {current.key: since} if self._current is current else {}  # that one is done
 
     def statistics(self) -> ConsumerStatistics:
         """Return a snapshot of the counts and the objects inside handlers."""
@@ -267,21 +294,30 @@ class Consumer(ABC, Generic[T]):
         self._stop_resync()
         self._host.forget(self)
         self._undelivered += max(self.mailbox.pending - len(self._inside()), 0)
-        self.mailbox.clear()
+        self._host.let_go(self.mailbox.clear())
         self._finish(InformerClosedError(f"{self.name} was removed from {self._host.name}"))
 
-    async def drain(self) -> None:
-        """Wait until what is queued has been handled, where somebody else than its reader handles it."""
+    def drained(self) -> asyncio.Future[None] | None:
+        """Return what is done once everything queued has been handled; None if that is so, or its reader's affair."""
+        return None
 
-    async def cancel(self) -> None:
-        """Cancel what runs for this consumer, and wait a moment for its end."""
+    def dismiss(self) -> set[asyncio.Task[None]]:
+        """Cancel what runs for this consumer; return what has not ended yet."""
         self._stop_resync()
-        if self._resync is not None:
-            await asyncio.wait([self._resync])
+        return set() if self._resync is None or self._resync.done() else {self._resync}
+
+    def tell_of_refusal(self) -> None:
+        """Note that something of this consumer refuses to end."""
 
     def _stop_resync(self) -> None:
         if self._resync is not None:
-            self._resync.cancel()
+            self._host.dismiss(self._resync)
+
+    def _start_resync(self) -> None:
+        """Start the resync, if there is one and the consumer goes on."""
+        if self.options.resync_period and not self.is_closed:
+            period = max(self.options.resync_period, MIN_RESYNC)
+            self._resync = self._host.spawn(self._run_resync(period), f"resync {self.name}", self._start_resync)
 
     async def _run_resync(self, period: float) -> None:
         """Put a resync of all objects into the mailbox every ``period`` seconds, until cancelled."""
@@ -290,14 +326,24 @@ class Consumer(ABC, Generic[T]):
         while True:
             await asyncio.sleep(due - loop.time())
             due += period  # from the period before, not from now: neither a relist nor a slow loop re-arms it
-            if not self._host.is_synced():
-                continue
-            for entries in self._host.slices():
-                skip = self.mailbox.pending_keys().union(self._inside())
-                records = [Record(UPDATED, k, entry, entry, Cause.RESYNC) for k, entry in entries if k not in skip]
-                if records:
-                    self.mailbox.put(records)
-                await asyncio.sleep(0)
+            if self._host.is_synced():
+                await self._resync_once()
+
+    async def _resync_once(self) -> None:
+        skip: set[str] = set()  # whatever is pending brings the current state anyway
+        for keys in self.mailbox.pending_keys():
+            skip |= keys
+            await asyncio.sleep(0)
+        for entries in self._host.slices():
+            inside = self._inside()
+            records = [
+                Record(UPDATED, key, entry, entry, Cause.RESYNC)
+                for key, entry in entries
+                if key not in skip and key not in inside
+            ]
+            if records:
+                self.mailbox.put(records)
+            await asyncio.sleep(0)
 
 
 class HandlerConsumer(Consumer[T]):
@@ -313,19 +359,29 @@ class HandlerConsumer(Consumer[T]):
         if options.filter is not None:
             self._unfiltered = [None] * len(self._calls)
         self._context = contextvars.copy_context()
+        self._context.run(_INSIDE.set, self)
         self._workers: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
-        self._is_draining = False
-        self._drained = asyncio.Event()
+        self._in_hand: list[Record] = []  # what workers had taken, but not begun, when a stranger cancelled them
+        self._untold: list[tuple[Exception, Event[T], BaseException]] = []  # failures that the next worker tells of
+        self._is_started = False
+        self._is_dismissed = False
+        self._drained: asyncio.Future[None] | None = None
 
     def start(self) -> None:
         """Start delivering, a first worker at once if something is queued already."""
         super().start()
+        self._is_started = True
         self._wake()
 
     def warns_when_slow(self) -> bool:
         """Tell that its handler should not hold a key for long."""
         return True
+
+    @property
+    def host(self) -> ConsumerHost:
+        """Who keeps it."""
+        return self._host
 
     # -- workers ----------------------------------------------------------------------------------------------
 
@@ -335,17 +391,23 @@ class HandlerConsumer(Consumer[T]):
             future = self._idle.pop()
             if not future.done():
                 future.set_result(None)
-        elif len(self._workers) < self.options.concurrency:
-            work = self._run_keyed() if self.options.concurrency > 1 else self._run_serial()
-            # A copy each: an eager task cannot enter the context that the task which wakes it is in.
-            task = self._host.spawn(work, f"handler {self.name}", self._context.copy())
-            self._workers.add(task)
-            task.add_done_callback(self._workers.discard)
+        else:
+            self._hire()
         self.mailbox.is_idle = bool(self._idle) or len(self._workers) < self.options.concurrency
 
+    def _hire(self) -> None:
+        """Start a worker, a first one, a further one, or one in the place of another; not more than there may be."""
+        if self._is_closed or len(self._workers) >= self.options.concurrency:
+            return
+        work = self._run_keyed() if self.options.concurrency > 1 else self._run_serial()
+        # A copy each: an eager task cannot enter the context that the task which wakes it is in.
+        task = self._host.spawn(work, f"handler {self.name}", self._hire, self._context.copy())
+        self._workers.add(task)
+        task.add_done_callback(self._workers.discard)
+
     async def _wait_for_work(self) -> None:
-        if self._is_draining and not self.mailbox.pending:
-            self._drained.set()
+        if self._drained is not None and not self.mailbox.pending and not self._drained.done():
+            self._drained.set_result(None)
         pace = self._host.pace
         future = asyncio.get_running_loop().create_future()
         self._idle.append(future)
@@ -358,23 +420,44 @@ class HandlerConsumer(Consumer[T]):
             if future in self._idle:
                 self._idle.remove(future)
 
+    async def _begin_work(self) -> None:
+        """Begin the life of a worker: after the turn that started it, and with what an earlier one left untold."""
+        await asyncio.sleep(0)  # an eager task must not run the user's code inside whatever woke it
+        while self._untold:
+            failure, event, error = self._untold.pop()
+            self._log(event, error)
+            await self._tell(failure, event)
+
+    async def _breathe(self, record: Record) -> None:
+        """Let others run before a record that has been taken; a cancellation leaves it to the next worker."""
+        try:
+            await asyncio.sleep(0)
+        except BaseException:
+            self._in_hand.append(record)
+            raise
+
     async def _run_serial(self) -> None:
         """Deliver all records in store order."""
         pace, mailbox, events, calls = self._host.pace, self.mailbox, self._events, self._unfiltered
         time = _clock(asyncio.get_running_loop())
-        await asyncio.sleep(0)  # an eager task must not run the user's code inside whatever woke it
+        await self._begin_work()
+        task = asyncio.current_task()
+        assert task is not None, "workers are tasks"
+        cancelling = task.cancelling
         pace.busy += 1
         try:
             until = pace.until(time())
+            left, self._in_hand = self._in_hand, []
+            records: Iterator[Record] | None = chain(left, mailbox.rest) if left else mailbox.rest
             while not self._is_closed:
-                records = mailbox.take()
                 if records is None:
                     await self._wait_for_work()
                     until = pace.until(time())
+                    records = mailbox.take()
                     continue
                 for record in records:
                     if (now := time()) > until:
-                        await asyncio.sleep(0)
+                        await self._breathe(record)
                         until = pace.until(now := time())
                     if self._is_closed:
                         return
@@ -383,9 +466,11 @@ class HandlerConsumer(Consumer[T]):
                         continue
                     # What _deliver does, but no function is called for an event beside its handler.
                     event = EVENT_TYPES[record.type](record, events)
-                    self._current, self._since = record, now
+                    self._since, self._current = now, record  # in this order: see _inside()
                     try:
                         await call(event)
+                        if cancelling():  # it was during the call, and nobody let that be known
+                            raise asyncio.CancelledError
                         self._handled += 1
                     except BaseException as error:
                         await self._fail(event, error)
@@ -394,6 +479,7 @@ class HandlerConsumer(Consumer[T]):
                         mailbox.pending -= 1
                         if record.initial:
                             mailbox.settle_initial()
+                records = mailbox.take()
         finally:
             pace.busy -= 1
 
@@ -401,12 +487,12 @@ class HandlerConsumer(Consumer[T]):
         """Deliver records of free keys; the next worker is woken while there is more to take."""
         assert isinstance(self.mailbox, KeyedMailbox)
         pace, mailbox, time = self._host.pace, self.mailbox, _clock(asyncio.get_running_loop())
-        await asyncio.sleep(0)  # an eager task must not run the user's code inside whatever woke it
+        await self._begin_work()
         pace.busy += 1
         try:
             until = pace.until(time())
             while not self._is_closed:
-                record = mailbox.next()
+                record = self._in_hand.pop() if self._in_hand else mailbox.next()
                 if record is None:
                     await self._wait_for_work()
                     until = pace.until(time())
@@ -416,12 +502,16 @@ class HandlerConsumer(Consumer[T]):
                 while record is not None and not self._is_closed:
                     now = time()
                     if now > until:
-                        await asyncio.sleep(0)
+                        await self._breathe(record)
                         if self._is_closed:
                             return
                         now = time()
                         until = pace.until(now)
-                    await self._deliver(record, now)
+                    try:
+                        await self._deliver(record, now)
+                    except BaseException:
+                        mailbox.abandon(record.key)
+                        raise
                     record = mailbox.release(record.key)
         finally:
             pace.busy -= 1
@@ -438,6 +528,8 @@ class HandlerConsumer(Consumer[T]):
         self._busy[record.key] = now
         try:
             await call(event)
+            if _cancelling():
+                raise asyncio.CancelledError
             self._handled += 1
         except BaseException as error:
             await self._fail(event, error)
@@ -446,82 +538,124 @@ class HandlerConsumer(Consumer[T]):
             self.mailbox.settle(record)
 
     async def _fail(self, event: Event[T], error: BaseException) -> None:
-        """Deal with what a handler raised; only our own cancellation and the end of the process go on."""
-        if isinstance(error, asyncio.CancelledError):
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                self._undelivered += 1
-                raise error
-            await self._report(RuntimeError("the handler let a CancelledError of its own escape"), event, error)
-        elif isinstance(error, Exception):
-            await self._report(error, event, error)
-        else:
+        """Deal with what a handler raised (G7); only what is to end this worker goes on.
+
+        A cancellation that the consumer's end has not ordered is a stranger's: the call has failed. If it hit the
+        worker's task, and not only something that the handler awaited, the task must not go on as if nothing had been
+        (it may be the end of the loop): it ends, its informer starts another one, and that one tells ``on_error``.
+        """
+        if isinstance(error, END_OF_PROCESS):
             raise error
+        if not isinstance(error, asyncio.CancelledError):
+            failure = error if isinstance(error, Exception) else RuntimeError(f"the handler raised {error!r}")
+            await self._report(failure, event, error)
+            return
+        if self._is_dismissed:
+            self._undelivered += 1
+            raise error
+        if not _cancelling():
+            await self._report(RuntimeError("the handler let a CancelledError of its own escape"), event, error)
+            return
+        failure = RuntimeError("the handler's task was cancelled while it ran, by itself or by a stranger")
+        self._failed += 1
+        self._untold.append((failure, event, error))
+        raise error
 
     async def _report(self, error: Exception, event: Event[T], cause: BaseException) -> None:
         self._failed += 1
+        self._log(event, cause)
+        await self._tell(error, event)
+
+    def _log(self, event: Event[T], cause: BaseException) -> None:
         logger.error("%s: handler %s failed on %r", self._host.name, self.name, event, exc_info=cause)
+
+    async def _tell(self, error: Exception, event: Event[T]) -> None:
+        """Give a failure to ``on_error``; what that raises is logged."""
         if self.options.on_error is None:
             return
         try:
             result = self.options.on_error(error, event)
             if inspect.isawaitable(result):
-                await result
-        except Exception:
+                async with asyncio.timeout(self.options.handler_timeout):
+                    await result
+        except END_OF_PROCESS:
+            raise
+        except BaseException as raised:
+            if isinstance(raised, asyncio.CancelledError) and _cancelling():
+                raise
             logger.exception("%s: on_error of handler %s raised", self._host.name, self.name)
+        if _cancelling():
+            logger.error("%s: on_error of handler %s cancelled the task that it ran in", self._host.name, self.name)
+            raise asyncio.CancelledError
 
     # -- end --------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """Let no further call begin; what is queued is dropped and counted. A call under way ends by itself."""
         super().stop()
-        self._drained.set()
-        for future in self._idle:
-            if not future.done():
+        for record in self._in_hand:
+            self.mailbox.settle(record)
+        self._in_hand = []
+        for future in (self._drained, *self._idle):
+            if future is not None and not future.done():
                 future.set_result(None)
 
-    async def drain(self) -> None:
-        """Wait until everything queued has been handled. Cancellation leaves the rest queued."""
-        self._is_draining = True
+    def drained(self) -> asyncio.Future[None] | None:
+        """Return what is done once everything queued has been handled, or dropped."""
         self._stop_resync()  # it would tell of changes since, which this consumer was not given
-        if self.mailbox.pending and self._workers:
-            await self._drained.wait()
+        if not self.mailbox.pending or not self._is_started or self._is_closed:
+            return None
+        if self._drained is None:
+            self._drained = asyncio.get_running_loop().create_future()
+        return self._drained
 
-    async def cancel(self) -> None:
-        """Cancel the calls that are under way and wait for their end, a moment at most.
-
-        A handler that refuses is named at ERROR and left behind: it is the user's code.
-        """
+    def dismiss(self) -> set[asyncio.Task[None]]:
+        """Let no further call begin and cancel the ones under way; return the tasks that have not ended yet."""
         self.stop()
-        tasks = list(self._workers) if self._resync is None else [*self._workers, self._resync]
-        tasks = [task for task in tasks if task is not asyncio.current_task() and not task.done()]
-        for task in tasks:
-            task.cancel(f"{self.name} is being closed")
-        if not tasks:
-            return
-        _, refusing = await asyncio.wait(tasks, timeout=CANCEL_WAIT)
-        if refusing:
-            busy = ", ".join(str(item.key) for item in self.statistics().busy_keys)
-            logger.error("%s: handler %s refuses to be cancelled; left behind at %s", self._host.name, self.name, busy)
+        self._is_dismissed = True
+        for task in self._workers:
+            self._host.dismiss(task)
+        return super().dismiss() | self._workers
+
+    def tell_of_refusal(self) -> None:
+        """Name a handler that refuses to be cancelled. It is left behind: it is the user's code."""
+        busy = ", ".join(str(item.key) for item in self.statistics().busy_keys)
+        logger.error("%s: handler %s refuses to be cancelled; left behind at %s", self._host.name, self.name, busy)
 
     async def aclose(self, grace: float | None) -> None:
         """End this consumer alone; see ``Registration.aclose``."""
-        if asyncio.current_task() in self._workers:
+        if asyncio.current_task() in self._workers or current_consumer() is self:
             self.stop()
             return
         loop = asyncio.get_running_loop()
         deadline = None if grace is None else loop.time() + grace
         self._host.forget(self)
         try:
-            if not self._is_closed and grace != 0:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout_at(deadline):
-                        await self.drain()
+            if grace != 0 and (drained := self.drained()) is not None:
+                await asyncio.wait([drained], timeout=grace)
         finally:
             self.stop()
         if self._workers and grace != 0:  # if it was stopped before, a call may be under way
             await asyncio.wait(self._workers, timeout=None if deadline is None else deadline - loop.time())
-        await self.cancel()
+        if tasks := self.dismiss():
+            _, refusing = await asyncio.wait(tasks, timeout=CANCEL_WAIT)
+            if refusing:
+                self.tell_of_refusal()
+
+
+def current_consumer() -> HandlerConsumer[Any] | None:
+    """Return the consumer whose handler this code runs in, also in a task that the handler has started; else None.
+
+    A task that goes on after its handler has returned is not inside it any more.
+    """
+    consumer = _INSIDE.get()
+    return consumer if consumer is not None and consumer.is_busy else None
+
+
+def _cancelling() -> bool:
+    """Tell whether somebody has cancelled the current task."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _timed(handler: EventHandler[T], seconds: float) -> EventHandler[T]:

@@ -10,7 +10,7 @@ import operator
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 import msgspec
 
@@ -20,6 +20,9 @@ from aioinformers.types import Cause
 __all__ = ["ADDED", "DELETED", "UPDATED", "InitialState", "KeyedMailbox", "Mailbox", "Record", "merge"]
 
 ADDED, UPDATED, DELETED = range(3)
+
+SEGMENT = 1024
+"""Keys of an overflow that are looked at without a pause."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -71,17 +74,21 @@ def merge(pending: Pending, incoming: Record) -> Pending:
 
 
 class InitialState(Sequence[Record]):
-    """A slice of the store as one initial addition per object; the records are made when they are taken."""
+    """A slice of the store as one initial addition per object; the records are made when they are taken.
+
+    Attributes:
+        keys: The objects' keys.
+    """
 
     def __init__(self, keys: Sequence[str], entries: Sequence[Entry]) -> None:
-        self._keys = keys
+        self.keys: Sequence[str] = keys
         self._entries = entries
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self.keys)
 
     def __iter__(self) -> Iterator[Record]:
-        items = zip(self._keys, self._entries, strict=True)
+        items = zip(self.keys, self._entries, strict=True)
         return iter([Record(ADDED, key, entry, None, Cause.LIST, initial=True) for key, entry in items])
 
     @overload
@@ -89,6 +96,8 @@ class InitialState(Sequence[Record]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Record]: ...
     def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        if isinstance(index, slice):
+            return InitialState(self.keys[index], self._entries[index])
         return list(self)[index]
 
 
@@ -210,6 +219,11 @@ class Mailbox:
         self._cursor = iter(self._taken)
         return self._cursor
 
+    @property
+    def rest(self) -> Iterator[Record]:
+        """What is left of the records that were taken last: a worker that ends leaves them to the next one."""
+        return self._cursor
+
     def settle(self, record: Record) -> None:
         """Count one record as dealt with."""
         self.pending -= 1
@@ -222,22 +236,25 @@ class Mailbox:
         if not self.initial_pending:
             self.initial_done()
 
-    def pending_keys(self) -> set[str]:
-        """Return the keys that have an undelivered record."""
+    def pending_keys(self) -> Iterator[set[str]]:
+        """Yield the keys that have an undelivered record now, some at a time, so that others may run in between."""
         left = operator.length_hint(self._cursor)
-        keys = {record.key for record in self._taken[len(self._taken) - left :]}
-        for segment in (*self._exact, *self._unmerged):
-            keys.update(record.key for record in segment)
-        return keys.union(self._overflow)
+        segments = [self._taken[len(self._taken) - left :], *self._exact, *self._unmerged]
+        overflow = list(self._overflow)
+        for segment in segments:
+            yield set(segment.keys) if isinstance(segment, InitialState) else {record.key for record in segment}
+        for at in range(0, len(overflow), SEGMENT):
+            yield set(overflow[at : at + SEGMENT])
 
-    def clear(self) -> int:
-        """Drop everything that has not been taken; return how many records that were."""
+    def clear(self) -> list[Any]:
+        """Drop everything that has not been taken; return what it was, for whoever lets go of it in slices."""
         dropped = sum(map(len, (*self._exact, *self._overflow.values(), *self._unmerged)))
-        self._exact.clear()
-        self._overflow.clear()
-        self._unmerged.clear()
+        rest = [*self._exact, self._overflow, *self._unmerged]
+        self._exact = deque()
+        self._overflow = {}
+        self._unmerged = deque()
         self._drop(dropped)
-        return dropped
+        return rest
 
     def _drop(self, count: int) -> None:
         self.pending -= count
@@ -253,10 +270,15 @@ class KeyedMailbox(Mailbox):
         super().__init__(limit)
         self._lanes: dict[str, deque[Record]] = {}
         self._parked = 0
+        self._abandoned: deque[str] = deque()
 
     def next(self) -> Record | None:
         """Return the next record whose key is free, and make the key busy."""
         lanes = self._lanes
+        while self._abandoned:
+            parked = self.release(self._abandoned.popleft())
+            if parked is not None:
+                return parked
         while True:
             for record in self._cursor:
                 if record.key not in lanes:
@@ -274,6 +296,13 @@ class KeyedMailbox(Mailbox):
             return lane.popleft()
         del self._lanes[key]
         return None
+
+    def abandon(self, key: str) -> None:
+        """Give up a key, as its worker ends: what is parked in its lane is the next to be taken."""
+        if self._lanes[key]:
+            self._abandoned.append(key)
+        else:
+            del self._lanes[key]
 
     def _park(self, record: Record) -> None:
         lane = self._lanes[record.key]
@@ -294,19 +323,21 @@ class KeyedMailbox(Mailbox):
         """The keys that workers hold."""
         return list(self._lanes)
 
-    def pending_keys(self) -> set[str]:
-        """Return the keys that have an undelivered record."""
-        return super().pending_keys().union(key for key, lane in self._lanes.items() if lane)
+    def pending_keys(self) -> Iterator[set[str]]:
+        """Yield the keys that have an undelivered record now, some at a time, so that others may run in between."""
+        yield {key for key, lane in self._lanes.items() if lane}
+        yield from super().pending_keys()
 
-    def clear(self) -> int:
-        """Drop everything that no worker holds; return how many records that were."""
-        rest = sum(1 for _ in self._cursor)
-        dropped = rest + self._parked
+    def clear(self) -> list[Any]:
+        """Drop everything that no worker holds; return what it was, for whoever lets go of it in slices."""
+        left = operator.length_hint(self._cursor)
+        self._drop(left + self._parked)
+        rest: list[Any] = [self._taken, *(lane.copy() for lane in self._lanes.values())]
+        self._cursor, self._taken = iter(()), ()
         for lane in self._lanes.values():
             lane.clear()
         self._parked = 0
-        self._drop(dropped)
-        return dropped + super().clear()
+        return [*rest, *super().clear()]
 
 
 _NO_LANE: deque[Record] = deque(maxlen=0)

@@ -9,13 +9,21 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
-from aioinformers.delivery.consumer import Consumer, ConsumerOptions, HandlerConsumer, Pace
+from aioinformers.delivery.consumer import (
+    CANCEL_WAIT,
+    Consumer,
+    ConsumerOptions,
+    HandlerConsumer,
+    Pace,
+    current_consumer,
+)
 from aioinformers.delivery.events import EventFactory
 from aioinformers.delivery.handlers import HandlerSet, handler_name, handler_set
 from aioinformers.delivery.mailbox import Mailbox
 from aioinformers.delivery.registration import Registration
 from aioinformers.delivery.stream import Stream, StreamConsumer
 from aioinformers.errors import InformerClosedError
+from aioinformers.loops import Grace
 from aioinformers.objects.layout import Entry
 from aioinformers.statistics import ConsumerStatistics
 
@@ -52,9 +60,19 @@ class Owner(Protocol):
         """Say what the informer waits for; empty if nothing is wrong."""
 
     def start_task(
-        self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context | None = None
+        self,
+        coroutine: Coroutine[Any, Any, None],
+        name: str,
+        again: Callable[[], None],
+        context: contextvars.Context | None = None,
     ) -> asyncio.Task[None]:
-        """Start a task that the informer owns."""
+        """Start a task that the informer owns; ``again`` is called a turn after a stranger has cancelled it."""
+
+    def dismiss(self, task: asyncio.Task[None]) -> None:
+        """Cancel such a task: the only cancellation that is to end it."""
+
+    def let_go(self, rest: list[Any]) -> None:
+        """Let go of what may be a hundred thousand records, without holding the loop up."""
 
 
 class Roster(Generic[T]):
@@ -79,7 +97,7 @@ class Roster(Generic[T]):
         self._owner = owner
         self._consumers: dict[Consumer[T], Registration[T] | None] = {}  # in the order in which they joined
         self._registrations: dict[Registration[T], HandlerConsumer[T]] = {}
-        self._workers: set[asyncio.Task[None]] = set()
+        self._leaving: set[Consumer[T]] = set()
         self._decorated: HandlerSet[T] | None = None
         self._default: Registration[T] | None = None
         self._is_started = False
@@ -140,6 +158,7 @@ class Roster(Generic[T]):
         if registration is not None:
             del self._registrations[registration]
         self._feed.leave(consumer.mailbox)
+        self._leaving = {each for each in self._leaving if each.is_busy} | {consumer}
 
     # -- decorated functions ----------------------------------------------------------------------------------
 
@@ -197,13 +216,22 @@ class Roster(Generic[T]):
         return self._feed.slices()
 
     def spawn(
-        self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context | None = None
+        self,
+        coroutine: Coroutine[Any, Any, None],
+        name: str,
+        again: Callable[[], None],
+        context: contextvars.Context | None = None,
     ) -> asyncio.Task[None]:
-        """Start a task that the informer owns."""
-        task = self._owner.start_task(coroutine, name, context)
-        self._workers.add(task)
-        task.add_done_callback(self._workers.discard)
-        return task
+        """Start a task that the informer owns; ``again`` is called a turn after a stranger has cancelled it."""
+        return self._owner.start_task(coroutine, name, again, context)
+
+    def dismiss(self, task: asyncio.Task[None]) -> None:
+        """Cancel such a task: the only cancellation that is to end it."""
+        self._owner.dismiss(task)
+
+    def let_go(self, rest: list[Any]) -> None:
+        """Let go of what may be a hundred thousand records, without holding the loop up."""
+        self._owner.let_go(rest)
 
     # -- life -------------------------------------------------------------------------------------------------
 
@@ -218,9 +246,10 @@ class Roster(Generic[T]):
         for consumer in self._consumers:
             consumer.check_synced()
 
-    def delivers_in(self, task: asyncio.Task[Any] | None) -> bool:
-        """Tell whether a task delivers events: it must never wait for its own informer's end."""
-        return task in self._workers
+    def is_calling(self) -> bool:
+        """Tell whether this code runs inside a handler of this informer: it must never wait for the informer's end."""
+        consumer = current_consumer()
+        return consumer is not None and consumer.host is self
 
     def statistics(self) -> dict[str, ConsumerStatistics]:
         """Return a snapshot of each consumer, by name."""
@@ -230,22 +259,20 @@ class Roster(Generic[T]):
         """Refuse newcomers."""
         self._is_closed = True
 
-    async def end(self, deadline: float | None) -> None:
-        """Let handlers work off what is queued until a moment of the loop's time, cancel the rest, end the streams.
-
-        Cancellation: what has not ended yet is left as it is.
-        """
-        consumers = list(self._consumers)
-        for consumer in consumers:
+    async def end(self, grace: Grace) -> None:
+        """Let handlers work off what is queued within the grace, cancel the rest, end the streams. Never raises."""
+        members = list(self._consumers)
+        consumers = [*members, *self._leaving]  # a call of those that were removed may be under way
+        for consumer in members:
             self._feed.leave(consumer.mailbox)
-        try:
-            async with asyncio.timeout_at(deadline):
-                for consumer in consumers:
-                    await consumer.drain()
-        except TimeoutError:
-            pass
-        await asyncio.gather(*(consumer.cancel() for consumer in consumers))
-        for consumer in consumers:
+        if not grace.is_none:
+            await grace.wait(drained for consumer in consumers if (drained := consumer.drained()) is not None)
+        tasks = {consumer: consumer.dismiss() for consumer in consumers}
+        if not await grace.wait((task for each in tasks.values() for task in each), at_most=CANCEL_WAIT):
+            for consumer, each in tasks.items():
+                if not all(task.done() for task in each):
+                    consumer.tell_of_refusal()
+        for consumer in members:
             if lost := consumer.statistics().undelivered:
                 logger.warning("%s: %d events were not delivered to %s", self.name, lost, consumer.name)
         self.end_waits()

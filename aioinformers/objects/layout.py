@@ -17,6 +17,7 @@ from aioinformers.objects.labels import LabelSet
 from aioinformers.objects.object_types import ObjectType
 from aioinformers.objects.paths import IndexValue, PathReader, Reading, parse_path
 from aioinformers.objects.transforms import TransformChain
+from aioinformers.types import END_OF_PROCESS
 
 __all__ = ["NAMESPACE_INDEX", "Entry", "IndexDefinition", "Layout", "RejectedError", "describe"]
 
@@ -79,7 +80,7 @@ class Layout(Generic[T]):
         object_type: ObjectType[T],
         transforms: Sequence[Transform] = (),
         indexers: Mapping[str, IndexDefinition] | None = None,
-        on_index_error: Callable[[str, str, Exception], None] = lambda _name, _key, _error: None,
+        on_index_error: Callable[[str, str, BaseException], None] = lambda _name, _key, _error: None,
     ) -> None:
         self.object_type = object_type
         self.transforms: tuple[Transform, ...] = tuple(transforms)
@@ -137,9 +138,9 @@ class Layout(Generic[T]):
             if self.is_plain:
                 return Entry(raw, uid, version, index)
             body, index = self._admit(raw, key, index)
-        except RejectedError:
+        except (RejectedError, *END_OF_PROCESS):
             raise
-        except Exception as error:
+        except BaseException as error:
             raise RejectedError(describe(error)) from error
         return Entry(body, uid, version, index)
 
@@ -181,7 +182,9 @@ class Layout(Generic[T]):
                     raise TypeError(f"index {name!r} must give several strings, such as a list of one")
                 # str.__str__: members of an enum of strings are to be plain strings
                 texts = tuple(dict.fromkeys(map(str.__str__, given)))
-            except Exception as error:
+            except END_OF_PROCESS:
+                raise
+            except BaseException as error:
                 self.on_index_error(name, key, error)
                 texts = ()
             values.append(texts or None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from aioinformers.delivery.events import Event, EventFactory
 from aioinformers.delivery.mailbox import ADDED, Mailbox, Record
 from aioinformers.delivery.roster import Roster
 from aioinformers.errors import InformerClosedError
+from aioinformers.loops import Grace
 from aioinformers.objects.layout import Entry
 from aioinformers.objects.object_types import object_type_of
 from aioinformers.types import Cause, GroupVersionResource
@@ -57,11 +58,21 @@ class Cache:
         return ""
 
     def start_task(
-        self, coroutine: Coroutine[Any, Any, None], name: str, context: contextvars.Context | None = None
+        self,
+        coroutine: Coroutine[Any, Any, None],
+        name: str,
+        again: Callable[[], None],
+        context: contextvars.Context | None = None,
     ) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine, name=name, context=context)
         self.tasks.add(task)
         return task
+
+    def dismiss(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+
+    def let_go(self, rest: list[Any]) -> None:
+        pass
 
 
 @asynccontextmanager
@@ -73,7 +84,7 @@ async def roster_on(cache: Cache) -> AsyncIterator[Roster[Any]]:
         yield roster
     finally:
         roster.close()
-        await roster.end(None)
+        await roster.end(Grace())
         for task in cache.tasks:
             task.cancel()
         await asyncio.gather(*cache.tasks, return_exceptions=True)
@@ -194,7 +205,9 @@ async def test_handlers_work_off_what_is_queued_until_the_deadline_and_what_is_l
         cache.put("a", "b", "c")
         roster.close()
         begin = cache.now()
-        await roster.end(begin + 15)
+        grace = Grace()
+        grace.give(15, begin)
+        await roster.end(grace)
         assert cache.now() - begin == 15
         assert (quick.taken, slow.taken) == (["a", "b", "c"], ["a"])
         assert cache.mailboxes == []
@@ -219,19 +232,29 @@ async def test_a_slow_handler_is_named_once_per_call(caplog: pytest.LogCaptureFi
         ]
 
 
-async def test_a_worker_knows_that_it_is_one() -> None:
-    """So that nobody waits for the end of the task that it is itself."""
-    cache, known = Cache(), list[bool]()
+async def test_a_handler_and_what_it_starts_know_that_they_are_inside() -> None:
+    """So that nobody waits for the end of what waits for him."""
+    cache, known, later = Cache(), list[bool](), list[bool]()
+    tasks: list[asyncio.Task[None]] = []
 
     async with roster_on(cache) as roster:
 
         async def handler(event: Event[Any]) -> None:
-            known.append(roster.delivers_in(asyncio.current_task()))
+            known.append(roster.is_calling())
+            await asyncio.create_task(ask(known))
+            tasks.append(asyncio.create_task(ask_later()))
+
+        async def ask(answers: list[bool]) -> None:
+            answers.append(roster.is_calling())
+
+        async def ask_later() -> None:
+            await asyncio.sleep(0.5)
+            later.append(roster.is_calling())
 
         roster.start()
         roster.register(handler, named())
         cache.put("a")
         await asyncio.sleep(1)
-        assert known == [True]
-        assert not roster.delivers_in(asyncio.current_task())
-        assert not roster.delivers_in(None)
+        assert known == [True, True]
+        assert later == [False], "the handler that started it has returned"
+        assert not roster.is_calling()
