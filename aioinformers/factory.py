@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import logging
 import warnings
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, Self, TypeAlias, TypeVar, Unpack, overload
 
 from aioinformers.building import Defaults, InformerRequest, build_informer, request_of, resource_of
@@ -99,6 +99,7 @@ class SharedInformerFactory(Groups):
         self._informers: dict[Hashable, SharedInformer[Any]] = {}
         self._pipelines: dict[SharedInformer[Any], Pipeline[Any]] = {}
         self._tasks: dict[SharedInformer[Any], asyncio.Task[None]] = {}
+        self._ending: dict[Pipeline[Any], asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
 
@@ -184,6 +185,7 @@ class SharedInformerFactory(Groups):
         if informer is not None:
             request.share(informer, self._pipelines[informer])
             return informer
+        self._require_loop()  # before anything is kept that could not be started
         named = request.renamed(self._unique(request.spec.name))
         informer, pipeline = build_informer(named, self._source, self._discovery, self._on_watch_error, owner=self.name)
         self._keep(identity, informer, pipeline)
@@ -220,6 +222,7 @@ class SharedInformerFactory(Groups):
             InformerClosedError: If the factory has been shut down.
         """
         self._require_open()
+        self._require_loop()
         pipeline = pipeline_of(informer)
         if pipeline.owner:
             raise RuntimeError(f"{informer.name} belongs to a factory already: to {pipeline.owner}")
@@ -309,28 +312,42 @@ class SharedInformerFactory(Groups):
         if self._loop is None:
             raise RuntimeError(f"{self.name} has not been started: `await factory.start()` first")
         self._require_loop()
-        waits = {asyncio.create_task(i.wait_synced(), name=f"sync {i.name}"): i for i in self if not i.is_optional}
+        waits = {self._sync_task(informer): informer for informer in self if not informer.is_optional}
         deadline = None if timeout is None else self._loop.time() + timeout
-        is_late = False
+        is_late, report_at = False, self._loop.time() + PROGRESS_PERIOD
         try:
-            pending = set(waits)
-            while pending:
-                left = PROGRESS_PERIOD if deadline is None else min(PROGRESS_PERIOD, deadline - self._loop.time())
-                if left <= 0:
+            while pending := {task for task in waits if not task.done()}:
+                now = self._loop.time()
+                if deadline is not None and now >= deadline:
                     is_late = True
                     break
-                done, pending = await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_EXCEPTION)
-                if any(task.exception() is not None for task in done):
+                if now >= report_at:
+                    report_at += PROGRESS_PERIOD
+                    self._report_unsynced(waits[task] for task in pending)
+                left = report_at - now if deadline is None else min(report_at, deadline) - now
+                done, _ = await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_EXCEPTION)
+                waits |= {self._sync_task(waits[task]): waits[task] for task in done if task.cancelled()}
+                if any(self._cannot_sync(waits[task], task) for task in done):
                     break
-                for task in pending:
-                    if left == PROGRESS_PERIOD:
-                        logger.info("%s: waiting for %s: %s", self.name, waits[task].name, waits[task].health().reason)
         finally:
             for task in waits:
                 task.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
-        if unsynced := {i.name: i.health().reason or "starting" for i in waits.values() if not i.has_synced}:
+        awaited = {informer for informer in waits.values() if informer in self._pipelines}  # not those released since
+        if unsynced := {i.name: i.health().reason or "starting" for i in awaited if not i.has_synced}:
             raise CacheSyncError(unsynced, timeout if is_late else None)
+
+    def _report_unsynced(self, informers: Iterable[SharedInformer[Any]]) -> None:
+        for informer in informers:
+            logger.info("%s: waiting for %s: %s", self.name, informer.name, informer.health().reason)
+
+    @staticmethod
+    def _sync_task(informer: SharedInformer[Any]) -> asyncio.Task[None]:
+        return asyncio.create_task(informer.wait_synced(), name=f"sync {informer.name}")
+
+    def _cannot_sync(self, informer: SharedInformer[Any], wait: asyncio.Task[None]) -> bool:
+        """Tell whether the end of a wait says that the informer will never sync, though nobody has released it."""
+        return not wait.cancelled() and wait.exception() is not None and informer in self._pipelines
 
     async def release(self, informer: SharedInformer[Any], *, force: bool = False) -> bool:
         """End one informer if nobody uses it: no registration, stream or wait is open.
@@ -352,15 +369,19 @@ class SharedInformerFactory(Groups):
         if informer.is_in_use and not force:
             return False
         del self._informers[identity]
-        await self._end({self._pipelines.pop(informer): self._tasks.pop(informer, None)}, 0.0)
+        pipeline, task = self._pipelines.pop(informer), self._tasks.pop(informer, None)
+        if task is not None:  # a shutdown that comes meanwhile waits for it, too
+            self._ending[pipeline] = task
+            task.add_done_callback(lambda _: self._ending.pop(pipeline, None))
+        await self._end({pipeline: task}, 0.0)
         return True
 
     async def shutdown(self, grace: float | None = 10.0) -> None:
         """End all informers; idempotent, and final.
 
         Handlers get ``grace`` seconds for what is queued, then they are cancelled; what could not be delivered is
-        counted and logged. Returns at most a second after the grace. Called from inside a handler it does not wait for
-        that handler's informer.
+        counted and logged. Returns at most a second after the grace. Called again meanwhile, the shorter grace holds.
+        Called from inside a handler, or from a task that it has started, it does not wait for that handler's informer.
 
         Args:
             grace: Seconds for what is queued; 0 drops it, None waits without limit.
@@ -369,7 +390,8 @@ class SharedInformerFactory(Groups):
         """
         self._require_loop()
         self._is_closed = True
-        await self._end({pipeline: self._tasks.get(informer) for informer, pipeline in self._pipelines.items()}, grace)
+        running = {pipeline: self._tasks.get(informer) for informer, pipeline in self._pipelines.items()}
+        await self._end({**running, **self._ending}, grace)
 
     @staticmethod
     async def _end(pipelines: Mapping[Pipeline[Any], asyncio.Task[None] | None], grace: float | None) -> None:
@@ -382,7 +404,11 @@ class SharedInformerFactory(Groups):
             await asyncio.wait(waits)
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:  # nobody leaves a block that was not entered
+            await self.shutdown(grace=0)
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -425,7 +425,11 @@ class SharedInformer(Generic[T]):
         """Start a standalone informer in the background."""
         self._require_standalone("async with")
         self._runner = asyncio.create_task(self._pipeline.run(), name=f"informer {self.name}")
-        await asyncio.sleep(0)
+        try:
+            await asyncio.sleep(0)
+        except BaseException:  # nobody leaves a block that was not entered
+            await self.aclose(grace=0)
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

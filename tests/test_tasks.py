@@ -13,8 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes_asyncio import client
 
-from aioinformers import Event, InformerClosedError, SharedInformer
+from aioinformers import (
+    Event,
+    InformerClosedError,
+    SharedInformer,
+    SharedInformerFactory,
+    new_informer,
+)
 from aioinformers.testing import FakeAPIServer
 from tests.kit import QUICK, Recorder, cached, configmap, factory_on, stored, synced
 
@@ -326,6 +333,7 @@ async def hang(event):
     await asyncio.sleep(3600)
 
 async def main():
+    asyncio.get_running_loop().slow_callback_duration = 60  # what it says of a busy machine is no news
     async with FakeAPIServer() as server, server.api_client() as api:
         server.create("pods", {"metadata": {"name": "a"}})
         factory = SharedInformerFactory(api)
@@ -378,3 +386,181 @@ def _heed_interrupts() -> None:
     """A shell that runs the tests in the background has SIGINT ignored for all."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.setsid()
+
+
+# -- beginnings and ends that are cut short ------------------------------------------------------------------------
+
+
+def left_of(informer: SharedInformer[Any]) -> list[str]:
+    """Return the tasks of an informer that have not ended."""
+    return sorted(task.get_name() for task in asyncio.all_tasks() if informer.name in task.get_name())
+
+
+@virtual_time
+async def test_g10_a_second_shutdown_shortens_the_first() -> None:
+    """Ctrl-C twice: whoever asks again is in a hurry; a longer grace than the first changes nothing."""
+    loop = asyncio.get_running_loop()
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        configmaps = factory.for_resource("configmaps.v1.")
+
+        async def hang(event: Event[Any]) -> None:
+            await asyncio.sleep(3600)
+
+        configmaps.add_event_handler(hang)
+        await synced(factory)
+        server.create("configmaps", configmap("a"))
+        await asyncio.sleep(1)
+        begin = loop.time()
+        first = asyncio.create_task(factory.shutdown(grace=None))
+        await asyncio.sleep(1)
+        second = asyncio.create_task(factory.shutdown(grace=100))
+        await asyncio.sleep(2)
+        await factory.shutdown(grace=0)
+        assert loop.time() - begin < 4
+        await asyncio.wait([first, second])
+        assert left_of(configmaps) == []
+
+
+@virtual_time
+async def test_g10_a_call_of_a_removed_handler_ends_with_its_informer() -> None:
+    ended: list[str] = []
+
+    async def slow(event: Event[Any]) -> None:
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+        ended.append("done")
+
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.create("configmaps", configmap("a"))
+        configmaps = factory.for_resource("configmaps.v1.")
+        registration = configmaps.add_event_handler(slow)
+        closing = configmaps.add_event_handler(slow)
+        await synced(factory)
+        await asyncio.sleep(1)
+        configmaps.remove_event_handler(registration)
+        closed = asyncio.create_task(closing.aclose())
+        await asyncio.sleep(0)
+        await factory.shutdown(grace=0)
+        assert ended == ["cancelled", "cancelled"]
+        await closed
+        assert left_of(configmaps) == []
+
+
+@virtual_time
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_g10_a_shutdown_waits_for_what_is_being_released(is_cancelled: bool) -> None:
+    class Stubborn:
+        async def on_add(self, obj: object) -> None:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.5)
+
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.create("configmaps", configmap("a"))
+        configmaps = factory.for_resource("configmaps.v1.")
+        configmaps.add_event_handler(Stubborn())
+        await synced(factory)
+        await asyncio.sleep(1)
+        releasing = asyncio.create_task(factory.release(configmaps, force=True))
+        await asyncio.sleep(0)
+        if is_cancelled:
+            releasing.cancel()
+        await factory.shutdown(grace=0)
+        assert left_of(configmaps) == []
+        await asyncio.wait([releasing])
+
+
+@virtual_time
+@pytest.mark.parametrize("turns", range(4))
+async def test_g10_a_block_that_is_cancelled_at_its_entry_leaves_nothing_behind(turns: int) -> None:
+    async with FakeAPIServer() as server, server.api_client() as api:
+        factory = SharedInformerFactory(api, settings=QUICK)
+        shared = factory.core.v1.pods()
+        alone = new_informer(api, client.V1Node, settings=QUICK)
+
+        async def use() -> None:
+            async with factory, alone:
+                await asyncio.sleep(100)
+
+        task = asyncio.create_task(use())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        await asyncio.sleep(0)
+        assert left_of(shared) == left_of(alone) == []
+
+
+@virtual_time
+async def test_g10_leaving_a_block_raises_no_cancellation_of_another_task() -> None:
+    async with FakeAPIServer() as server, server.api_client() as api:
+        async with new_informer(api, client.V1Pod, settings=QUICK) as pods:
+            await pods.wait_synced(timeout=5)
+            next(task for task in asyncio.all_tasks() if task.get_name() == f"informer {pods.name}").cancel()
+            await asyncio.sleep(1)
+            assert not pods.is_running
+        assert left_of(pods) == []
+
+
+@virtual_time
+@pytest.mark.parametrize("how", ["shutdown", "release", "aclose of the registration"])
+async def test_g10_from_inside_a_handler_nobody_waits_for_it_in_its_tasks_neither(how: str) -> None:
+    ended: list[bool] = []
+
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        configmaps = factory.for_resource("configmaps.v1.")
+
+        async def handler(event: Event[Any]) -> None:
+            ends: dict[str, Callable[[], Awaitable[object]]] = {
+                "shutdown": factory.shutdown,
+                "release": lambda: factory.release(configmaps, force=True),
+                "aclose of the registration": lambda: registration.aclose(grace=None),
+            }
+            await asyncio.wait_for(ends[how](), 5)
+            ended.append(True)
+
+        registration = configmaps.add_event_handler(handler)
+        await synced(factory)
+        server.create("configmaps", configmap("a"))
+        await asyncio.sleep(1)
+        assert ended == [True]
+
+
+# -- waits of others -----------------------------------------------------------------------------------------------
+
+
+@virtual_time
+async def test_g9_waiting_for_caches_outlives_a_release_and_a_stranger() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.fail("* nodes", status=403, times=None)
+        server.fail("* pods", status=403, times=4)
+        factory.core.v1.pods()
+        nodes = factory.core.v1.nodes()
+        await factory.start()
+        waiting = asyncio.create_task(factory.wait_for_cache_sync(timeout=60))
+        await asyncio.sleep(0.5)
+        for task in asyncio.all_tasks():
+            if task.get_name().startswith("sync "):
+                task.cancel()
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        assert not await factory.release(nodes), "somebody waits for it"
+        assert await factory.release(nodes, force=True)
+        await waiting
+
+
+async def test_g10_an_informer_asked_for_in_another_thread_is_refused_and_not_kept() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        pods = factory.core.v1.pods()
+        await factory.start()
+        await pods.wait_synced(timeout=5)
+        with pytest.raises(RuntimeError, match="bound to the event loop"):
+            await asyncio.to_thread(factory.core.v1.nodes)
+        assert list(factory) == [pods]
+        assert await asyncio.to_thread(factory.core.v1.pods) is pods
+        nodes = factory.core.v1.nodes()
+        await nodes.wait_synced(timeout=5)
