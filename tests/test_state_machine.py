@@ -31,7 +31,7 @@ from aioinformers import Event
 from aioinformers.testing import FakeAPIServer, StatusError
 from tests.kit import Recorder, configmap, factory_on
 from tests.machine.follower import BEHAVIOURS, FILTERS, Follower
-from tests.machine.kinds import DIGITS, FAULTS, INDEXES, KINDS, NAMES, NAMESPACES
+from tests.machine.kinds import DIGITS, FAULTS, INDEXES, KINDS, MISDEEDS, NAMES, NAMESPACES
 from tests.machine.world import RECOVERY, TickingLoop, World
 
 T = TypeVar("T")
@@ -269,6 +269,27 @@ class ClusterMachine(RuleBasedStateMachine):
                 proxy.delay = 0.5
             case _:
                 proxy.refuse = what == "refuse"
+
+    @rule(seed=seeds, times=st.integers(1, 8), turns=st.integers(0, 12), count=st.sampled_from((0, 20)))
+    def stranger(self, seed: int, times: int, turns: int, count: int) -> None:
+        """Somebody cancels tasks that are none of his, in the middle of changes or not."""
+
+        async def interfere() -> None:
+            chance = random.Random(seed)
+            for change in changes(seed, count):
+                self.write(*change)
+            for _ in range(times):
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                self.world.cancel_any(chance)
+
+        self.run(interfere())
+
+    @rule(hook=st.sampled_from(sorted(World.HOOKS)), error=st.sampled_from(sorted(MISDEEDS)), times=st.integers(1, 4))
+    def spoil_hook(self, hook: str, error: str, times: int) -> None:
+        """The next few calls of a hook of the user's go wrong, and connections end, so that it is called."""
+        self.world.spoil(hook, MISDEEDS[error], times)
+        self.run(self._call(self.world.server.close_watches))
 
     @rule(gap=st.sampled_from((0.0, 3.0, 50.0)))
     def restart(self, gap: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,13 +11,28 @@ from aioinformers import Added, Cause, Deleted, Event, SharedInformer, Updated
 from aioinformers.delivery.registration import Registration
 from tests.machine.kinds import Facts, facts
 
-BEHAVIOURS = ("instant", "quick", "slow", "uneven", "raising", "cancelling", "hanging", "spoiling")
+BEHAVIOURS = (
+    "instant",
+    "quick",
+    "slow",
+    "uneven",
+    "raising",
+    "cancelling",
+    "hanging",
+    "spoiling",
+    "failing",
+    "suicidal",
+)
 """Ways of handlers; those that hang are registered with a timeout."""
 FILTERS: dict[str, Callable[[Facts], bool] | None] = {
     "all": None,
     "even": lambda f: int(f.digit) % 2 == 0,
     "app x": lambda f: f.app == "x",
 }
+
+
+class _Failed(BaseException):
+    """As ``pytest.fail`` raises."""
 
 
 class Follower:
@@ -106,6 +122,15 @@ class Follower:
                 raise ValueError("odd")
             case "cancelling" if digit in "02":
                 raise asyncio.CancelledError
+            case "failing" if digit in "13":
+                raise _Failed
+            case "suicidal" if digit in "024" and self.reader is None:  # a reader is not ours to end
+                task = asyncio.current_task()
+                assert task is not None, "handlers run in tasks"
+                task.cancel()
+                if digit != "0":
+                    with contextlib.suppress(*([asyncio.CancelledError] if digit == "2" else [])):
+                        await asyncio.sleep(0)
             case "hanging" if digit == "4":
                 await asyncio.sleep(1e9)
             case "spoiling" if isinstance(event.object, dict):

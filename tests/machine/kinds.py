@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -110,6 +111,11 @@ INDEXES: dict[str, tuple[Any, Callable[[Facts], list[str]]]] = {
 }
 """Per name: its definition, and the values that it should file an object under."""
 
+
+MISDEEDS: dict[str, type[BaseException]] = {
+    error.__name__: error for error in (asyncio.CancelledError, GeneratorExit, KeyError, TimeoutError, ValueError)
+}
+"""What a hook may raise."""
 
 FAULTS: dict[str, Fault] = {
     **{f"status {status}": Fault(status=status) for status in (401, 403, 404, 410, 500, 503, 504)},

@@ -63,8 +63,12 @@ class HalfWay(random.Random):
 class World:
     """An embedded server, a proxy before it, a factory, and who follows it; all on one loop."""
 
+    HOOKS = ("credentials", "watcher")
+    """What of the user's may raise: what refreshes the token, and ``on_watch_error``."""
+
     def __init__(self, loop: TickingLoop) -> None:
         self.loop = loop
+        self._misdeeds: dict[str, Iterator[type[BaseException]]] = dict.fromkeys(self.HOOKS, iter(()))
         self.problems: list[str] = []
         self.informers: dict[str, SharedInformer[Any]] = {}
         self.indexes: dict[str, set[str]] = {}
@@ -80,8 +84,14 @@ class World:
         self.server = FakeAPIServer(watch_list=streams, log_size=log_size, rng=rng, now=lambda: started)
         await self.server.start()
         self.proxy = await ChaosProxy(self.server.url, rng=rng).__aenter__()
-        self.api = client.ApiClient(client.Configuration(host=self.proxy.url))
-        self.factory = SharedInformerFactory(self.api, settings=replace(QUICK, watch_list=asks))
+        configuration = client.Configuration(host=self.proxy.url, api_key={"BearerToken": "token"})
+        configuration.refresh_api_key_hook = self._refresh_token
+        self.api = client.ApiClient(configuration)
+        self.factory = SharedInformerFactory(
+            self.api,
+            settings=replace(QUICK, watch_list=asks),
+            on_watch_error=lambda failure: self._misbehave("watcher"),
+        )
         self.factory._source.random = HalfWay()
         await self.factory.start()
 
@@ -182,6 +192,29 @@ class World:
 
     # -- faults -----------------------------------------------------------------------------------------------
 
+    def cancel_any(self, chance: random.Random) -> None:
+        """Cancel one of the informers' own tasks: stages, workers, resyncs; not those that end them."""
+        names = tuple(f" of {informer.name}" for informer in self.informers.values())
+        tasks = [
+            task
+            for task in asyncio.all_tasks()
+            if task.get_name().endswith(names) and not task.get_name().startswith("last batches")
+        ]
+        if tasks:
+            chance.choice(sorted(tasks, key=lambda task: task.get_name())).cancel()
+
+    async def _refresh_token(self, configuration: client.Configuration) -> None:
+        self._misbehave("credentials")
+
+    def _misbehave(self, hook: str) -> None:
+        error = next(self._misdeeds[hook], None)
+        if error is not None:
+            raise error
+
+    def spoil(self, hook: str, error: type[BaseException], times: int) -> None:
+        """Let the next few calls of a hook raise."""
+        self._misdeeds[hook] = itertools.repeat(error, times)
+
     def sabotage(self, fault: Fault, verb: str, times: int) -> None:
         """Let the next few requests of a verb fail."""
         left = itertools.repeat(fault, times)
@@ -203,6 +236,7 @@ class World:
     async def heal(self) -> None:
         """Take every fault away."""
         self.server.faults.clear()
+        self._misdeeds = dict.fromkeys(self.HOOKS, iter(()))
         self.proxy.refuse, self.proxy.split, self.proxy.delay, self.proxy.rate = False, None, 0.0, None
         self.proxy.thaw()
         if self.is_down:
