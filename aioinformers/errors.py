@@ -28,6 +28,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from aioinformers.words import brief
+
 __all__ = [
     "ApiStatusError",
     "BadRequestError",
@@ -196,7 +198,14 @@ class IndexConflictError(InformerError, ValueError):
 
 
 class ResponseError(InformerError):
-    """The server's answer does not follow its API: a Table, another kind, invalid JSON."""
+    """The server's answer does not follow its API: a Table, another kind, invalid JSON.
+
+    Args:
+        message: What is wrong; names that come from the server are made printable, and cut where they are long.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(brief(message))
 
 
 class ConnectionFailedError(InformerError):
@@ -217,7 +226,7 @@ class ApiStatusError(InformerError):
     Attributes:
         status: HTTP status code.
         reason: Machine-readable reason of the ``Status`` body, such as ``Expired``.
-        message: The server's message.
+        message: The server's message in one line, without control characters, cut where it is long.
         retry_after: Seconds that the server asks to wait before the next attempt; None if it does not ask.
         causes: Reasons of ``details.causes``, such as ``ResourceVersionTooLarge``.
     """
@@ -233,11 +242,11 @@ class ApiStatusError(InformerError):
         causes: Sequence[str] = (),
     ) -> None:
         self.status = status
-        self.reason = reason
-        self.message = message
+        self.reason: str = brief(reason, 100)
+        self.message: str = brief(message)
         self.retry_after = retry_after
         self.causes: tuple[str, ...] = tuple(causes)
-        super().__init__(status, reason, message, retry_after, self.causes)
+        super().__init__(status, self.reason, self.message, retry_after, self.causes)
 
     def __str__(self) -> str:
         text = f"{self.status} {self.reason}".rstrip()

@@ -1,28 +1,34 @@
 """The only door to the Kubernetes client and to aiohttp: requests, credentials, error translation.
 
 Requests go through the client's own aiohttp session and use its connection pool, TLS, proxy, headers and credentials
-unchanged; nothing loosens its security settings (G16). Bodies are returned as bytes.
+unchanged; nothing loosens its security settings (G16). Bodies are returned as bytes. Whatever foreign code raises on
+the way is a failed request, which the caller tries again (G9).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
+import re
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
-from aioinformers.errors import ApiStatusError, ConnectionFailedError, ResponseError
+from aioinformers.errors import ApiStatusError, ConnectionFailedError, InformerError, ResponseError
 from aioinformers.settings import Settings
+from aioinformers.transport.door import asked, failure_of
+from aioinformers.transport.failures import credentials_failure, read_failure, request_failure
+from aioinformers.transport.pool import Reservation, limit_of
 from aioinformers.transport.status import status_error
 from aioinformers.transport.tap import Tap
 from aioinformers.version import __version__
+from aioinformers.words import brief
 
 if TYPE_CHECKING:
     import aiohttp
@@ -31,10 +37,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Body", "Source", "load_model", "retry_after"]
 
+T = TypeVar("T")
+
 logger: logging.Logger = logging.getLogger("aioinformers.source")
 
 READ_BUFFER: Final = 128 * 1024
 """Bytes that aiohttp buffers; a smaller buffer pauses the socket too often, a larger one exceeds the CPU cache."""
+MAX_STATUS: Final = 1024 * 1024
+"""Bytes that are read of a body that says what went wrong."""
+STATUS_TIMEOUT: Final = 5.0
+"""Seconds that such a body may take."""
+
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")  # in the value of a header; RFC 9110, 5.5
 
 
 class Body:
@@ -46,6 +60,8 @@ class Body:
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
+        self._tap: Tap | None = None
+        self._is_tapped = False
 
     async def read(self) -> bytes:
         """Return the bytes that have arrived, or wait for some; ``b""`` at the end of the body.
@@ -53,17 +69,16 @@ class Body:
         Cancellation loses no data: the next call returns it.
 
         Raises:
-            ConnectionFailedError: If the connection broke.
+            ConnectionFailedError: If the connection broke, or whatever else aiohttp raises.
         """
-        import aiohttp
-
         try:
             while not (data := await self._response.content.readany()):
                 if self._response.content.at_eof():
-                    return b""
-        except (aiohttp.ClientError, ConnectionError, ValueError, RuntimeError) as error:  # RuntimeError: it is closed
-            raise ConnectionFailedError(f"the connection broke while reading: {_described(error)}") from error
-        return data
+                    break
+            return data
+        except BaseException as error:
+            failure = failure_of(error, read_failure)
+        raise failure
 
     async def read_lines(self) -> bytes | list[Block]:
         """Return what has arrived of a watch as whole lines where they can be cut cheaply, otherwise as :meth:`read`.
@@ -74,20 +89,28 @@ class Body:
             Blocks of whole lines, or bytes that may begin and end within a line; ``b""`` at the end of the body.
 
         Raises:
-            ConnectionFailedError: If the connection broke.
+            ConnectionFailedError: If the connection broke, or whatever else aiohttp or the connection raises.
         """
-        tap = self._tap
-        while tap is not None:
-            if (received := tap.take()) is not None:
-                return received
-            if not tap.is_open:
-                break
-            await tap.wait()
-        return await self.read()
+        try:
+            if not self._is_tapped:
+                self._is_tapped, self._tap = True, Tap.of(self._response)
+            tap = self._tap
+            while tap is not None:
+                if (received := tap.take()) is not None:
+                    return received
+                if not tap.is_open:
+                    break
+                await tap.wait()
+        except BaseException as error:
+            failure = failure_of(error, read_failure)
+        else:
+            return await self.read()
+        raise failure
 
-    @cached_property
-    def _tap(self) -> Tap | None:
-        return Tap.of(self._response)
+    @property
+    def arrived(self) -> float | None:
+        """Loop time at which bytes came that no read could return, as their line is not complete; None if none did."""
+        return None if self._tap is None else self._tap.arrived
 
 
 class Prepared(NamedTuple):
@@ -131,6 +154,23 @@ class ClientAdapter:
         return rest.pool_manager  # type: ignore[no-any-return]
 
     @property
+    def is_closed(self) -> bool:
+        """Whether the client has been closed."""
+        try:
+            pool = self.api_client.rest_client.pool_manager
+            return pool is not None and bool(pool.closed)
+        except Exception:  # it cannot tell: then its requests will
+            return False
+
+    @property
+    def connector(self) -> aiohttp.BaseConnector | None:
+        """What makes the client's connections; None if it is closed, or does not say."""
+        try:
+            return self.session.connector
+        except Exception:
+            return None
+
+    @property
     def request_options(self) -> dict[str, Any]:
         """The keyword arguments that the client passes to the session with every request."""
         rest, configuration = self.api_client.rest_client, self.api_client.configuration
@@ -150,8 +190,8 @@ class ClientAdapter:
             headers: Headers that override the client's defaults.
 
         Raises:
-            ConnectionFailedError: If the hook raises. The message omits the hook's text, which may contain secrets;
-                the hook's exception is chained.
+            ConnectionFailedError: If the hook raises, or there is a header that cannot be sent. The message omits the
+                hook's text and the header's value, which may be secrets; the hook's exception is chained.
         """
         merged = {**self.api_client.default_headers, **headers}
         if merged.get("User-Agent", "").startswith("OpenAPI-Generator"):  # the generator's default, not a choice
@@ -162,11 +202,27 @@ class ClientAdapter:
         request = (path, "GET", None) if self._is_aio else ()
         try:
             await self.api_client.update_params_for_auth(merged, pairs, ["BearerToken"], *request)
-        except Exception as error:
-            problem = f"the client's credentials could not be refreshed ({type(error).__name__})"
-            raise ConnectionFailedError(problem, is_refused=True) from error
+        except (InformerError, KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:
+            raise credentials_failure(error) from error
         url = f"{self.api_client.configuration.host}{path}"
-        return Prepared(f"{url}?{urlencode(pairs)}" if pairs else url, merged)
+        return Prepared(f"{url}?{urlencode(pairs)}" if pairs else url, _sendable(merged))
+
+    async def get(self, request: Prepared, connect_timeout: float) -> aiohttp.ClientResponse:
+        """Make a request and return its response, which the caller closes; raises whatever aiohttp raises.
+
+        Args:
+            request: The request.
+            connect_timeout: Seconds that a connection may take.
+        """
+        import aiohttp
+
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
+        return await self.session.get(
+            request.url, headers=request.headers, timeout=timeout, read_bufsize=READ_BUFFER, allow_redirects=False,
+            **self.request_options,
+        )  # fmt: skip
 
     def timeout_error(self, seconds: float) -> ConnectionFailedError:
         """Return the error for a request without an answer: an exhausted connection pool, or a silent server.
@@ -174,11 +230,11 @@ class ClientAdapter:
         Args:
             seconds: How long the request has waited.
         """
-        connector = self.session.connector
-        in_use = len(getattr(connector, "_acquired", ()))
-        if connector is not None and 0 < connector.limit <= in_use:
+        connector = self.connector
+        limit = limit_of(connector)
+        if 0 < limit <= len(getattr(connector, "_acquired", ())):
             return ConnectionFailedError(
-                f"all {connector.limit} connections of the API client are in use and every informer holds one: "
+                f"all {limit} connections of the API client are in use and every informer holds one: "
                 f"raise configuration.connection_pool_maxsize",
                 is_refused=True,
             )
@@ -214,7 +270,21 @@ class Source:
     @property
     def is_closed(self) -> bool:
         """Whether the client has been closed; reads that are under way get no notice of that."""
-        return self.client.session.closed
+        return self.client.is_closed
+
+    def reserve(self, name: str, scopes: int) -> Reservation:
+        """Count the connections that an informer will hold, and warn if they leave too few of the client's.
+
+        Needs a running loop: the client may make its connections' session now.
+
+        Args:
+            name: The informer.
+            scopes: How many scopes it has; each holds a connection.
+
+        Returns:
+            What gives them back, by ``release()``.
+        """
+        return Reservation(self.client.api_client, limit_of(self.client.connector), name, scopes)
 
     @asynccontextmanager
     async def open(
@@ -267,67 +337,99 @@ class Source:
 
         Raises:
             ApiStatusError: If the server answers with a failure.
-            ConnectionFailedError: If the server cannot be reached, or the body is not complete within
-                ``Settings.header_timeout``.
-            ResponseError: If the status is neither 200 nor a failure.
+            ConnectionFailedError: If the server cannot be reached, or the body has gaps longer than
+                ``Settings.header_timeout``, or takes longer than ``Settings.list_timeout``.
+            ResponseError: If the status is neither 200 nor a failure, or the body is longer than
+                ``Settings.max_object_bytes``.
         """
-        timeout = self.settings.header_timeout
+        silence, limit = self.settings.header_timeout, self.settings.max_object_bytes
+        failure: InformerError
+        chunks: list[bytes] = []
+        size = 0
+        whole = asyncio.timeout(self.settings.list_timeout)
         try:
             async with (
-                self.open(path, query or {}, header_timeout=timeout, accept=accept) as body,
-                asyncio.timeout(timeout),
+                whole,
+                self.open(path, query or {}, header_timeout=silence, accept=accept) as body,
+                asyncio.timeout(silence) as deadline,
             ):
-                chunks = []
-                while chunk := await body.read():
+                while size <= limit:
+                    if not (chunk := await body.read()):
+                        return b"".join(chunks)
                     chunks.append(chunk)
-                return b"".join(chunks)
-        except TimeoutError as error:
-            raise ConnectionFailedError(f"GET {path} was not answered within {timeout:g} s") from error
+                    size += len(chunk)
+                    deadline.reschedule(asyncio.get_running_loop().time() + silence)  # what comes slowly comes
+            failure = ResponseError(f"the answer to GET {path} is larger than max_object_bytes={limit}")
+        except TimeoutError:
+            seconds = self.settings.list_timeout if whole.expired() else silence
+            failure = ConnectionFailedError(f"GET {path} was not answered within {seconds:g} s")
+        raise failure
 
     async def _request(
         self, path: str, query: Mapping[str, str], headers: Mapping[str, str], header_timeout: float
     ) -> aiohttp.ClientResponse:
-        import aiohttp
+        client, connect_timeout = self.client, self.settings.connect_timeout
 
-        client = self.client
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self.settings.connect_timeout)
-        try:
-            async with asyncio.timeout(header_timeout):
-                prepared = await client.prepare(path, query, headers)
-        except TimeoutError as error:
-            problem = f"the client's credentials were not refreshed within {header_timeout:g} s"
-            raise ConnectionFailedError(problem, is_refused=True) from error
-        try:
-            async with asyncio.timeout(header_timeout):
-                return await client.session.get(
-                    prepared.url, headers=prepared.headers, timeout=timeout, read_bufsize=READ_BUFFER,
-                    allow_redirects=False, **client.request_options,
-                )  # fmt: skip
-        except aiohttp.ClientConnectorError as error:
-            raise ConnectionFailedError(f"cannot connect: {_described(error)}", is_refused=True) from error
-        except aiohttp.ConnectionTimeoutError as error:
-            seconds = f"{self.settings.connect_timeout:g} s"
-            raise ConnectionFailedError(f"cannot connect within {seconds}", is_refused=True) from error
-        except TimeoutError as error:
-            raise client.timeout_error(header_timeout) from error
-        except (aiohttp.ClientError, ConnectionError) as error:
-            raise ConnectionFailedError(f"the request failed: {_described(error)}") from error
-        except RuntimeError as error:
-            if not client.session.closed:
-                raise
-            problem = "the API client has been closed: keep it open while informers run"
-            raise ConnectionFailedError(problem, is_refused=True) from error
+        def explain(error: BaseException) -> ConnectionFailedError:
+            host = getattr(client.api_client.configuration, "host", None)
+            return request_failure(error, host, is_closed=client.is_closed, connect_timeout=connect_timeout)
+
+        request = await _within(
+            header_timeout,
+            asked(client.prepare(path, query, headers), f"credentials for GET {path}", explain),
+            lambda: ConnectionFailedError(
+                f"the client's credentials were not refreshed within {header_timeout:g} s", is_refused=True
+            ),
+        )
+        return await _within(
+            header_timeout,
+            asked(client.get(request, connect_timeout), f"GET {path}", explain, undo=_close),
+            lambda: client.timeout_error(header_timeout),
+        )
 
     @staticmethod
     async def _failure(response: aiohttp.ClientResponse) -> ApiStatusError:
-        import aiohttp
+        """Return the error that the server's answer tells; without a whole body, what its status tells."""
+        body, chunks, size = Body(response), [], 0
+        with contextlib.suppress(ConnectionFailedError, TimeoutError):
+            async with asyncio.timeout(STATUS_TIMEOUT):
+                while size < MAX_STATUS and (chunk := await body.read()):
+                    chunks.append(chunk)
+                    size += len(chunk)
+        return status_error(b"".join(chunks), response.status, retry_after(response.headers))
 
-        try:
-            async with asyncio.timeout(5):
-                body = await response.content.read(64 * 1024)
-        except (aiohttp.ClientError, OSError, ValueError):  # the status alone is enough for an error
-            body = b""
-        return status_error(body, response.status, retry_after(response.headers))
+
+async def _within(seconds: float, awaitable: Awaitable[T], late: Callable[[], ConnectionFailedError]) -> T:
+    """Await what raises no ``TimeoutError`` of its own. Cancellation passes through.
+
+    Args:
+        seconds: How long it may take.
+        awaitable: What to await.
+        late: Makes the error if it takes longer.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            return await awaitable
+    raise late()
+
+
+def _sendable(headers: Mapping[Any, Any]) -> dict[str, str]:
+    """Return headers without the blanks and line breaks around their values, such as end a token out of a file.
+
+    Raises:
+        ConnectionFailedError: If a value is no text, or cannot be sent.
+    """
+    sendable = {}
+    for name, value in headers.items():
+        what = "the client's token" if str(name).lower() == "authorization" else f"the header {brief(str(name), 80)}"
+        if not isinstance(value, str):
+            problem = f"{what} is {'None' if value is None else f'a {type(value).__name__}'} instead of a text"
+            raise ConnectionFailedError(problem, is_refused=True)
+        sendable[name] = value = value.strip(" \t\r\n")
+        if found := _FORBIDDEN.search(value):
+            problem = f"{what} cannot be sent: it contains the character U+{ord(found[0]):04X}"
+            raise ConnectionFailedError(problem, is_refused=True)
+    return sendable
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -362,25 +464,24 @@ def _close(response: aiohttp.ClientResponse) -> None:
     Any other connection is aborted: an orderly end of TLS needs more turns of the loop, which may end first (G10).
     """
     transport = response.connection.transport if response.connection else None
-    response.close()
+    with contextlib.suppress(Exception):  # what cannot be closed is no reason to end either
+        response.close()
     if transport is not None:
-        transport.abort()
+        with contextlib.suppress(Exception):
+            transport.abort()
 
 
 def _keep_alive(response: aiohttp.ClientResponse) -> None:
     """Turn on TCP keep-alive: HTTP/1.1 itself cannot detect a dead peer on an idle connection."""
-    transport = response.connection.transport if response.connection else None
-    raw = transport.get_extra_info("socket") if transport else None
-    if raw is None or raw.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, option):  # Linux; other systems have other names and defaults
-            raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-
-
-def _described(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    with contextlib.suppress(Exception):  # the peer may be gone already, which the next read tells
+        transport = response.connection.transport if response.connection else None
+        raw = transport.get_extra_info("socket") if transport else None
+        if raw is None or raw.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+            if hasattr(socket, option):  # Linux; other systems have other names and defaults
+                raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def load_model(name: str) -> type[Any]:

@@ -29,10 +29,12 @@ class Tap(asyncio.Protocol):
 
     Attributes:
         is_open: Whether more data may arrive here; if not, the rest is read from the response.
+        arrived: Loop time at which data came that completed nothing to take; None if none did.
     """
 
     def __init__(self, transport: asyncio.Transport, handler: asyncio.Protocol, content: aiohttp.StreamReader) -> None:
         self.is_open: bool = True
+        self.arrived: float | None = None
         self._transport, self._handler, self._content = transport, handler, content
         self._cutter: ChunkCutter | None = None
         self._received: list[bytes | list[Block]] = []
@@ -79,6 +81,8 @@ class Tap(asyncio.Protocol):
             self._pass_on(data)
         else:
             self._cut(data)
+        if not self._received:
+            self.arrived = asyncio.get_running_loop().time()
         self._wake()
 
     def eof_received(self) -> bool | None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -232,3 +233,261 @@ def test_retry_after_as_a_date_is_read_on_our_own_clock_where_the_server_names_n
 def test_whatever_retry_after_says_is_some_seconds_or_nothing(text: str, date: str) -> None:
     said = retry_after({"Retry-After": text, "Date": date})
     assert said is None or said >= 0
+
+
+# -- headers, hosts, hooks: whatever is foreign is a failed request ------------------------------------------------
+
+
+TOKENS: dict[str, tuple[Any, str]] = {
+    "nothing": (None, "the client's token is None instead of a text"),
+    "a number": (5, "the client's token is a int instead of a text"),
+    "bytes": (b"Bearer hunter2", "the client's token is a bytes instead of a text"),
+    "two lines": ("Bearer hunter2\nX-Evil: 1", "the client's token cannot be sent: it contains the character U+000A"),
+    "NUL": ("Bearer hunter2\0", "the client's token cannot be sent: it contains the character U+0000"),
+    "half a character": ("Bearer hunter2\udcff", "the client's token cannot be sent: it contains the character U+DCFF"),
+}
+
+
+@virtual_time
+@pytest.mark.parametrize("name", TOKENS)
+async def test_g9_a_token_that_cannot_be_sent_is_a_failed_request(name: str) -> None:
+    token, words = TOKENS[name]
+    async with FakeAPIServer() as server, server.api_client() as api:
+        api.configuration.refresh_api_key_hook = lambda configuration: configuration.api_key.update(BearerToken=token)
+        api.configuration.api_key = {"BearerToken": "x"}
+        api.update_params_for_auth = unprefixed(api, token)
+        with pytest.raises(ConnectionFailedError) as caught:
+            await got(Source(api, Settings()))
+        assert str(caught.value) == words
+        assert "hunter2" not in repr(caught.value)
+        assert caught.value.is_refused
+        assert not server.requests
+
+
+def unprefixed(api: Any, token: Any) -> Any:
+    """Return how a client gives its token that does not look at it, as hooks and clients of one's own may not."""
+
+    async def update_params_for_auth(headers: dict[str, Any], *_: Any) -> None:
+        headers["authorization"] = token
+
+    return update_params_for_auth
+
+
+@virtual_time
+@pytest.mark.parametrize("end", ["\n", "\r\n", " ", "\t\n\n"])
+async def test_g9_a_token_out_of_a_file_may_end_with_a_newline(end: str) -> None:
+    async with FakeAPIServer() as server, server.api_client() as api:
+        api.configuration.api_key = {"BearerToken": f"t0ken{end}"}
+        api.configuration.api_key_prefix = {"BearerToken": "Bearer"}
+        await got(Source(api, Settings()))
+        assert server.requests[0].headers["authorization"] == "Bearer t0ken"
+
+
+@virtual_time
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        ({"X-A": None}, "the header X-A is None instead of a text"),
+        ({"X-A": "1\n2"}, "the header X-A cannot be sent: it contains the character U+000A"),
+        ({"X-A\x1b[31m": 7}, r"the header X-A\x1b[31m is a int instead of a text"),
+        ({"X-A\n": "1"}, "the request failed: "),
+        ({"User-Agent": None}, "the request failed: AttributeError in source.py"),
+    ],
+)
+async def test_g9_a_header_that_cannot_be_sent_is_a_failed_request(headers: dict[str, Any], words: str) -> None:
+    async with FakeAPIServer() as server, server.api_client() as api:
+        api.default_headers |= headers
+        with pytest.raises(ConnectionFailedError) as caught:
+            await got(Source(api, Settings()))
+        assert str(caught.value).startswith(words)
+        assert not server.requests
+
+
+NO_URL = "cannot connect: the host of the client's configuration is not the URL of a server"
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("", NO_URL), (None, NO_URL), (7, NO_URL), ("127.0.0.1:1", NO_URL), ("http://", NO_URL), ("http://[", NO_URL),
+        ("http://[::1]:x", NO_URL), ("ftp://127.0.0.1", NO_URL), (f"http://{'a' * 64}.example", NO_URL),
+        (f"http://{'a.' * 200}example", ""), ("http://127.0.0.1:99999", NO_URL), ("http://\udcff", ""),
+        ("http://hunter2@127.0.0.1:1", "cannot connect to 127.0.0.1:1: connection refused"),
+        ("http://user:hunter2@127.0.0.1:1", "cannot connect to 127.0.0.1:1: connection refused"),
+        ("http://user:hun/hunter2@127.0.0.1:1", ""),
+    ],
+)  # fmt: skip
+async def test_g9_a_host_that_is_none_is_a_failed_request(host: Any, words: str) -> None:
+    """Nor is a password in it quoted."""
+    async with client.ApiClient(client.Configuration(host="http://127.0.0.1:1")) as api:
+        api.configuration.host = host
+        with pytest.raises(ConnectionFailedError) as caught:
+            await got(Source(api, Settings()))
+        assert str(caught.value).startswith(words)
+        assert "hunter2" not in str(caught.value)
+
+
+@virtual_time
+@pytest.mark.parametrize("where", ["session", "options", "credentials", "response"])
+async def test_g9_whatever_breaks_inside_the_client_is_a_failed_request(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise LookupError("hunter2")
+
+    async with FakeAPIServer() as server, server.api_client() as api:
+        source = Source(api, Settings())
+        match where:
+            case "session":
+                monkeypatch.setattr(api.rest_client.pool_manager, "get", broken)
+            case "options":
+                monkeypatch.delattr(api.rest_client, "proxy")
+            case "credentials":
+                monkeypatch.setattr(api, "update_params_for_auth", broken)
+            case "response":
+                monkeypatch.setattr(aiohttp.StreamReader, "readany", broken)
+        with pytest.raises(ConnectionFailedError) as caught:
+            await got(source)
+        assert "hunter2" not in str(caught.value)
+        assert not api.rest_client.pool_manager.connector._acquired
+
+
+@virtual_time
+async def test_g10_a_response_that_cannot_be_closed_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise OSError
+
+    async with FakeAPIServer() as server, source_of(server) as source:
+        with monkeypatch.context() as patched:
+            patched.setattr(aiohttp.ClientResponse, "close", broken)
+            assert b"ConfigMapList" in await got(source)
+        with monkeypatch.context() as patched:
+            patched.setattr("socket.socket.setsockopt", broken)
+            assert b"ConfigMapList" in await got(source)
+
+
+@virtual_time
+async def test_g9_a_client_that_is_closed_while_a_request_waits_for_a_connection_is_named() -> None:
+    """aiohttp cancels those that wait, although nobody has cancelled their tasks."""
+    async with FakeAPIServer() as server:
+        configuration = server.configuration()
+        configuration.connection_pool_maxsize = 1
+        api = client.ApiClient(configuration)
+        source = Source(api, Settings())
+        async with source.open(PATH, {"watch": "true"}, header_timeout=10):
+            waiting = asyncio.create_task(got(source))
+            await asyncio.sleep(1)
+            await api.close()
+            with pytest.raises(ConnectionFailedError, match="the API client has been closed"):
+                await waiting
+            assert not waiting.cancelling()
+
+
+@virtual_time
+@pytest.mark.parametrize("when", ["credentials", "connection", "body"])
+async def test_g10_a_cancellation_is_never_mistaken_for_a_failure(when: str) -> None:
+    async with FakeAPIServer() as server, server.api_client() as api:
+
+        async def slow(_: Any) -> None:
+            await asyncio.sleep(5)
+
+        if when == "credentials":
+            api.configuration.api_key, api.configuration.refresh_api_key_hook = {"BearerToken": "x"}, slow
+        else:
+            after = None if when == "connection" else 10
+            server.intercept(lambda _: Fault(ending=Ending.STALL, after=after))
+        task = asyncio.create_task(got(Source(api, Settings())))
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert not api.rest_client.pool_manager.connector._acquired
+
+
+# -- bodies that come in pieces, slowly, or for ever --------------------------------------------------------------
+
+TOO_LARGE = (
+    b'{"kind":"Status","code":504,"reason":"Timeout","message":"Timeout: Too large resource version: 9, current: 5",'
+    b'"details":{"causes":[{"reason":"ResourceVersionTooLarge"}],"retryAfterSeconds":3}}'
+)
+
+
+@asynccontextmanager
+async def raw_source(
+    status: str, *pieces: bytes, is_chunked: bool, pause: float = 1.0, times: int = 1, is_endless: bool = False,
+    **settings: Any,
+) -> AsyncIterator[Source]:  # fmt: skip
+    """Give a source of a server that answers with pieces, each in a segment of its own, over and over if endless."""
+    length = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {sum(map(len, pieces)) * times}"
+    tasks: set[asyncio.Task[Any] | None] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.current_task())
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(f"HTTP/1.1 {status}\r\n{length}\r\n\r\n".encode())
+            turn = 0
+            while is_endless or turn < times:
+                turn += 1
+                for piece in pieces:
+                    writer.write(b"%x\r\n%s\r\n" % (len(piece), piece) if is_chunked else piece)
+                    await writer.drain()
+                    await asyncio.sleep(pause)
+            writer.write(b"0\r\n\r\n" if is_chunked else b"")
+            await reader.read()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, client.ApiClient(client.Configuration(host=f"http://127.0.0.1:{port}")) as api:
+        yield Source(api, Settings(**settings))
+    await asyncio.wait(filter(None, tasks))
+
+
+@virtual_time
+@pytest.mark.parametrize("is_chunked", [True, False])
+@pytest.mark.parametrize("cut", [1, 60, len(TOO_LARGE) - 1])
+async def test_g1_a_status_in_several_segments_is_read_whole(cut: int, is_chunked: bool) -> None:
+    """Else an informer would not know that the server's history is gone, and keep what is no longer there."""
+    pieces = TOO_LARGE[:cut], TOO_LARGE[cut:]
+    async with raw_source("504 Gateway Timeout", *pieces, is_chunked=is_chunked) as source:
+        with pytest.raises(ServerBusyError) as caught:
+            await got(source)
+        assert (caught.value.causes, caught.value.retry_after) == (("ResourceVersionTooLarge",), 3.0)
+
+
+@virtual_time
+async def test_g8_a_status_that_never_ends_is_cut() -> None:
+    """After a megabyte or some seconds: the status alone says enough."""
+    loop = asyncio.get_running_loop()
+    async with raw_source("500 Oops", b"x" * 65536, is_chunked=True, pause=0.0, is_endless=True) as source:
+        with pytest.raises(ApiStatusError, match="500: the answer is not a Kubernetes Status"):
+            await got(source)
+    async with raw_source("503 Busy", b" ", is_chunked=True, is_endless=True) as source:
+        begin = loop.time()
+        with pytest.raises(ServerBusyError):
+            await got(source)
+        assert loop.time() - begin == pytest.approx(5, abs=1)
+
+
+@virtual_time
+async def test_g8_a_document_that_never_ends_is_refused() -> None:
+    endless = raw_source(
+        "200 OK", b"x" * 65536, is_chunked=True, pause=0.0, is_endless=True, max_object_bytes=1_000_000
+    )
+    async with endless as source:
+        with pytest.raises(ResponseError, match="the answer to GET /apis is larger than max_object_bytes=1000000"):
+            await source.read_json("/apis")
+
+
+@virtual_time
+async def test_g9_a_document_on_a_slow_link_is_read() -> None:
+    """It may take longer than the silence that is allowed, but not for ever."""
+    async with raw_source("200 OK", b"x" * 100, is_chunked=False, pause=20.0, times=20) as source:
+        assert len(await source.read_json("/apis")) == 2000
+    async with raw_source("200 OK", b"x", is_chunked=True, pause=20.0, is_endless=True, list_timeout=120) as source:
+        with pytest.raises(ConnectionFailedError, match="GET /apis was not answered within 120 s"):
+            await source.read_json("/apis")

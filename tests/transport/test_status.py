@@ -55,8 +55,9 @@ class TestStatusError:
 
     @pytest.mark.parametrize(
         "body",
-        [{}, {"message": "Timeout"}, {"details": None}, {"details": {"causes": None}}, {"details": {"causes": [{}]}}],
-    )
+        [{}, {"message": "Timeout"}, {"details": None}, {"details": {"causes": None}}, {"details": {"causes": [{}]}},
+         {"details": {"causes": [{"reason": None, "message": None}]}}],
+    )  # fmt: skip
     def test_other_failures_are_no_version_too_large(self, body: dict[str, Any]) -> None:
         """Nor do their gaps break anything."""
         assert "ResourceVersionTooLarge" not in status_error(dump(body), 504).causes
@@ -83,3 +84,21 @@ class TestStatusError:
         error = status_error(b'{"code":"410","reason":"Gone","details":{"retryAfterSeconds":"2"}}')
         assert isinstance(error, GoneError)
         assert error.retry_after == 2.0
+
+    def test_g16_the_servers_words_are_made_printable_and_cut(self) -> None:
+        """They reach terminals and logs, and a hostile server may send a megabyte of them."""
+        hostile = "\x1b[2J\u202ewords\nAUDIT: all is well" + "x" * 100_000
+        body = {"code": 500, "reason": hostile, "message": hostile, "details": {"causes": [{"reason": hostile}] * 1000}}
+        error = status_error(dump(body))
+        assert str(error).isprintable()
+        assert r"\x1b[2J\u202ewords AUDIT: all is well" in error.message
+        assert len(str(error)) < 2_000
+        assert len(repr(error)) < 20_000
+        assert all(cause.isprintable() for cause in error.causes)
+
+    def test_a_version_too_large_is_not_lost_among_many_causes(self) -> None:
+        """What is kept of them has a limit."""
+        causes = [{"reason": "Other"}] * 100 + [{"message": "Too large resource version"}]
+        assert status_error(dump({"code": 504, "details": {"causes": causes}})).causes[-1] == "ResourceVersionTooLarge"
+        causes[-1] = {"reason": "ResourceVersionTooLarge"}
+        assert "ResourceVersionTooLarge" in status_error(dump({"code": 504, "details": {"causes": causes}})).causes

@@ -336,3 +336,79 @@ async def test_api_servers_send_each_event_as_a_line_in_a_chunk(
             found = [configmaps.lister.get(f"c{i}", namespace=namespace) for i in range(len(sizes))]
             assert [len(one.data["v"]) for one in found] == sizes
     assert read.lines >= len(sizes) - 1
+
+
+# -- what arrives is a sign of life -------------------------------------------------------------------------------
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("is_tapped", [True, False])
+async def test_g9_every_byte_that_arrives_shows(is_tapped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a line that is not complete no read tells; of everything else a read does."""
+    loop = asyncio.get_running_loop()
+    line = chunk(b'{"text":"%s"}\n' % (b"x" * 1000))
+    if not is_tapped:
+        monkeypatch.setattr(Tap, "of", classmethod(lambda *_: None))
+
+    async def script(writer: asyncio.StreamWriter) -> None:
+        await writes(HEAD, chunk(b"{}\n"))(writer)
+        await writes(*(line[i : i + 100] for i in range(0, len(line), 100)), pause=10.0)(writer)
+        await asyncio.sleep(1000)
+        raise ConnectionResetError
+
+    async with serving(script) as (server, session), session.get(server.url) as response:
+        body, read, seen = Body(response), Read(), []
+
+        async def watch() -> None:
+            while True:
+                read.add(await body.read_lines())
+                seen.append(loop.time())
+
+        watching = asyncio.create_task(watch())
+        await asyncio.sleep(45)
+        begin = loop.time()
+        last = max(seen[-1], body.arrived or 0.0)
+        assert begin - last <= 10.0, "the time at which bytes came"
+        await asyncio.sleep(200)
+        last = max(seen[-1], body.arrived or 0.0)
+        assert loop.time() - last > 100.0, "none has come since"
+        assert read.data.endswith(b"x" * 100 + b'"}\n')
+        watching.cancel()
+        await asyncio.wait([watching])
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_g9_a_large_object_on_a_slow_link_is_no_silence(is_streamed: bool) -> None:
+    """It takes longer than the silence that is allowed, and longer than a list's objects may keep one waiting."""
+    metadata = b'"metadata":{"name":"big","namespace":"d","uid":"u","resourceVersion":"12"}'
+    event = chunk(b'{"type":"ADDED","object":{"kind":"ConfigMap",%s,"data":{"x":"%s"}}}\n' % (metadata, b"x" * 900_000))
+    listed = b'{"kind":"ConfigMapList","apiVersion":"v1","metadata":{"resourceVersion":"10"},"items":[]}'
+    bookmark = b'{"type":"BOOKMARK","object":{"kind":"ConfigMap","metadata":{"resourceVersion":"%s"%s}}}\n'
+    mark = b',"annotations":{"k8s.io/initial-events-end":"true"}'
+    pieces = [event[i : i + 10_000] for i in range(0, len(event), 10_000)]
+    list_script = writes(HEAD + chunk(listed) + END)
+
+    async def watch_script(writer: asyncio.StreamWriter) -> None:
+        await writes(HEAD, *([] if is_streamed else [chunk(bookmark % (b"11", b""))]))(writer)
+        await writes(*pieces, pause=3.0)(writer)
+        await writes(chunk(bookmark % (b"13", mark if is_streamed else b"")))(writer)
+        await asyncio.sleep(10_000)
+
+    scripts = [watch_script] if is_streamed else [list_script, watch_script]
+    async with serving(*scripts) as (server, _), client.ApiClient(client.Configuration(host=server.url[:-1])) as api:
+        settings = Settings(watch_list=is_streamed, watch_silence_timeout=20, watch_list_silence_timeout=15)
+        factory = SharedInformerFactory(api, settings=settings)
+        informer = factory.for_resource("configmaps.v1.")
+        await factory.start()
+        for _ in range(50):
+            await asyncio.sleep(5)
+            assert informer.last_error is None
+            assert informer.is_live(6)
+        await asyncio.sleep(30)
+        assert informer.has_synced
+        assert [key.name for key in informer.indexer] == ["big"]
+        assert informer.statistics().failures == 0
+        await factory.shutdown(grace=0)
+        for task in server.tasks:
+            task.cancel()
