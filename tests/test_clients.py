@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -13,6 +14,7 @@ from kubernetes_asyncio import client
 
 from aioinformers import Settings, SharedInformerFactory
 from aioinformers.testing import FakeAPIServer
+from aioinformers.transport.source import Source
 from tests.kit import QUICK, Recorder, configmap, factory_on
 from tests.kit.fixtures import APIServer
 from tests.kit.realserver import LIMITED_TOKEN, RealAPIServer
@@ -167,3 +169,165 @@ async def test_requests_say_who_they_are_unless_the_user_does() -> None:
         factory.core.v1.pods()
         await factory.wait_for_cache_sync(timeout=5)
         assert list(server.requests)[-1].headers["user-agent"] == "mine/1.0"
+
+
+# -- what clients, hooks and configurations do that they should not ------------------------------------------------
+
+
+class OddError(BaseException):
+    """Such as some libraries have."""
+
+
+async def lets_a_cancellation_escape(configuration: Any) -> None:
+    raise asyncio.CancelledError
+
+
+async def cancels_its_own_task(configuration: Any) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(1)
+
+
+async def raises_what_is_no_exception(configuration: Any) -> None:
+    raise OddError("secret")
+
+
+async def ends_a_generator(configuration: Any) -> None:
+    raise GeneratorExit
+
+
+async def raises_a_group(configuration: Any) -> None:
+    raise BaseExceptionGroup("secret", [OddError(), ValueError("secret")])
+
+
+async def hangs_and_swallows_cancellations(configuration: Any) -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(1000)
+
+
+def breaks_the_token(token: Any) -> Any:
+    async def break_it(configuration: Any) -> None:
+        configuration.api_key = {"BearerToken": token}
+
+    return break_it
+
+
+BAD_HOOKS = {
+    "lets a cancellation escape": (lets_a_cancellation_escape, "credentials could not be refreshed (CancelledError)"),
+    "cancels its own task": (cancels_its_own_task, "credentials could not be refreshed (CancelledError)"),
+    "raises no exception": (raises_what_is_no_exception, "credentials could not be refreshed (OddError)"),
+    "raises GeneratorExit": (ends_a_generator, "GeneratorExit"),
+    "raises a group": (raises_a_group, "credentials could not be refreshed (BaseExceptionGroup)"),
+    "hangs and cannot be cancelled": (hangs_and_swallows_cancellations, "credentials were not refreshed within"),
+    "gives None": (breaks_the_token(None), "the client's token is None"),
+    "gives two lines": (breaks_the_token("secret\nsecret"), "contains the character U+000A"),
+    "gives NUL": (breaks_the_token("secret\0"), "contains the character U+0000"),
+    "gives half a character": (breaks_the_token("secret\udcff"), "contains the character U+DCFF"),
+}
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("is_synced", [True, False])
+@pytest.mark.parametrize("name", BAD_HOOKS)
+async def test_g9_whatever_a_hook_does_the_informer_goes_on_once_it_is_mended(name: str, is_synced: bool) -> None:
+    hook, words = BAD_HOOKS[name]
+    async with FakeAPIServer() as server:
+        configuration = server.configuration()
+        configuration.api_key = {"BearerToken": "t"}
+        if not is_synced:
+            configuration.refresh_api_key_hook = hook
+        async with client.ApiClient(configuration) as api, SharedInformerFactory(api, settings=QUICK) as factory:
+            configmaps = factory.core.v1.configmaps()
+            if is_synced:
+                await factory.wait_for_cache_sync(timeout=5)
+                configuration.refresh_api_key_hook = hook
+                server.close_watches()
+            await asyncio.sleep(100)
+            assert words in str(configmaps.last_error)
+            assert "secret" not in str(configmaps.last_error)
+            assert words in configmaps.health().reason
+            configuration.refresh_api_key_hook = None
+            configuration.api_key = {"BearerToken": "t"}
+            server.create("configmaps", configmap("late"))
+            await asyncio.sleep(100)
+            assert configmaps.last_error is None
+            assert [key.name for key in configmaps.indexer] == ["late"]
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("hook", [hangs_and_swallows_cancellations, cancels_its_own_task])
+async def test_g10_a_shutdown_does_not_wait_for_a_hook(hook: Any) -> None:
+    async with FakeAPIServer() as server:
+        configuration = server.configuration()
+        configuration.api_key, configuration.refresh_api_key_hook = {"BearerToken": "t"}, hook
+        async with client.ApiClient(configuration) as api:
+            factory = SharedInformerFactory(api, settings=QUICK)
+            factory.core.v1.configmaps()
+            await factory.start()
+            await asyncio.sleep(0.5)
+            begin = asyncio.get_running_loop().time()
+            await factory.shutdown(grace=0)
+            assert asyncio.get_running_loop().time() - begin <= 1
+
+
+@pytest.mark.virtual_time
+async def test_g9_a_token_file_that_ends_with_a_newline_is_no_fault() -> None:
+    async with FakeAPIServer() as server:
+        configuration = server.configuration()
+        configuration.api_key, configuration.api_key_prefix = {"BearerToken": "t0ken\n"}, {"BearerToken": "Bearer"}
+        async with client.ApiClient(configuration) as api, SharedInformerFactory(api, settings=QUICK) as factory:
+            factory.core.v1.configmaps()
+            await factory.wait_for_cache_sync(timeout=5)
+        assert {request.headers["authorization"] for request in server.requests} == {"Bearer t0ken"}
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    "host",
+    ["", "http://", "127.0.0.1", "http://[::1]:x", "ftp://there", f"http://{'a' * 64}.example", None, "http://\0"],
+)
+async def test_g9_a_host_that_is_none_is_told_and_can_be_mended(host: Any) -> None:
+    async with (
+        FakeAPIServer() as server,
+        server.api_client() as api,
+        SharedInformerFactory(api, settings=QUICK) as factory,
+    ):
+        configmaps = factory.core.v1.configmaps()
+        await factory.wait_for_cache_sync(timeout=5)
+        good, api.configuration.host = api.configuration.host, host
+        server.close_watches()
+        await asyncio.sleep(60)
+        assert "cannot connect" in str(configmaps.last_error) or "request failed" in str(configmaps.last_error)
+        api.configuration.host = good
+        server.create("configmaps", configmap("late"))
+        await asyncio.sleep(60)
+        assert [key.name for key in configmaps.indexer] == ["late"]
+
+
+@pytest.mark.virtual_time
+async def test_g9_a_client_that_is_closed_while_requests_wait_for_a_connection_is_told() -> None:
+    """aiohttp cancels those that wait, although nobody has cancelled their tasks."""
+    async with FakeAPIServer() as server:
+        configuration = server.configuration()
+        configuration.connection_pool_maxsize = 1
+        api = client.ApiClient(configuration)
+        factory = SharedInformerFactory(api, settings=QUICK)
+        informers = [factory.for_resource(f"{name}.v1.") for name in ("pods", "nodes", "configmaps")]
+        await factory.start()
+        await asyncio.sleep(10)
+        await api.close()
+        await asyncio.sleep(60)
+        assert all("the API client has been closed" in str(each.last_error) for each in informers)
+        assert all(each.is_running for each in informers)
+        await factory.shutdown()
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("which", ["kubernetes_asyncio", "kubernetes.aio"])
+async def test_g9_either_client_is_counted_by_its_own_limit(which: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with FakeAPIServer() as server:
+        opened = server.api_client() if which == "kubernetes_asyncio" else aio_client(server)
+        async with opened as api:
+            Source(api, Settings()).reserve("configmaps.v1", 91)
+            assert "configmaps.v1: with it, informers hold 91 of the 100 connections" in caplog.text
