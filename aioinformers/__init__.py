@@ -37,7 +37,9 @@ from aioinformers.statistics import (
     FactoryHealth,
     InformerHealth,
     InformerStatistics,
+    ScopeHealth,
 )
+from aioinformers.transport.connecting import connect
 from aioinformers.types import ALL_NAMESPACES, Cause, GroupVersionResource, ListOptions, ObjectKey, Scope, WatchFailure
 from aioinformers.version import __version__
 
@@ -82,6 +84,7 @@ __all__ = [
     "Updated",
     "WatchFailure",
     "__version__",
+    "connect",
     "drop_fields",
     "errors",
     "keep_fields",

@@ -12,8 +12,10 @@
     ├── InvalidSelectorError (ValueError)
     ├── InvalidPathError (ValueError)
     ├── IndexConflictError (ValueError)      same index name, other definition
+    ├── ConfigurationError (ValueError)      no cluster is configured, or its configuration cannot be used
     ├── ResponseError                        the server's answer cannot be understood
     ├── ConnectionFailedError                the server cannot be reached
+    │   └── CredentialsError                 there are no credentials for the request
     └── ApiStatusError                       the server said no
         ├── BadRequestError      400, 422
         ├── UnauthorizedError    401
@@ -35,8 +37,10 @@ __all__ = [
     "BadRequestError",
     "CacheNotSyncedError",
     "CacheSyncError",
+    "ConfigurationError",
     "ConflictError",
     "ConnectionFailedError",
+    "CredentialsError",
     "ForbiddenError",
     "GoneError",
     "IndexConflictError",
@@ -197,6 +201,10 @@ class IndexConflictError(InformerError, ValueError):
         return f"index {self.name!r} exists with another definition: choose another name or remove it first"
 
 
+class ConfigurationError(InformerError, ValueError):
+    """No cluster is configured, or its configuration (a kubeconfig, a service account) cannot be used."""
+
+
 class ResponseError(InformerError):
     """The server's answer does not follow its API: a Table, another kind, invalid JSON.
 
@@ -218,6 +226,17 @@ class ConnectionFailedError(InformerError):
     def __init__(self, message: str, *, is_refused: bool = False) -> None:
         self.is_refused = is_refused
         super().__init__(message)
+
+
+class CredentialsError(ConnectionFailedError):
+    """There are no credentials for a request, so that it was not made.
+
+    An exec plug-in failed, or a token file cannot be read. The text quotes at most the last line that a plug-in wrote
+    to stderr.
+    """
+
+    def __init__(self, message: str, *, is_refused: bool = True) -> None:
+        super().__init__(message, is_refused=is_refused)
 
 
 class ApiStatusError(InformerError):

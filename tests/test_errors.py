@@ -15,8 +15,10 @@ from aioinformers.errors import (
     BadRequestError,
     CacheNotSyncedError,
     CacheSyncError,
+    ConfigurationError,
     ConflictError,
     ConnectionFailedError,
+    CredentialsError,
     ForbiddenError,
     GoneError,
     IndexConflictError,
@@ -65,9 +67,11 @@ MESSAGES: list[tuple[InformerError, str]] = [
         IndexConflictError("node"),
         "index 'node' exists with another definition: choose another name or remove it first",
     ),
+    (ConfigurationError("no cluster is configured"), "no cluster is configured"),
     (ResponseError("expected a list, got Table"), "expected a list, got Table"),
     (ConnectionFailedError("cannot connect", is_refused=True), "cannot connect"),
     (ConnectionFailedError("the connection broke"), "the connection broke"),
+    (CredentialsError("the exec plug-in 'aws' cannot be run"), "the exec plug-in 'aws' cannot be run"),
     (ApiStatusError(500), "500"),
     (ApiStatusError(500, "InternalError", "boom", 2.0, ["x"]), "500 InternalError: boom"),
     (ApiStatusError(500, "", "boom"), "500: boom"),
@@ -98,6 +102,7 @@ ALSO = {
     InvalidSelectorError: ValueError,
     InvalidPathError: ValueError,
     IndexConflictError: ValueError,
+    ConfigurationError: ValueError,
 }
 
 

@@ -20,7 +20,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
-from aioinformers.errors import ApiStatusError, ConnectionFailedError, InformerError, ResponseError
+from aioinformers.errors import ApiStatusError, ConnectionFailedError, InformerError, ResponseError, UnauthorizedError
 from aioinformers.settings import Settings
 from aioinformers.transport.door import asked, failure_of
 from aioinformers.transport.failures import credentials_failure, read_failure, request_failure
@@ -119,10 +119,12 @@ class Prepared(NamedTuple):
     Attributes:
         url: Complete URL with the query.
         headers: All headers; they may contain credentials.
+        generation: Which of the hook's credentials it has; 0 where the hook does not count them.
     """
 
     url: str
     headers: dict[str, str]
+    generation: int = 0
 
 
 class ClientAdapter:
@@ -206,8 +208,26 @@ class ClientAdapter:
             raise
         except BaseException as error:
             raise credentials_failure(error) from error
+        generation = getattr(self._hook, "generation", 0)
         url = f"{self.api_client.configuration.host}{path}"
-        return Prepared(f"{url}?{urlencode(pairs)}" if pairs else url, _sendable(merged))
+        return Prepared(f"{url}?{urlencode(pairs)}" if pairs else url, _sendable(merged), generation)
+
+    def invalidate(self, refused: Prepared) -> None:
+        """Tell the client's hook, if it wants to know, that the server has refused the credentials of a request."""
+        with contextlib.suppress(Exception):  # it may be anybody's, and mean something else by that name
+            self._hook.invalidate(refused.generation)
+
+    @property
+    def hint(self) -> str:
+        """What may be the cause of a 401."""
+        if self._hook is None:
+            return "nothing renews the client's credentials: use aioinformers.connect(), or set refresh_api_key_hook"
+        hint = getattr(self._hook, "hint", None)
+        return hint if isinstance(hint, str) else "what the client's refresh_api_key_hook gave was refused twice"
+
+    @property
+    def _hook(self) -> Any:
+        return getattr(self.api_client.configuration, "refresh_api_key_hook", None)
 
     async def get(self, request: Prepared, connect_timeout: float) -> aiohttp.ClientResponse:
         """Make a request and return its response, which the caller closes; raises whatever aiohttp raises.
@@ -311,11 +331,12 @@ class Source:
             ResponseError: If the status is neither 200 nor a failure.
         """
         headers = {"Accept": accept, "Accept-Encoding": "gzip" if compression else "identity"}
-        response = await self._request(path, query, headers, header_timeout)
+        request, response = await self._request(path, query, headers, header_timeout)
         try:
             if response.status == 401:
                 _close(response)
-                response = await self._request(path, query, headers, header_timeout)
+                self.client.invalidate(request)
+                _, response = await self._request(path, query, headers, header_timeout)
             if response.status >= 400:
                 raise await self._failure(response)
             if response.status != 200:
@@ -367,7 +388,7 @@ class Source:
 
     async def _request(
         self, path: str, query: Mapping[str, str], headers: Mapping[str, str], header_timeout: float
-    ) -> aiohttp.ClientResponse:
+    ) -> tuple[Prepared, aiohttp.ClientResponse]:
         client, connect_timeout = self.client, self.settings.connect_timeout
 
         def explain(error: BaseException) -> ConnectionFailedError:
@@ -381,14 +402,14 @@ class Source:
                 f"the client's credentials were not refreshed within {header_timeout:g} s", is_refused=True
             ),
         )
-        return await _within(
+        response = await _within(
             header_timeout,
             asked(client.get(request, connect_timeout), f"GET {path}", explain, undo=_close),
             lambda: client.timeout_error(header_timeout),
         )
+        return request, response
 
-    @staticmethod
-    async def _failure(response: aiohttp.ClientResponse) -> ApiStatusError:
+    async def _failure(self, response: aiohttp.ClientResponse) -> ApiStatusError:
         """Return the error that the server's answer tells; without a whole body, what its status tells."""
         body, chunks, size = Body(response), [], 0
         with contextlib.suppress(ConnectionFailedError, TimeoutError):
@@ -396,7 +417,10 @@ class Source:
                 while size < MAX_STATUS and (chunk := await body.read()):
                     chunks.append(chunk)
                     size += len(chunk)
-        return status_error(b"".join(chunks), response.status, retry_after(response.headers))
+        error = status_error(b"".join(chunks), response.status, retry_after(response.headers))
+        if isinstance(error, UnauthorizedError):
+            error.hint = self.client.hint
+        return error
 
 
 async def _within(seconds: float, awaitable: Awaitable[T], late: Callable[[], ConnectionFailedError]) -> T:
