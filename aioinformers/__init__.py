@@ -76,6 +76,7 @@ __all__ = [
     "OwnerReference",
     "Registration",
     "Scope",
+    "ScopeHealth",
     "Settings",
     "SharedInformer",
     "SharedInformerFactory",

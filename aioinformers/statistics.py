@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aioinformers.types import ObjectKey
+from aioinformers.types import ObjectKey, Scope
 
 __all__ = [
     "BusyKey", "CompactStatistics", "ConsumerStatistics", "FactoryHealth", "InformerHealth", "InformerStatistics",
+    "ScopeHealth",
 ]  # fmt: skip
 
 
@@ -104,6 +105,25 @@ class InformerStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class ScopeHealth:
+    """Whether one scope of an informer is followed, such as one of its namespaces.
+
+    Attributes:
+        scope: The scope.
+        has_synced: Whether the cache holds a whole state of it, so that its namespace can be read.
+        is_watching: Whether its change stream is followed right now.
+        silent_for: Seconds since the server was last heard of; None before that.
+        reason: What it waits for and why; empty if nothing is wrong.
+    """
+
+    scope: Scope
+    has_synced: bool
+    is_watching: bool
+    silent_for: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class InformerHealth:
     """Whether one informer does its work.
 
@@ -115,6 +135,7 @@ class InformerHealth:
         silent_for: Seconds since the most silent scope last heard from the server; None before that.
         rejected: How many objects could not be read.
         reason: What it waits for and why; empty if nothing is wrong.
+        scopes: Each scope's health, such as each namespace's.
     """
 
     name: str
@@ -124,6 +145,7 @@ class InformerHealth:
     silent_for: float | None
     rejected: int
     reason: str
+    scopes: tuple[ScopeHealth, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,16 @@ from aioinformers.statistics import (
     FactoryHealth,
     InformerHealth,
     InformerStatistics,
+    ScopeHealth,
 )
-from aioinformers.types import ObjectKey
+from aioinformers.types import ObjectKey, Scope
 
 SNAPSHOTS = [
     BusyKey(ObjectKey("prod", "web"), 1.0),
     ConsumerStatistics(0, 0, 0, 0, 0, 0, 0),
     CompactStatistics(1, 30, 10, 1),
     InformerStatistics(0, 0, 0, 0, 0, 0, {}, 0, 0, {}),
+    ScopeHealth(Scope("prod"), True, True, 0.5, ""),
     InformerHealth("pods", True, True, False, None, 0, ""),
     FactoryHealth(True, ()),
 ]
@@ -46,3 +48,7 @@ def test_the_ratio_says_how_many_times_smaller_objects_have_become(raw: int, pac
 def test_an_informer_that_does_not_pack_has_no_statistics_of_packing() -> None:
     assert InformerStatistics(0, 0, 0, 0, 0, 0, {}, 0, 0, {}).compact is None
     assert ConsumerStatistics(0, 0, 0, 0, 0, 0, 0).busy_keys == ()
+
+
+def test_the_health_of_an_informer_that_follows_nothing_names_no_scopes() -> None:
+    assert InformerHealth("pods", False, False, False, None, 0, "not started").scopes == ()

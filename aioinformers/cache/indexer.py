@@ -2,6 +2,16 @@
 
 A :class:`Partition` holds the objects of one scope (all namespaces, one namespace, one shard), so that a
 relist can be staged beside it and swapped in at once. :class:`Store` is all partitions of an informer.
+
+Readers in other threads need no lock, and pay for none. They may run between any two steps of the writer, so every read
+here follows three rules:
+
+- It refers once to what may be exchanged (``Store._current``, a partition), and goes on with that.
+- It takes its copy of a dict that changes in one call that runs no Python code: ``list(d)``, ``some += d.values()``,
+  ``d.copy()``. Not ``list(d.items())``: that makes a tuple per item, in Python 3.11 the garbage collector may run then,
+  and with it any ``__del__``, in which threads may switch. The keys are texts, whose comparison is no Python code.
+- An index only says where to look. Whether an object has the value is told by its own entry, which never changes what
+  it says: the writer files and unfiles an object in several steps.
 """
 
 from __future__ import annotations
@@ -13,8 +23,8 @@ from msgspec import UNSET
 
 from aioinformers.errors import UnknownIndexError
 from aioinformers.objects.labels import LabelSet
-from aioinformers.objects.layout import Entry, Layout
-from aioinformers.objects.paths import IndexValue
+from aioinformers.objects.layout import NAMESPACE_INDEX, Entry, Layout
+from aioinformers.objects.paths import IndexValue, join_key
 from aioinformers.types import Scope
 
 __all__ = ["Partition", "Store"]
@@ -108,6 +118,9 @@ class Partition:
 class Store(Generic[T]):
     """All partitions of one informer, and the layout that their entries follow.
 
+    A scope's partition may be exchanged in place. Scopes come and go only with another dict of partitions: readers in
+    other threads go through the one that they have found.
+
     Attributes:
         building: Indexes that must not be read yet.
     """
@@ -134,17 +147,50 @@ class Store(Generic[T]):
     @property
     def is_synced(self) -> bool:
         """Whether every scope's first list has been committed."""
-        return all(partition.is_synced for partition in self.partitions.values())
+        for partition in self._current[1].values():  # noqa: SIM110  each read asks, and a generator takes thrice as long
+            if not partition.is_synced:
+                return False
+        return True
+
+    def has_synced(self, namespace: str) -> bool:
+        """Tell whether the first list of every scope that follows a namespace has been committed.
+
+        What belongs to no scope, as a namespace that is not followed, waits for all of them.
+        """
+        partitions = self._current[1]
+        following = [partition for scope, partition in partitions.items() if scope.namespace in ("", namespace)]
+        return all(partition.is_synced for partition in following or partitions.values())
 
     def __len__(self) -> int:
         return sum(len(partition.objects) for partition in self.partitions.values())
 
     def get(self, key: str) -> Entry | None:
         """Return the entry of a key."""
-        for partition in self.partitions.values():
+        for partition in self._current[1].values():
             if (entry := partition.objects.get(key)) is not None:
                 return entry
         return None
+
+    def of_namespace(self, namespace: str) -> list[tuple[str, Entry]]:
+        """Return the keys and entries of a namespace."""
+        position, partitions = self._located(NAMESPACE_INDEX)
+        found: list[tuple[str, Entry]] = []
+        for partition in partitions:
+            keys = list(partition.indexes[position].get(namespace, ()))
+            found += [(key, entry) for key in keys if (entry := partition.objects.get(key)) is not None]
+        return found
+
+    def named(self, name: str, namespace: str | None) -> list[tuple[str, Entry]]:
+        """Return the keys and entries of a name, in one namespace or in each: one look-up per scope and namespace."""
+        if "/" in name:
+            return []  # no object has such a name, but it could be taken for a key
+        position, partitions = self._located(NAMESPACE_INDEX)
+        found: list[tuple[str, Entry]] = []
+        for partition in partitions:
+            namespaces = list(partition.indexes[position]) if namespace is None else (namespace,)
+            keys = [join_key(each, name) for each in namespaces]
+            found += [(key, entry) for key in keys if (entry := partition.objects.get(key)) is not None]
+        return found
 
     def has_version(self, scope: Scope, key: str, uid: str, version: str) -> bool:
         """Tell whether this very version of an object is stored; without a version nobody knows."""
@@ -161,39 +207,67 @@ class Store(Generic[T]):
 
     def items(self) -> list[tuple[str, Entry]]:
         """Return a snapshot of all keys and entries."""
-        return [item for partition in self.partitions.values() for item in list(partition.objects.items())]
+        return [item for partition in self.partitions.values() for item in partition.objects.copy().items()]
 
     def entries(self) -> list[Entry]:
         """Return a snapshot of all entries."""
-        return [entry for partition in self.partitions.values() for entry in list(partition.objects.values())]
+        found: list[Entry] = []
+        for partition in self.partitions.values():
+            found += partition.objects.values()
+        return found
 
     def all_keys(self) -> list[str]:
         """Return a snapshot of all keys."""
-        return [key for partition in self.partitions.values() for key in list(partition.objects)]
+        found: list[str] = []
+        for partition in self.partitions.values():
+            found += partition.objects
+        return found
+
+    def count(self, name: str, value: str) -> int:
+        """Return how many objects are filed under a value of an index.
+
+        Raises:
+            UnknownIndexError: If there is no such index, or it is being built.
+        """
+        position, partitions = self._located(name)
+        return sum(len(partition.indexes[position].get(value, ())) for partition in partitions)
 
     def keys_by_index(self, name: str, value: str) -> list[str]:
-        """Return the keys filed under a value of an index.
+        """Return the keys of the objects that have a value of an index.
 
         Raises:
             UnknownIndexError: If there is no such index, or it is being built.
         """
         position, partitions = self._located(name)
-        buckets = (partition.indexes[position].get(value) for partition in partitions)
-        return [key for bucket in buckets if bucket for key in list(bucket)]
-
-    def by_index(self, name: str, value: str) -> list[tuple[str, Entry]]:
-        """Return keys and entries filed under a value of an index.
-
-        Raises:
-            UnknownIndexError: If there is no such index, or it is being built.
-        """
-        position, partitions = self._located(name)
-        items: list[tuple[str, Entry]] = []
+        found: list[str] = []
         for partition in partitions:
             if bucket := partition.indexes[position].get(value):
-                objects = partition.objects
-                items += [(key, entry) for key in list(bucket) if (entry := objects.get(key)) is not None]
-        return items
+                find = partition.objects.get
+                found += [
+                    key
+                    for key in list(bucket)
+                    if (entry := find(key)) is not None
+                    and ((held := entry.index[position]) == value or (type(held) is tuple and value in held))
+                ]
+        return found
+
+    def by_index(self, name: str, value: str) -> list[Entry]:
+        """Return the entries of the objects that have a value of an index.
+
+        Raises:
+            UnknownIndexError: If there is no such index, or it is being built.
+        """
+        position, partitions = self._located(name)
+        found: list[Entry] = []
+        for partition in partitions:
+            if bucket := partition.indexes[position].get(value):
+                found += [
+                    entry
+                    for entry in map(partition.objects.get, list(bucket))
+                    if entry is not None
+                    and ((held := entry.index[position]) == value or (type(held) is tuple and value in held))
+                ]
+        return found
 
     def index_values(self, name: str) -> list[str]:
         """Return the distinct values of an index that file at least one object.
@@ -207,8 +281,9 @@ class Store(Generic[T]):
 
     def _located(self, name: str) -> tuple[int, list[Partition]]:
         """Return the place of an index, and the partitions in which it has that place."""
+        is_building = name in self.building  # before the next: what is done by then is whole
         layout, partitions = self._current
-        if name in self.building:
+        if is_building:
             raise UnknownIndexError(name, layout.names, building=True)
         try:
             return layout.names.index(name), list(partitions.values())

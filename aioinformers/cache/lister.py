@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from itertools import compress
 from typing import Generic, TypeVar
 
@@ -12,7 +12,13 @@ from aioinformers.cache.indexer import Store
 from aioinformers.errors import NotFoundError
 from aioinformers.objects.layout import NAMESPACE_INDEX, Entry
 from aioinformers.objects.paths import join_key
-from aioinformers.objects.selectors import FieldSelector, LabelSelector, parse_field_selector, parse_label_selector
+from aioinformers.objects.selectors import (
+    FieldSelector,
+    LabelSelector,
+    Operator,
+    parse_field_selector,
+    parse_label_selector,
+)
 from aioinformers.types import GroupVersionResource, ObjectKey
 
 __all__ = ["Indexer", "Lister", "NamespaceLister", "StoreReader"]
@@ -27,11 +33,12 @@ class StoreReader(Generic[T]):
         store: The informer's store.
         name: The informer's name.
         resource: Its resource.
-        require_readable: Raises while reads could only be wrong.
+        require_readable: Raises while reads could only be wrong; called with the namespace that is read, or None for
+            reads of all scopes.
     """
 
     def __init__(
-        self, store: Store[T], name: str, resource: GroupVersionResource, require_readable: Callable[[], None]
+        self, store: Store[T], name: str, resource: GroupVersionResource, require_readable: Callable[[str | None], None]
     ) -> None:
         self._store = store
         self.name = name
@@ -47,50 +54,96 @@ class StoreReader(Generic[T]):
         """Return how many objects are cached, in words, whether or not the cache may be read."""
         return f"{len(self._store)} objects"
 
-    def store(self) -> Store[T]:
+    def store(self, namespace: str | None = None) -> Store[T]:
         """Return the store.
 
+        Args:
+            namespace: The only namespace that is going to be read; None for all scopes.
+
         Raises:
-            CacheNotSyncedError: Before the first sync.
+            CacheNotSyncedError: Before the first sync of what is going to be read.
             InformerClosedError: After the end.
         """
-        self._require_readable()
+        self._require_readable(namespace)
         return self._store
+
+    def indexed(self, name: str, value: str) -> Store[T]:
+        """Return the store to read what is filed under a value of an index; raises as :meth:`store` does."""
+        return self.store(value if name == NAMESPACE_INDEX else None)
 
     def objects(self, entries: Iterable[Entry]) -> list[T]:
         """Return the users' objects of entries."""
         decode = self._store.layout.object_type.decode
         return [decode(entry.body) for entry in entries]
 
-    def get(self, key: str) -> T | None:
-        """Return the object of an internal key; a fresh one unless it is immutable."""
-        entry = self.store().get(key)
+    def get(self, key: str, namespace: str) -> T | None:
+        """Return the object of an internal key in a namespace; a fresh one unless it is immutable."""
+        self._require_readable(namespace)
+        entry = self._store.get(key)
         return None if entry is None else self._store.layout.object_type.decode(entry.body)
+
+    def find(self, namespace: str, name: str) -> T:
+        """Return the object of a name, or raise ``NotFoundError``."""
+        key = join_key(namespace, name)
+        obj = self.get(key, namespace)
+        if obj is None:
+            raise NotFoundError(str(self.resource), key)
+        return obj
+
+    def each(self, namespace: str | None = None) -> Iterator[T]:
+        """Return all objects of now, or those of a namespace, each decoded when its turn comes."""
+        store = self.store(namespace)
+        entries = store.entries() if namespace is None else store.by_index(NAMESPACE_INDEX, namespace)
+        decode = store.layout.object_type.decode
+        return (decode(entry.body) for entry in entries)
+
+    def items(self) -> Iterator[tuple[ObjectKey, T]]:
+        """Return all keys and objects of now, each decoded when its turn comes."""
+        store = self.store()
+        decode = store.layout.object_type.decode
+        copies = [partition.objects.copy() for partition in store.partitions.values()]
+        return ((ObjectKey.parse(key), decode(entry.body)) for copy in copies for key, entry in copy.items())
 
     def select(self, namespace: str | None, label_selector: str | None, field_selector: str | None) -> list[T]:
         """Return the objects that match everything given."""
         labels = parse_label_selector(label_selector) if label_selector else None
-        fields = parse_field_selector(field_selector).require_cacheable() if field_selector else None
-        store = self.store()
-        entries = _located(store, namespace, fields)
+        if field_selector:
+            entries = self._of_fields(namespace, parse_field_selector(field_selector).require_cacheable())
+        elif namespace is not None:
+            entries = self.store(namespace).by_index(NAMESPACE_INDEX, namespace)
+        else:
+            entries = self.store().entries()
         if labels is not None and not labels.is_empty:
-            if not store.layout.object_type.shows_labels:
+            object_type = self._store.layout.object_type
+            if not object_type.shows_labels:
                 raise TypeError(
-                    f"{self.resource}: objects of {store.layout.object_type.python_type.__name__} have no "
+                    f"{self.resource}: objects of {object_type.python_type.__name__} have no "
                     f"metadata.labels: declare them in the class, or send the selector to the server"
                 )
-            entries = _labelled(store, entries, labels)
+            entries = _labelled(self._store, entries, labels)
         return self.objects(entries)
 
-
-def _located(store: Store[T], namespace: str | None, fields: FieldSelector | None) -> list[Entry]:
-    if namespace is None and fields is None:
-        return store.entries()
-    items = store.items() if namespace is None else store.by_index(NAMESPACE_INDEX, namespace)
-    if fields is None:
+    def _of_fields(self, namespace: str | None, fields: FieldSelector) -> list[Entry]:
+        """Return the entries of a namespace, or of all, whose keys match; what has to be equal is looked up."""
+        equal = {path: value for path, operator, value in fields.requirements if operator is Operator.EQUALS}
+        if namespace is None:
+            namespace = equal.get(_NAMESPACE)
+        store = self.store(namespace)
+        if (name := equal.get(_NAME)) is not None:
+            items = store.named(name, namespace)
+        elif namespace is not None:
+            items = store.of_namespace(namespace)
+        else:
+            items = store.items()
+        for path, operator, value in fields.requirements:
+            part, is_equal = 2 if path == _NAME else 0, operator is Operator.EQUALS
+            if path == _NAMESPACE and is_equal and value == namespace:
+                continue  # that is where they have been looked up
+            items = [item for item in items if (item[0].rpartition("/")[part] == value) is is_equal]
         return [entry for _, entry in items]
-    keys = ((ObjectKey.parse(key), entry) for key, entry in items)
-    return [entry for key, entry in keys if fields.matches(key.namespace, key.name)]
+
+
+_NAME, _NAMESPACE = "metadata.name", "metadata.namespace"
 
 
 def _labelled(store: Store[T], entries: list[Entry], selector: LabelSelector) -> list[Entry]:
@@ -104,7 +157,7 @@ def _labelled(store: Store[T], entries: list[Entry], selector: LabelSelector) ->
 
 
 class NamespaceLister(Generic[T]):
-    """A lister bound to one namespace."""
+    """A lister bound to one namespace. It answers once what follows this namespace has synced."""
 
     def __init__(self, reader: StoreReader[T], namespace: str) -> None:
         self._reader = reader
@@ -118,27 +171,28 @@ class NamespaceLister(Generic[T]):
 
         Raises:
             NotFoundError: If the cache holds none.
-            CacheNotSyncedError: Before the first sync.
+            CacheNotSyncedError: Before the first sync of the namespace.
             InformerClosedError: After the end.
         """
-        obj = self._reader.get(join_key(self.namespace, name))
-        if obj is None:
-            raise NotFoundError(str(self._reader.resource), join_key(self.namespace, name))
-        return obj
+        return self._reader.find(self.namespace, name)
 
     def list(self, label_selector: str | None = None, *, field_selector: str | None = None) -> list[T]:
         """Return the objects that match; see :meth:`Lister.list`."""
         return self._reader.select(self.namespace, label_selector, field_selector)
 
     def __len__(self) -> int:
-        return len(self._reader.store().keys_by_index(NAMESPACE_INDEX, self.namespace))
+        return self._reader.store(self.namespace).count(NAMESPACE_INDEX, self.namespace)
 
     def __iter__(self) -> Iterator[T]:
-        return iter(self.list())
+        """Go through the objects of now, each decoded when its turn comes."""
+        return self._reader.each(self.namespace)
 
 
 class Lister(Generic[T]):
-    """Finds cached objects by name or selector. Every object is the caller's own (G13)."""
+    """Finds cached objects by name or selector. Every object is the caller's own (G13).
+
+    A read of one namespace answers once what follows this namespace has synced; other reads wait for all scopes.
+    """
 
     def __init__(self, reader: StoreReader[T]) -> None:
         self._reader = reader
@@ -155,10 +209,10 @@ class Lister(Generic[T]):
 
         Raises:
             NotFoundError: If the cache holds no such object; the server is never asked.
-            CacheNotSyncedError: Before the first sync.
+            CacheNotSyncedError: Before the first sync of the namespace.
             InformerClosedError: After the end.
         """
-        return NamespaceLister(self._reader, namespace or "").get(name)
+        return self._reader.find(namespace or "", name)
 
     def list(
         self,
@@ -167,16 +221,21 @@ class Lister(Generic[T]):
         namespace: str | None = None,
         field_selector: str | None = None,
     ) -> list[T]:
-        """Return the objects that match everything given, all objects without arguments.
+        """Return the objects that match everything given, all objects without arguments, in no particular order.
+
+        One step: nothing else runs on the loop meanwhile. That is about 1 µs for each object that is returned, 0.1 s
+        for 100,000, and with a label selector 0.2 µs for each object that is judged, or 2 µs the first time. To go
+        through many objects, iterate over the lister; to have them all, ask in a thread.
 
         Args:
             label_selector: In Kubernetes' full grammar: ``tier in (a,b),!canary``.
             namespace: Only this namespace.
-            field_selector: On ``metadata.name`` and ``metadata.namespace``; other fields want an index.
+            field_selector: On ``metadata.name`` and ``metadata.namespace``; other fields want an index. What has to be
+                equal is looked up.
 
         Raises:
             InvalidSelectorError: If a selector cannot be parsed or is not possible on the cache.
-            CacheNotSyncedError: Before the first sync.
+            CacheNotSyncedError: Before the first sync, of the namespace if one is given.
             InformerClosedError: After the end.
         """
         return self._reader.select(namespace, label_selector, field_selector)
@@ -189,11 +248,17 @@ class Lister(Generic[T]):
         return len(self._reader.store())
 
     def __iter__(self) -> Iterator[T]:
-        return iter(self.list())
+        """Go through the objects of now, each decoded when its turn comes."""
+        return self._reader.each()
 
 
 class Indexer(Mapping[ObjectKey, T]):
-    """The cache as a mapping of keys to objects, with indexes. Every object is the caller's own (G13)."""
+    """The cache as a mapping of keys to objects, with indexes. Every object is the caller's own (G13).
+
+    Who goes through it, or through its ``items()`` or ``values()``, goes through the objects of that moment, whatever
+    changes meanwhile; each is decoded when its turn comes. ``dict(indexer)`` asks for one key after the other instead:
+    in another thread than the loop's, write ``dict(indexer.items())``.
+    """
 
     def __init__(self, reader: StoreReader[T]) -> None:
         self._reader = reader
@@ -203,7 +268,7 @@ class Indexer(Mapping[ObjectKey, T]):
 
     def __getitem__(self, key: ObjectKey | tuple[str, str] | str) -> T:
         text = key if isinstance(key, str) else join_key(*key)
-        obj = self._reader.get(text)
+        obj = self._reader.get(text, text.rpartition("/")[0])
         if obj is None:
             raise NotFoundKeyError(str(self._reader.resource), text)
         return obj
@@ -213,36 +278,46 @@ class Indexer(Mapping[ObjectKey, T]):
             if not (isinstance(key, tuple) and len(key) == 2):
                 return False
             key = join_key(*key)
-        return self._reader.store().get(key) is not None
+        return self._reader.store(key.rpartition("/")[0]).get(key) is not None
 
     def __len__(self) -> int:
         return len(self._reader.store())
 
     def __iter__(self) -> Iterator[ObjectKey]:
-        return iter([ObjectKey.parse(key) for key in self._reader.store().all_keys()])
+        return map(ObjectKey.parse, self._reader.store().all_keys())
+
+    def items(self) -> ItemsView[ObjectKey, T]:
+        """Return the keys and objects."""
+        return _Items(self, self._reader.items)
+
+    def values(self) -> ValuesView[T]:
+        """Return the objects."""
+        return _Values(self, self._reader.each)
 
     def by_index(self, name: str, value: str) -> list[T]:
-        """Return the objects filed under a value of an index.
+        """Return the objects filed under a value of an index, in one step as :meth:`Lister.list`.
 
         Raises:
             UnknownIndexError: If there is no such index.
-            CacheNotSyncedError: Before the first sync.
+            CacheNotSyncedError: Before the first sync; of the index ``namespace``, of that namespace.
             InformerClosedError: After the end.
         """
-        return self._reader.objects(entry for _, entry in self._reader.store().by_index(name, value))
+        return self._reader.objects(self._reader.indexed(name, value).by_index(name, value))
 
     def index_keys(self, name: str, value: str) -> list[ObjectKey]:
         """Return the keys filed under a value of an index, without decoding their objects.
 
+        One step, about 0.6 µs for each key.
+
         Raises:
             UnknownIndexError: If there is no such index.
-            CacheNotSyncedError: Before the first sync.
+            CacheNotSyncedError: Before the first sync; of the index ``namespace``, of that namespace.
             InformerClosedError: After the end.
         """
-        return [ObjectKey.parse(key) for key in self._reader.store().keys_by_index(name, value)]
+        return [ObjectKey.parse(key) for key in self._reader.indexed(name, value).keys_by_index(name, value)]
 
     def index_values(self, name: str) -> list[str]:
-        """Return the distinct values of an index.
+        """Return the distinct values of an index, in one step of about 0.1 µs for each.
 
         Raises:
             UnknownIndexError: If there is no such index.
@@ -256,11 +331,38 @@ class Indexer(Mapping[ObjectKey, T]):
 
         Raises:
             NotFoundError: If the cache holds no such object.
+            CacheNotSyncedError: Before the first sync of its namespace.
+            InformerClosedError: After the end.
         """
-        entry = self._reader.store().get(join_key(*key))
+        entry = self._reader.store(key[0]).get(join_key(*key))
         if entry is None:
             raise NotFoundKeyError(str(self._reader.resource), str(key))
         return entry.version
+
+
+class _Items(ItemsView[ObjectKey, T]):
+    """Keys and objects, taken out of the store at once: asked for one by one, some could be gone by then."""
+
+    def __init__(self, indexer: Indexer[T], items: Callable[[], Iterator[tuple[ObjectKey, T]]]) -> None:
+        super().__init__(indexer)
+        self._items = items
+
+    def __iter__(self) -> Iterator[tuple[ObjectKey, T]]:
+        return self._items()
+
+
+class _Values(ValuesView[T]):
+    """Objects, taken out of the store at once."""
+
+    def __init__(self, indexer: Indexer[T], values: Callable[[], Iterator[T]]) -> None:
+        super().__init__(indexer)
+        self._values = values
+
+    def __iter__(self) -> Iterator[T]:
+        return self._values()
+
+    def __contains__(self, value: object) -> bool:
+        return any(each is value or each == value for each in self)
 
 
 class NotFoundKeyError(NotFoundError, KeyError):

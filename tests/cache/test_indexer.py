@@ -195,13 +195,47 @@ def test_a_store_answers_from_all_its_partitions() -> None:
     assert store.all_keys() == keys(store.items()) == ["prod/a", "prod/b", "dev/c", "dev/d"]
     assert [store.get(key) for key in store.all_keys()] == [found for _, found in store.items()]
     assert store.get("prod/c") is None
-    assert keys(store.by_index("node", "n1")) == store.keys_by_index("node", "n1") == ["prod/a", "dev/c"]
-    assert store.by_index("node", "n1") == [(key, store.get(key)) for key in ("prod/a", "dev/c")]
+    assert store.keys_by_index("node", "n1") == ["prod/a", "dev/c"]
+    assert store.by_index("node", "n1") == [store.get(key) for key in ("prod/a", "dev/c")]
     assert store.by_index("node", "nowhere") == []
     assert store.keys_by_index("node", "nowhere") == []
     assert store.index_values("node") == ["n1", "n2"]
     assert store.keys_by_index("namespace", "dev") == ["dev/c", "dev/d"]
     assert store.index_values("namespace") == ["prod", "dev"]
+    assert [store.count("namespace", name) for name in ("prod", "dev", "x")] == [2, 2, 0]
+    assert keys(store.of_namespace("dev")) == ["dev/c", "dev/d"]
+    assert store.of_namespace("x") == []
+    assert store.entries() == [found for _, found in store.items()]
+
+
+def test_a_name_is_looked_up_in_one_namespace_or_in_each() -> None:
+    """Of each scope; a name that could be taken for a key is none."""
+    store = two_scopes(layout_of())
+    fill(store, Scope("dev"), {"dev/a": document("dev/a"), "dev/b": document("dev/b")})
+    assert keys(store.named("a", None)) == ["prod/a", "dev/a"]
+    assert keys(store.named("a", "dev")) == ["dev/a"]
+    assert store.named("a", "") == store.named("a", "x") == store.named("x", None) == []
+    assert store.named("prod/a", None) == store.named("prod/a", "") == []
+    nodes: Store[Any] = Store(layout_of(), [EVERYTHING])
+    fill(nodes, EVERYTHING, {"node-1": document("node-1")})
+    assert keys(nodes.named("node-1", None)) == keys(nodes.named("node-1", "")) == ["node-1"]
+    assert nodes.named("node-1", "x") == []
+
+
+def test_an_index_gives_nothing_that_does_not_have_the_value() -> None:
+    """As while another thread exchanges an object: the bucket still, or already, has the key, or the object is gone."""
+    store = two_scopes(layout_of(node="spec.node", name=lambda obj: [obj["metadata"]["name"], "all"]))
+    partition = store.partitions[Scope("prod")]
+    partition.objects["prod/a"] = entry("prod", "n9", None)  # the first step of putting it
+    del partition.objects["prod/b"]  # the first step of removing it
+    assert store.by_index("node", "n1") == [store.get("dev/c")]
+    assert store.keys_by_index("node", "n1") == ["dev/c"]
+    assert (store.by_index("node", "n2"), store.keys_by_index("node", "n2")) == ([], [])
+    assert (store.by_index("name", "a"), store.keys_by_index("name", "b")) == ([], [])
+    assert store.by_index("name", "all") == [store.get("dev/c"), store.get("dev/d")]
+    assert store.keys_by_index("name", "all") == ["dev/c", "dev/d"]
+    assert keys(store.of_namespace("prod")) == ["prod/a"]
+    assert keys(store.named("b", None)) == []
 
 
 def test_cluster_scoped_objects_have_keys_without_a_slash() -> None:
@@ -273,8 +307,24 @@ def test_a_store_has_synced_when_every_scope_has() -> None:
     assert not store.is_synced
     store.partitions[Scope("prod")].is_synced = True
     assert not store.is_synced
+    assert store.has_synced("prod")
+    assert not any(store.has_synced(namespace) for namespace in ("dev", "x", ""))
     store.partitions[Scope("dev")].is_synced = True
     assert store.is_synced
+    assert all(store.has_synced(namespace) for namespace in ("prod", "dev", "x", ""))
+
+
+def test_a_namespace_has_synced_when_all_scopes_that_follow_it_have() -> None:
+    """A scope of all namespaces does, and each range of a shard."""
+    store: Store[Any] = Store(layout_of(), [Scope("", ((0, 9),)), Scope("", ((9, 20),)), Scope("dev", ((0, 9),))])
+    first, second, dev = store.partitions.values()
+    first.is_synced = True
+    assert not store.has_synced("prod")
+    second.is_synced = True
+    assert store.has_synced("prod")
+    assert not store.has_synced("dev")
+    dev.is_synced = True
+    assert store.has_synced("dev")
 
 
 def contents(store: Store[Any]) -> list[tuple[str, Any, str, str]]:
@@ -348,7 +398,7 @@ def test_another_thread_never_reads_one_index_as_another() -> None:
 
     def read() -> None:
         while not is_done.is_set():
-            found = keys(store.by_index("first", "a"))
+            found = store.keys_by_index("first", "a")
             if found != ["prod/a"] or store.index_values("first") != ["a", "b", "c", "d"]:
                 wrong.append(found)
 
