@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from typing import Any, Generic, Self, TypeVar, Unpack
 
 from aioinformers.cache.lister import Indexer, Lister, StoreReader
-from aioinformers.delivery.consumer import ConsumerOptions
 from aioinformers.delivery.handlers import Handler
+from aioinformers.delivery.listener import ConsumerOptions
 from aioinformers.delivery.registration import Registration
 from aioinformers.delivery.stream import Stream
 from aioinformers.errors import InformerClosedError, UnknownIndexError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import enum
 import functools
 import logging
@@ -26,6 +25,7 @@ from aioinformers.objects.compact import Packer
 from aioinformers.objects.layout import Layout
 from aioinformers.queue import PackingQueue, QueueItem, Reindex, WatchBatch
 from aioinformers.statistics import InformerStatistics, ScopeHealth
+from aioinformers.supervisor import Supervisor
 from aioinformers.transport.source import Source
 from aioinformers.types import END_OF_PROCESS, EVERYTHING, GroupVersionResource, Scope, WatchFailure
 
@@ -34,9 +34,6 @@ __all__ = ["InformerSpec", "Phase", "Pipeline"]
 T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aioinformers.pipeline")
-
-END_WAIT = 0.9
-"""Seconds that a cancelled stage gets to end: only a hook of the user's may keep it from that."""
 
 
 FORKED = "was forked: its tasks run in the parent process; make a new factory in the child"
@@ -109,6 +106,7 @@ class Pipeline(Generic[T]):
         owner: The factory that runs it, by name; empty for a standalone informer.
         is_optional: Its factory's readiness does not wait for it.
         resync_period: Seconds; what handlers are given that do not say otherwise.
+        tasks: Starts its tasks and starts them again.
         layout: The layout once all changes of indexes that are under way are done.
         failures: Failed attempts to list or watch since the start.
     """
@@ -143,16 +141,12 @@ class Pipeline(Generic[T]):
         )
         self.dispatcher: Dispatcher[T] = Dispatcher(self.store, self._queue, settings.time_slice, self._on_synced)
         events = EventFactory(spec.resource, layout.object_type)
-        self.roster: Roster[T] = Roster(spec.name, events, self.dispatcher, self, settings.time_slice)
+        self.tasks: Supervisor = Supervisor(spec.name, self._on_bug)
+        self.roster: Roster[T] = Roster(spec.name, events, self.dispatcher, self, self.tasks, settings.time_slice)
         self._stages: set[asyncio.Task[None]] = set()
-        self._letting_go: set[asyncio.Task[None]] = set()
         self._dispatching: asyncio.Task[None] | None = None
-        self._dismissed: set[asyncio.Task[None]] = set()
-        self._fallen: list[tuple[str, Callable[[], None]]] = []
         self._changes: list[asyncio.Future[None]] = []
         self._synced = asyncio.Event()
-        self._attention = asyncio.Event()
-        self._is_stopping = False
         self._ended = asyncio.Event()
         self._grace = Grace()
 
@@ -184,7 +178,7 @@ class Pipeline(Generic[T]):
         _running.add(self)
         try:
             self._start_stages()
-            await self._supervise()
+            await self.tasks.supervise()
         except asyncio.CancelledError as error:
             self._grace.cancelled = error
             self._grace.give(0, self.loop.time())
@@ -195,29 +189,13 @@ class Pipeline(Generic[T]):
         if self.crash is not None:
             raise self._end_error() from self.crash
 
-    async def _supervise(self) -> None:
-        """Start again what strangers have cancelled, until the informer is to end.
-
-        That happens here, a turn of the loop later, and not where a task ends: when the loop itself ends, all tasks are
-        cancelled in one turn, this one among them, and nothing is started any more.
-        """
-        while not self._is_stopping:
-            await self._attention.wait()
-            self._attention.clear()
-            fallen, self._fallen = self._fallen, []
-            for name, again in fallen:
-                if not self._is_stopping:
-                    logger.error("%s: its %s was cancelled from outside; it is started again", self.name, name)
-                    again()
-
     def stop(self, grace: float | None) -> None:
         """Ask :meth:`run` to end; consumers get ``grace`` seconds for what is queued. Never blocks.
 
         Asked again, the shorter grace holds. What never ran has ended at once, so that no wait outlives it.
         """
         self._grace.give(grace, self.now())
-        self._is_stopping = True
-        self._attention.set()
+        self.tasks.stop()
         if self.phase is Phase.NEW:
             self.roster.close()
             self._conclude()
@@ -250,54 +228,16 @@ class Pipeline(Generic[T]):
         self.roster.start()
 
     def _start_dispatcher(self) -> None:
-        self._dispatching = self.start_task(self.dispatcher.run(), "dispatcher", self._start_dispatcher)
+        self._dispatching = self.tasks.start(self.dispatcher.run(), "dispatcher", self._start_dispatcher)
 
     def _start_stage(self, run: Callable[[], Coroutine[Any, Any, None]], role: str) -> None:
         """Start a task that ends before the dispatcher does."""
-        task = self.start_task(run(), role, functools.partial(self._start_stage, run, role))
+        task = self.tasks.start(run(), role, functools.partial(self._start_stage, run, role))
         self._stages.add(task)
         task.add_done_callback(self._stages.discard)
 
-    def start_task(
-        self,
-        coroutine: Coroutine[Any, Any, None],
-        name: str,
-        again: Callable[[], None],
-        context: contextvars.Context | None = None,
-    ) -> asyncio.Task[None]:
-        """Start a task that belongs to this informer; an exception that it lets out ends the informer, loudly.
-
-        Args:
-            coroutine: What it does.
-            name: What it is, for logs.
-            again: Starts it again; called by the supervisor if it was cancelled, but not by :meth:`dismiss`.
-            context: The context it runs in.
-        """
-        assert self.loop is not None, "tasks are started while it runs"
-        task = self.loop.create_task(coroutine, name=f"{name} of {self.name}", context=context)
-        task.add_done_callback(functools.partial(self._on_task_done, name, again))
-        return task
-
-    def dismiss(self, task: asyncio.Task[None]) -> None:
-        """Cancel a task of this informer: the only cancellation that is to end it (G9)."""
-        if not task.done():
-            self._dismissed.add(task)
-            task.cancel()
-
-    def _on_task_done(self, stage: str, again: Callable[[], None], task: asyncio.Task[None]) -> None:
-        """Have a task started again that a stranger has cancelled.
-
-        One that raises is a bug: loud, and the end of this informer alone.
-        """
-        is_dismissed = task in self._dismissed
-        self._dismissed.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if (task.cancelled() and not is_dismissed) or isinstance(error, END_OF_PROCESS):
-            self._fallen.append((stage, again))
-            self._attention.set()
-            return
-        if error is None:
-            return
+    def _on_bug(self, stage: str, error: BaseException) -> None:
+        """A stage that raises has a bug: loud, and the end of this informer alone."""
         if isinstance(error, _StageError):
             assert error.__cause__ is not None, "it is raised from the bug"
             stage, error = error.stage, error.__cause__
@@ -307,8 +247,7 @@ class Pipeline(Generic[T]):
             logger.critical("%s: its %s crashed; the informer ends", self.name, stage, exc_info=error)
         if self.crash is None:
             self.crash = error
-        self._is_stopping = True
-        self._attention.set()
+        self.tasks.stop()
 
     # -- reflectors -------------------------------------------------------------------------------------------
 
@@ -319,6 +258,9 @@ class Pipeline(Generic[T]):
         for scope in self.store.partitions:
             if scope not in self.reflectors:
                 self._start_reflector(scope)
+        if self.spec.must_ask_namespaced:
+            await self._synced.wait()
+            await self._discovery.note_definition(self.spec.resource)
 
     def _start_reflector(self, scope: Scope) -> None:
         reflector = Reflector(
@@ -329,6 +271,7 @@ class Pipeline(Generic[T]):
             self._on_failure,
             functools.partial(self.store.has_version, scope),
             self._offer,
+            functools.partial(self._discovery.find_absence, self.spec.resource, scope.namespace),
         )
         self.reflectors[scope] = reflector
         self._start_stage(reflector.run, f"reflector{scope.place}")
@@ -390,41 +333,20 @@ class Pipeline(Generic[T]):
             self._grace.give(0, self.now())
         self.phase = Phase.CLOSING
         self.roster.close()
-        await self._end_tasks(self._stages)
+        await self.tasks.end(self._stages, self._grace)
         if self._dispatching is not None:
             if not self._grace.is_none:
-                applied = self.start_task(self._queue.join(), "last batches", lambda: None)
+                applied = self.tasks.start(self._queue.join(), "last batches", lambda: None)
                 await self._grace.wait([applied])
-                self.dismiss(applied)
-            await self._end_tasks({self._dispatching})
+                self.tasks.dismiss(applied)
+            await self.tasks.end({self._dispatching}, self._grace)
         self.dispatcher.close(self._end_error())
         for change in self._changes:
             if not change.done():
                 change.set_exception(self._end_error())
         await self.roster.end(self._grace)
         self._conclude()
-        await self._end_tasks(self._letting_go)
-
-    async def _end_tasks(self, tasks: Iterable[asyncio.Task[None]]) -> None:
-        """Cancel tasks of ours, and wait for their end; a hook of the user's that refuses is named and left behind."""
-        ending = [task for task in tasks if not task.done()]
-        for task in ending:
-            self.dismiss(task)
-        if not await self._grace.wait(ending, at_most=END_WAIT):
-            names = ", ".join(task.get_name() for task in ending if not task.done())
-            logger.error("%s: refuses to be cancelled, left behind: %s", self.name, names)
-
-    def let_go(self, rest: list[Any]) -> None:
-        """Let go of what may be a hundred thousand records, without holding the loop up."""
-        if self.phase is Phase.RUNNING:
-            task = self.start_task(self._let_go(rest), "letting go", lambda: None)
-            self._letting_go.add(task)
-            task.add_done_callback(self._letting_go.discard)
-
-    async def _let_go(self, rest: list[Any]) -> None:
-        while rest:
-            rest.pop()
-            await asyncio.sleep(0)
+        await self.tasks.end_letting_go(self._grace)
 
     def _conclude(self) -> None:
         _running.discard(self)
@@ -551,7 +473,8 @@ class Pipeline(Generic[T]):
             is_synced = is_running and partition.is_synced
             reason = whole
             if not reason and (error is not None or state is not State.WATCHING or not is_synced):
-                doing = "starting" if state is None else "applying the list" if state is State.WATCHING else state.value
+                doing = "starting" if reflector is None else reflector.activity(now)
+                doing = "applying the list" if state is State.WATCHING else doing
                 reason = f"{doing}{scope.place}" + ("" if error is None else f": {error}")
             silent_for = None if since is None else max(now - since, 0.0)
             scopes.append(ScopeHealth(scope, is_synced, is_running and state is State.WATCHING, silent_for, reason))

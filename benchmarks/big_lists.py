@@ -115,10 +115,19 @@ class Client:
             if not is_odd:
                 await self.phase("relist, all changed", lambda: self._relist(api, pods, "change"), may_grow=True)
             if not is_odd and not streams:
-                pods.add_event_handler(self.hang, name="stuck")
+                stuck = pods.add_event_handler(self.hang, name="stuck")
                 await self.phase("beside a stuck handler", lambda: self._relist(api, pods, "change"), may_grow=True)
                 await self.phase("a handler joins", join)
                 await self.phase("an index is added", lambda: pods.add_indexers({"ip": "status.podIP"}))
+                behind = pods.add_event_handler(self.hang, name="stuck", resync_period=1)
+                await self.phase("a handler that is behind is resynced", lambda: asyncio.sleep(2.5))
+
+                async def remove() -> None:
+                    pods.remove_event_handler(stuck)
+                    pods.remove_event_handler(behind)
+                    await asyncio.sleep(0.5)
+
+                await self.phase("stuck handlers are removed", remove)
             await factory.shutdown(grace=1)
 
     async def _relist(self, api: client.ApiClient, pods: SharedInformer[Any], wish: str) -> None:
@@ -131,7 +140,7 @@ class Client:
     @staticmethod
     def _has_backlog(found: InformerStatistics) -> bool:
         return bool(found.queued_batches) or any(
-            consumer.queued for name, consumer in found.consumers.items() if name != "stuck"
+            consumer.queued for name, consumer in found.consumers.items() if not name.startswith("stuck")
         )
 
 

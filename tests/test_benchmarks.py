@@ -21,9 +21,10 @@ from kubernetes_asyncio import client
 from aioinformers import Event, Metadata, Settings, SharedInformerFactory, Updated
 from aioinformers.cache.dispatcher import Dispatcher
 from aioinformers.cache.indexer import Store
-from aioinformers.delivery.consumer import ConsumerOptions, HandlerConsumer, Pace
+from aioinformers.delivery.consumer import Consumer
 from aioinformers.delivery.events import EventFactory
 from aioinformers.delivery.handlers import handler_set
+from aioinformers.delivery.listener import ConsumerOptions, Pace
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.layout import Entry, Layout
 from aioinformers.objects.object_types import object_type_of
@@ -114,7 +115,7 @@ class Line:
         self.handled = 0
         for _ in range(handlers):
             options: ConsumerOptions[Any] = ConsumerOptions()
-            consumer = HandlerConsumer(self.host, handler_set(self.handle), options, "handle")
+            consumer = Consumer(self.host, handler_set(self.handle), options, "handle")
             self.dispatcher.join(consumer.mailbox)
             consumer.start()
 

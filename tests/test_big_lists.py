@@ -59,6 +59,7 @@ def test_g12_no_step_is_long_while_many_objects_arrive(case: str, url: str) -> N
         expected["relist, all changed"] = PODS
     if case == "LIST":
         expected |= {"beside a stuck handler": PODS, "a handler joins": PODS, "an index is added": 0}
+        expected |= {"a handler that is behind is resynced": 0, "stuck handlers are removed": 0}
     assert events == expected
 
 

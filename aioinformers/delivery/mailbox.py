@@ -22,7 +22,7 @@ __all__ = ["ADDED", "DELETED", "UPDATED", "InitialState", "KeyedMailbox", "Mailb
 ADDED, UPDATED, DELETED = range(3)
 
 SEGMENT = 1024
-"""Keys of an overflow that are looked at without a pause."""
+"""Records of an overflow that are taken, or looked at, without a pause."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -129,6 +129,7 @@ class Mailbox:
         self.wake: Callable[[], None] = lambda: None
         self.initial_done: Callable[[], None] = lambda: None
         self._exact: deque[Sequence[Record]] = deque()
+        self._merged: deque[Pending] = deque()  # what the overflow was when it became exact; before all of exact
         self._overflow: dict[str, Pending] = {}
         self._unmerged: deque[Sequence[Record]] = deque()
         self._taken: Sequence[Record] = ()
@@ -207,15 +208,19 @@ class Mailbox:
 
     def take(self) -> Iterator[Record] | None:
         """Return the next records to deliver, or None if there are none; the taken ones stay pending until settled."""
-        if not self._exact:
+        if not (self._merged or self._exact):
             if self._overflow:
-                self._exact.append([record for pending in self._overflow.values() for record in pending])
+                self._merged = deque(self._overflow.values())
                 self._overflow = {}
             elif self._unmerged:
                 self._exact.append(self._unmerged.popleft())
             else:
                 return None
-        self._taken = self._exact.popleft()
+        if self._merged:
+            count = min(len(self._merged), SEGMENT)
+            self._taken = [record for _ in range(count) for record in self._merged.popleft()]
+        else:
+            self._taken = self._exact.popleft()
         self._cursor = iter(self._taken)
         return self._cursor
 
@@ -240,16 +245,19 @@ class Mailbox:
         """Yield the keys that have an undelivered record now, some at a time, so that others may run in between."""
         left = operator.length_hint(self._cursor)
         segments = [self._taken[len(self._taken) - left :], *self._exact, *self._unmerged]
-        overflow = list(self._overflow)
+        overflow, merged = list(self._overflow), list(self._merged)
         for segment in segments:
             yield set(segment.keys) if isinstance(segment, InitialState) else {record.key for record in segment}
         for at in range(0, len(overflow), SEGMENT):
             yield set(overflow[at : at + SEGMENT])
+        for at in range(0, len(merged), SEGMENT):
+            yield {pending[0].key for pending in merged[at : at + SEGMENT]}
 
     def clear(self) -> list[Any]:
         """Drop everything that has not been taken; return what it was, for whoever lets go of it in slices."""
-        dropped = sum(map(len, (*self._exact, *self._overflow.values(), *self._unmerged)))
-        rest = [*self._exact, self._overflow, *self._unmerged]
+        dropped = sum(map(len, (*self._merged, *self._exact, *self._overflow.values(), *self._unmerged)))
+        rest = [self._merged, *self._exact, self._overflow, *self._unmerged]
+        self._merged = deque()
         self._exact = deque()
         self._overflow = {}
         self._unmerged = deque()

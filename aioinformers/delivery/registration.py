@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, Self, TypeVar
 
-from aioinformers.delivery.consumer import HandlerConsumer
+from aioinformers.delivery.consumer import Consumer
 from aioinformers.statistics import ConsumerStatistics
 
 __all__ = ["Registration"]
@@ -19,7 +19,7 @@ class Registration(Generic[T]):
     kept: the handler stays registered without it.
     """
 
-    def __init__(self, consumer: HandlerConsumer[T], informer: str) -> None:
+    def __init__(self, consumer: Consumer[T], informer: str) -> None:
         self._consumer = consumer
         self._informer = informer
 

@@ -9,16 +9,10 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
-from aioinformers.delivery.consumer import (
-    CANCEL_WAIT,
-    Consumer,
-    ConsumerOptions,
-    HandlerConsumer,
-    Pace,
-    current_consumer,
-)
+from aioinformers.delivery.consumer import CANCEL_WAIT, Consumer, current_consumer
 from aioinformers.delivery.events import EventFactory
 from aioinformers.delivery.handlers import HandlerSet, handler_name, handler_set
+from aioinformers.delivery.listener import ConsumerOptions, Listener, Pace
 from aioinformers.delivery.mailbox import Mailbox
 from aioinformers.delivery.registration import Registration
 from aioinformers.delivery.stream import Stream, StreamConsumer
@@ -26,6 +20,7 @@ from aioinformers.errors import InformerClosedError
 from aioinformers.loops import Grace
 from aioinformers.objects.layout import Entry
 from aioinformers.statistics import ConsumerStatistics
+from aioinformers.supervisor import Supervisor
 
 __all__ = ["Feed", "Roster"]
 
@@ -51,28 +46,13 @@ class Feed(Protocol):
 
 
 class Owner(Protocol):
-    """What consumers need of the informer that owns their tasks."""
+    """What consumers need to know of their informer."""
 
     def now(self) -> float:
         """Return the time of the informer's loop."""
 
     def reason(self) -> str:
         """Say what the informer waits for; empty if nothing is wrong."""
-
-    def start_task(
-        self,
-        coroutine: Coroutine[Any, Any, None],
-        name: str,
-        again: Callable[[], None],
-        context: contextvars.Context | None = None,
-    ) -> asyncio.Task[None]:
-        """Start a task that the informer owns; ``again`` is called a turn after a stranger has cancelled it."""
-
-    def dismiss(self, task: asyncio.Task[None]) -> None:
-        """Cancel such a task: the only cancellation that is to end it."""
-
-    def let_go(self, rest: list[Any]) -> None:
-        """Let go of what may be a hundred thousand records, without holding the loop up."""
 
 
 class Roster(Generic[T]):
@@ -83,21 +63,25 @@ class Roster(Generic[T]):
         events: Makes the informer's events.
         feed: The cache.
         owner: The informer's pipeline.
+        tasks: Starts the informer's tasks.
         time_slice: Seconds that all workers share before others run.
 
     Attributes:
         pace: The slice that all workers share.
     """
 
-    def __init__(self, name: str, events: EventFactory[T], feed: Feed, owner: Owner, time_slice: float) -> None:
+    def __init__(
+        self, name: str, events: EventFactory[T], feed: Feed, owner: Owner, tasks: Supervisor, time_slice: float
+    ) -> None:
         self.name = name
         self.events = events
         self.pace: Pace = Pace(time_slice)
         self._feed = feed
         self._owner = owner
-        self._consumers: dict[Consumer[T], Registration[T] | None] = {}  # in the order in which they joined
-        self._registrations: dict[Registration[T], HandlerConsumer[T]] = {}
-        self._leaving: set[Consumer[T]] = set()
+        self._tasks = tasks
+        self._consumers: dict[Listener[T], Registration[T] | None] = {}  # in the order in which they joined
+        self._registrations: dict[Registration[T], Consumer[T]] = {}
+        self._leaving: set[Listener[T]] = set()
         self._decorated: HandlerSet[T] | None = None
         self._default: Registration[T] | None = None
         self._is_started = False
@@ -111,7 +95,7 @@ class Roster(Generic[T]):
     def register(self, handler: Any, options: ConsumerOptions[T]) -> Registration[T]:
         """Add a handler; see ``SharedInformer.add_event_handler``."""
         handlers = handler if isinstance(handler, HandlerSet) else handler_set(handler)
-        consumer = HandlerConsumer(self, handlers, options, self._unique(options.name or handler_name(handler)))
+        consumer = Consumer(self, handlers, options, self._unique(options.name or handler_name(handler)))
         registration = Registration(consumer, self.name)
         self._add(consumer, registration)
         self._registrations[registration] = consumer
@@ -127,14 +111,14 @@ class Roster(Generic[T]):
 
         return Stream(self.name, begin)
 
-    def _add(self, consumer: Consumer[T], registration: Registration[T] | None) -> None:
+    def _add(self, consumer: Listener[T], registration: Registration[T] | None) -> None:
         if self._is_closed:
             raise InformerClosedError(f"{self.name} is closed: {consumer.name} was not added")
         self._consumers[consumer] = registration
         if self._is_started:
             self._admit(consumer)
 
-    def _admit(self, consumer: Consumer[T]) -> None:
+    def _admit(self, consumer: Listener[T]) -> None:
         self._feed.join(consumer.mailbox)
         consumer.start()
         consumer.check_synced()
@@ -152,7 +136,7 @@ class Roster(Generic[T]):
         if (consumer := self._registrations.get(registration)) is not None:
             consumer.stop()
 
-    def forget(self, consumer: Consumer[T]) -> None:
+    def forget(self, consumer: Listener[T]) -> None:
         """Put nothing more into a consumer's mailbox."""
         registration = self._consumers.pop(consumer, None)
         if registration is not None:
@@ -223,15 +207,15 @@ class Roster(Generic[T]):
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[None]:
         """Start a task that the informer owns; ``again`` is called a turn after a stranger has cancelled it."""
-        return self._owner.start_task(coroutine, name, again, context)
+        return self._tasks.start(coroutine, name, again, context)
 
     def dismiss(self, task: asyncio.Task[None]) -> None:
         """Cancel such a task: the only cancellation that is to end it."""
-        self._owner.dismiss(task)
+        self._tasks.dismiss(task)
 
     def let_go(self, rest: list[Any]) -> None:
         """Let go of what may be a hundred thousand records, without holding the loop up."""
-        self._owner.let_go(rest)
+        self._tasks.let_go(rest)
 
     # -- life -------------------------------------------------------------------------------------------------
 

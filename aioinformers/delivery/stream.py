@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Generic, Self, TypeVar
 
-from aioinformers.delivery.consumer import Consumer, ConsumerHost, ConsumerOptions
 from aioinformers.delivery.events import Event
+from aioinformers.delivery.listener import ConsumerOptions, Listener, ListenerHost
 from aioinformers.delivery.mailbox import Record
 from aioinformers.statistics import ConsumerStatistics
 
@@ -17,10 +17,10 @@ __all__ = ["Stream", "StreamConsumer"]
 T = TypeVar("T")
 
 
-class StreamConsumer(Consumer[T]):
+class StreamConsumer(Listener[T]):
     """Gives one event at a time to whoever asks; the engine's side of a :class:`Stream`."""
 
-    def __init__(self, host: ConsumerHost, options: ConsumerOptions[T], name: str) -> None:
+    def __init__(self, host: ListenerHost, options: ConsumerOptions[T], name: str) -> None:
         super().__init__(host, options, name)
         self._waiter: asyncio.Future[None] | None = None
         self._records: Iterator[Record] = iter(())

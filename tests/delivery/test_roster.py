@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from aioinformers.delivery.consumer import ConsumerOptions
 from aioinformers.delivery.events import Event, EventFactory
+from aioinformers.delivery.listener import ConsumerOptions
 from aioinformers.delivery.mailbox import ADDED, Mailbox, Record
 from aioinformers.delivery.roster import Roster
 from aioinformers.errors import InformerClosedError
 from aioinformers.loops import Grace
 from aioinformers.objects.layout import Entry
 from aioinformers.objects.object_types import object_type_of
+from aioinformers.supervisor import Supervisor
 from aioinformers.types import Cause, GroupVersionResource
 
 pytestmark = pytest.mark.virtual_time
@@ -26,11 +26,10 @@ PODS = GroupVersionResource("", "v1", "pods")
 
 
 class Cache:
-    """An empty cache that has synced, and the tasks of an informer; both as far as consumers need them."""
+    """An empty cache that has synced, as far as consumers need one."""
 
     def __init__(self) -> None:
         self.mailboxes: list[Mailbox] = []
-        self.tasks: set[asyncio.Task[None]] = set()
 
     def put(self, *names: str) -> None:
         """Tell everybody of new objects."""
@@ -57,37 +56,21 @@ class Cache:
     def reason(self) -> str:
         return ""
 
-    def start_task(
-        self,
-        coroutine: Coroutine[Any, Any, None],
-        name: str,
-        again: Callable[[], None],
-        context: contextvars.Context | None = None,
-    ) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(coroutine, name=name, context=context)
-        self.tasks.add(task)
-        return task
-
-    def dismiss(self, task: asyncio.Task[None]) -> None:
-        task.cancel()
-
-    def let_go(self, rest: list[Any]) -> None:
-        pass
-
 
 @asynccontextmanager
 async def roster_on(cache: Cache) -> AsyncIterator[Roster[Any]]:
     """Give a roster, and end it."""
     events: EventFactory[Any] = EventFactory(PODS, object_type_of(dict))
-    roster: Roster[Any] = Roster("pods.v1", events, cache, cache, 0.002)
+    bugs: list[BaseException] = []
+    tasks = Supervisor("pods.v1", lambda name, error: bugs.append(error))
+    roster: Roster[Any] = Roster("pods.v1", events, cache, cache, tasks, 0.002)
     try:
         yield roster
     finally:
         roster.close()
         await roster.end(Grace())
-        for task in cache.tasks:
-            task.cancel()
-        await asyncio.gather(*cache.tasks, return_exceptions=True)
+        await tasks.end_letting_go(Grace())
+        assert bugs == []
 
 
 def named(name: str | None = None) -> ConsumerOptions[Any]:
