@@ -41,7 +41,8 @@ class _Model:
 
     def _lazy_state(self) -> dict[str, Any] | None:
         """Return the instance's dict for a pickle, without the configuration, which may contain credentials."""
-        return {name: value for name, value in vars(self).items() if name != "local_vars_configuration"} or None
+        state = vars(self).copy()  # whole, whatever other threads read meanwhile and so add to the instance's dict
+        return {name: value for name, value in state.items() if name != "local_vars_configuration"} or None
 
 
 class _Lazy(_Model):

@@ -32,7 +32,7 @@ import msgspec
 
 from aioinformers.objects.lazy import Leaf, Part, Slot, Whole, default_configuration
 
-__all__ = ["model_decoder"]
+__all__ = ["making", "model_decoder"]
 
 T = TypeVar("T")
 Convert: TypeAlias = Callable[[Any], Any]
@@ -128,14 +128,19 @@ def _slot(owner: type, attribute: str) -> str:
 
 
 _classes: _Classes = {}
-_generating = threading.RLock()  # readers may be in other threads, and a model has one class in each role
+making: threading.RLock = threading.RLock()
+"""Held while classes and their decoders are made: readers may be in other threads.
+
+A model has one class in each role. And msgspec writes what it has found out about a Struct into its class, a field at a
+time: two threads that make decoders of one class at once end the process, one of them by reading what is not there yet.
+"""
 
 
 def _class(model: type, role: _Role) -> Any:
     """Return the generated class of a model in a role."""
     generated = _classes.get((model, role))
     if generated is None:
-        with _generating:
+        with making:
             if (model, role) not in _classes:
                 _classes.update(_leaves(model) if role is Leaf else {(model, role): _lazy(model, role)})
             generated = _classes[model, role]
@@ -242,8 +247,9 @@ def _reader(models: Any, type_name: str, role: _Role) -> Convert:
     def read(raw: msgspec.Raw) -> Any:
         nonlocal decode
         if decode is None:
-            hint = _hint(models, type_name, functools.partial(_class, role=Leaf))
-            decode = msgspec.json.Decoder(hint | None).decode
+            with making:
+                hint = _hint(models, type_name, functools.partial(_class, role=Leaf))
+                decode = msgspec.json.Decoder(hint | None).decode
         try:
             return decode(raw)
         except msgspec.ValidationError:

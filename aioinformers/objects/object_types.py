@@ -26,7 +26,7 @@ from aioinformers.objects.compact import Packer
 from aioinformers.objects.immutability import is_deeply_immutable, is_pydantic
 from aioinformers.objects.labels import LabelSets, labels_of
 from aioinformers.objects.metadata import Metadata
-from aioinformers.objects.models import model_decoder
+from aioinformers.objects.models import making, model_decoder
 
 __all__ = [
     "ArrivalType",
@@ -80,8 +80,8 @@ class ObjectType(Generic[T]):
 
     def learn_kind(self, kind: str, api_version: str) -> None:
         """Remember what a list says its items are."""
+        self.api_version = api_version  # first: readers in other threads look whether there is a kind
         self.kind = kind
-        self.api_version = api_version
 
     @property
     def inner(self) -> ObjectType[T]:
@@ -148,7 +148,9 @@ class StructType(ObjectType[T]):
     transforms_objects = True
 
     def __init__(self, python_type: type[T], decode: Callable[[bytes], T] | None = None) -> None:
-        super().__init__(python_type, decode or msgspec.json.Decoder(python_type, strict=False).decode)
+        with making:
+            decode = decode or msgspec.json.Decoder(python_type, strict=False).decode
+        super().__init__(python_type, decode)
 
     def body(self, raw: bytes) -> Any:
         self._decode(raw)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias, get_args
 import msgspec
 
 from aioinformers.objects.layout import Entry, Layout
+from aioinformers.objects.models import making
 from aioinformers.objects.paths import EACH, Path
 
 __all__ = ["ArrivalReader", "arrival_reader"]
@@ -37,7 +38,8 @@ class ArrivalReader:
     """
 
     def __init__(self, mirror: _Mirror, values: ValuesReader) -> None:
-        self._decode: Callable[[Any], Any] = msgspec.json.Decoder(mirror.type, strict=False).decode
+        with making:
+            self._decode: Callable[[Any], Any] = msgspec.json.Decoder(mirror.type, strict=False).decode
         self._make, self._values = mirror.make, values
 
     def read(self, raw: memoryview, is_stored: Callable[[str, str, str], bool] | None) -> tuple[str, Entry] | None:
