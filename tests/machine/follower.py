@@ -31,7 +31,7 @@ FILTERS: dict[str, Callable[[Facts], bool] | None] = {
 }
 
 
-class _Failed(BaseException):
+class Failed(BaseException):
     """As ``pytest.fail`` raises."""
 
 
@@ -123,7 +123,7 @@ class Follower:
             case "cancelling" if digit in "02":
                 raise asyncio.CancelledError
             case "failing" if digit in "13":
-                raise _Failed
+                raise Failed
             case "suicidal" if digit in "024" and self.reader is None:  # a reader is not ours to end
                 task = asyncio.current_task()
                 assert task is not None, "handlers run in tasks"

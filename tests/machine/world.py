@@ -18,7 +18,7 @@ from kubernetes_asyncio import client
 from aioinformers import CacheNotSyncedError, Settings, SharedInformer, SharedInformerFactory
 from aioinformers.delivery.registration import Registration
 from aioinformers.testing import ChaosProxy, FakeAPIServer, Fault, RequestInfo, VirtualTimeLoop
-from tests.machine.follower import FILTERS, Follower
+from tests.machine.follower import FILTERS, Failed, Follower
 from tests.machine.kinds import INDEXES, KINDS, facts
 
 T = TypeVar("T")
@@ -152,7 +152,7 @@ class World:
         async def reading() -> None:
             async with follower.informer.stream(limit=limit, filter=judge) as events:
                 async for event in events:
-                    with suppress(ValueError, TimeoutError, asyncio.CancelledError):  # as it behaves
+                    with suppress(ValueError, TimeoutError, asyncio.CancelledError, Failed):  # as it behaves
                         async with asyncio.timeout(2):
                             await follower(event)
                     if follower.has_left:
