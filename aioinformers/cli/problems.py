@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 from aioinformers.errors import (
     ApiStatusError,
+    ConfigurationError,
     ConnectionFailedError,
+    CredentialsError,
     InformerError,
     ResourceNotFoundError,
     ResponseError,
@@ -59,6 +61,10 @@ def explained(server: str) -> Iterator[None]:
     """
     try:
         yield
+    except ConfigurationError as error:
+        raise usage_error(str(error)) from error
+    except CredentialsError as error:
+        raise CommandError(f"no credentials for the API server {server}: {error}") from error
     except ConnectionFailedError as error:
         problem = str(error).removeprefix("cannot connect: ")
         hint = (

@@ -131,9 +131,10 @@ def find_cluster(kubeconfig: str | os.PathLike[str] | None = None, context: str 
     """
     if kubeconfig is not None:
         path = os.path.expanduser(os.fspath(kubeconfig))
-        if os.path.isdir(path) or not os.path.exists(path):  # a pipe may be one, too
-            problem = "is a folder" if os.path.isdir(path) else "does not exist"
-            raise ConfigurationError(f"the kubeconfig {brief(path)} {problem}")
+        if os.path.isdir(path):
+            raise ConfigurationError(f"the kubeconfig {brief(path)} is a folder")
+        if not os.path.exists(path):  # it may be a pipe
+            raise ConfigurationError(f"there is no kubeconfig at {brief(path)}")
         return _read((os.path.abspath(path),), context)
     named = os.environ.get("KUBECONFIG", "")
     paths = [os.path.expanduser(path) for path in (named or DEFAULT).split(os.pathsep) if path]
@@ -235,10 +236,9 @@ def _chosen(entries: Sequence[tuple[str, Any]], singular: str, name: str, form: 
                 raise ConfigurationError(f"the {singular} {brief(name, 100)!r}: {brief(words)}") from None
     names = _names(entries)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    advice = f"did you mean {near[0]!r}? There are {', '.join(names)}" if near else f"there are {', '.join(names)}"
-    raise ConfigurationError(
-        f"there is no {singular} {brief(name, 100)!r}: {brief(advice) if names else f'there are no {singular}s'}"
-    )
+    known = f" among {brief(', '.join(names))}" if names else f", and no other {singular}"
+    advice = f": did you mean {brief(near[0], 100)!r}?" if near else ""
+    raise ConfigurationError(f"there is no {singular} {brief(name, 100)!r}{known}{advice}")
 
 
 def _absolute(content: dict[str, Any], folder: str) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from tests.kit.realserver import ADMIN_TOKEN, LIMITED_TOKEN, RealAPIServer
         (["get"], 2, "aioinformers get --help"),
         (["fetch"], 2, "fetch"),
         (["get", "pods", "--frobnicate"], 2, "--frobnicate"),
-        (["get", "pods", "--context", "prod"], 2, "no context 'prod': choose from fake"),
+        (["get", "pods", "--context", "prod"], 2, "no context 'prod' among fake"),
         (["get", "pods", "--kubeconfig", "/no/such/file"], 2, "no kubeconfig at /no/such/file"),
     ],
 )

@@ -82,7 +82,7 @@ async def test_the_client_is_that_of_kubernetes_asyncio_and_ends_with_the_block(
         await factory.wait_for_cache_sync(timeout=10)
         assert len(configmaps.lister) == 1
     assert api.rest_client.pool_manager.closed
-    with pytest.raises(ConfigurationError, match="there is no context 'itt': did you mean 'it'"):
+    with pytest.raises(ConfigurationError, match="there is no context 'itt' among it: did you mean 'it'"):
         async with aioinformers.connect(path, "itt"):
             pass
 

@@ -177,7 +177,7 @@ def test_g16_nothing_shows_what_is_secret(tmp_path: Path) -> None:
 
 
 def test_a_path_that_leads_nowhere_is_named(tmp_path: Path) -> None:
-    assert problem(tmp_path / "none") == f"the kubeconfig {tmp_path}/none does not exist"
+    assert problem(tmp_path / "none") == f"there is no kubeconfig at {tmp_path}/none"
     assert problem(tmp_path) == f"the kubeconfig {tmp_path} is a folder"
 
 
@@ -218,17 +218,17 @@ BROKEN: list[tuple[Any, str]] = [
     ("users: 7", "it is not a kubeconfig"),
     ({}, "it has no current-context: name a context (it has none)"),
     ({"contexts": [{"name": "a"}, {"name": "b"}]}, "it has no current-context: name a context (a, b)"),
-    ({"current-context": "dev"}, "there is no context 'dev': there are no contexts"),
+    ({"current-context": "dev"}, "there is no context 'dev', and no other context"),
     (config(contexts=[{"name": "dev", "context": None}]), "the context 'dev' names no cluster"),
     (config(contexts=[{"name": "dev", "context": "x"}]), "the context 'dev': it is not a mapping"),
     (config(contexts=[{"name": "dev", "context": {"cluster": 7}}]), "the context 'dev': Expected `str`, got `int`"),
-    (config(clusters=[]), "there is no cluster 'dev-cluster': there are no clusters"),
+    (config(clusters=[]), "there is no cluster 'dev-cluster', and no other cluster"),
     (
         config(clusters=[{"name": "dev-clutser"}]),
-        "no cluster 'dev-cluster': did you mean 'dev-clutser'? There are dev-",
+        "no cluster 'dev-cluster' among dev-clutser: did you mean 'dev-clutser'?",
     ),
     (config(clusters=[{"name": "dev-cluster", "cluster": {}}]), "the cluster 'dev-cluster' has no server"),
-    (config(users=[{"name": "x"}]), "there is no user 'dev-user': there are x"),
+    (config(users=[{"name": "x"}]), "there is no user 'dev-user' among x"),
     (config(user={"token": [SECRET]}), "the user 'dev-user': Expected `str`, got `array` - at `$.token`"),
     (config(user={"exec": {"command": "x"}}), "missing required field `apiVersion` - at `$.exec`"),
     (
@@ -265,7 +265,5 @@ def test_a_kubeconfig_that_may_not_be_read_is_told(tmp_path: Path) -> None:
 
 def test_a_context_that_is_misspelt_is_told_the_near_one(tmp_path: Path) -> None:
     file = write(tmp_path / "config", config("production"))
-    assert problem(file, "prodcution").endswith(
-        "no context 'prodcution': did you mean 'production'? There are production"
-    )
-    assert problem(file, "xyz").endswith("there is no context 'xyz': there are production")
+    assert problem(file, "prodcution").endswith("no context 'prodcution' among production: did you mean 'production'?")
+    assert problem(file, "xyz").endswith("there is no context 'xyz' among production")
