@@ -11,15 +11,15 @@ whoever asks nevertheless gets no answer instead of a wrong one.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from kubernetes_asyncio import client, config
+from kubernetes_asyncio import client
 
+import aioinformers
 from aioinformers import CacheNotSyncedError, NotFoundError, SharedInformer, SharedInformerFactory
 from aioinformers.errors import InvalidSelectorError
 
@@ -44,7 +44,7 @@ def create_app(api_client: client.ApiClient | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             # Informers are bound to the loop that starts them, so they are made here and not at import.
-            connected = await stack.enter_async_context(connected_client()) if api_client is None else api_client
+            connected = await stack.enter_async_context(aioinformers.connect()) if api_client is None else api_client
             app.state.cluster = Cluster(connected)
             await stack.enter_async_context(app.state.cluster.factory)
             yield
@@ -56,18 +56,6 @@ def create_app(api_client: client.ApiClient | None = None) -> FastAPI:
     add_probes(app)
     add_routes(app)
     return app
-
-
-@asynccontextmanager
-async def connected_client() -> AsyncIterator[client.ApiClient]:
-    """Give a client for the pod's own cluster, or for the current context of the kubeconfig."""
-    configuration = client.Configuration()
-    if "KUBERNETES_SERVICE_HOST" in os.environ:
-        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    else:
-        await config.load_kube_config(client_configuration=configuration)
-    async with client.ApiClient(configuration) as api_client:
-        yield api_client
 
 
 def answer(status: int) -> Any:

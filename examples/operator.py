@@ -15,16 +15,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import random
 import signal
 from collections import defaultdict
 
 import aiohttp
-from kubernetes_asyncio import client, config
+from kubernetes_asyncio import client
 from kubernetes_asyncio.client.exceptions import ApiException
 
+import aioinformers
 from aioinformers import Event, NotFoundError, SharedInformerFactory
+from aioinformers.errors import CredentialsError
 
 logger = logging.getLogger("team-operator")
 
@@ -80,7 +81,7 @@ class TeamOperator:
             for attempt in range(ATTEMPTS):
                 try:
                     await self._reconcile_once(namespace)
-                except (ApiException, aiohttp.ClientError, TimeoutError) as error:
+                except (ApiException, aiohttp.ClientError, TimeoutError, CredentialsError) as error:
                     if attempt == ATTEMPTS - 1 or not _may_pass(error):
                         raise
                     delay = self._retry_delay * 2**attempt * (1 + random.random())
@@ -151,16 +152,11 @@ async def run(api_client: client.ApiClient, stop: asyncio.Event) -> None:
 
 async def main() -> None:
     logging.basicConfig(level=logging.INFO)
-    configuration = client.Configuration()
-    if "KUBERNETES_SERVICE_HOST" in os.environ:
-        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    else:
-        await config.load_kube_config(client_configuration=configuration)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C interrupts instead
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with client.ApiClient(configuration) as api_client:
+    async with aioinformers.connect() as api_client:  # its calls, too, have tokens that renew themselves
         await run(api_client, stop)
 
 

@@ -1,6 +1,6 @@
 """Follow the pods of a cluster.
 
-Run it with a kubeconfig at hand; Ctrl-C ends it::
+Run it with a kubeconfig at hand, or inside a Pod; Ctrl-C ends it::
 
     python -m examples.quickstart
 """
@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from kubernetes_asyncio import client, config
+from kubernetes_asyncio import client
 
+import aioinformers
 from aioinformers import Added, Deleted, SharedInformerFactory, Updated
 
 
@@ -46,8 +47,7 @@ async def follow_pods(api_client: client.ApiClient) -> None:
 
 
 async def main() -> None:
-    await config.load_kube_config()
-    async with client.ApiClient() as api_client:
+    async with aioinformers.connect() as api_client:
         await follow_pods(api_client)
 
 

@@ -2,7 +2,8 @@
 
 Every ``python`` block of the README and of ``docs/*.md`` is executed, page by page, against an embedded API server in
 virtual time. The blocks of a page share their names and may ``await``; ``server``, ``api`` and ``factory`` are there
-already. HTML comments, which readers do not see, steer it:
+already, and ``connect()`` finds the server in the kubeconfig that ``KUBECONFIG`` names. HTML comments, which readers do
+not see, steer it:
 
 - ``<!-- code`` … ``-->``: Python to run here: objects to create, assertions.
 - ``<!-- stop after 30 s -->``: the next block runs until somebody stops it; do so after this long.
@@ -40,6 +41,7 @@ from aioinformers import Settings, SharedInformerFactory, errors, testing
 from aioinformers.cli.app import app as command_line
 from aioinformers.testing import FakeAPIServer
 from tests.kit import QUICK
+from tests.transport.kubeconfigs import kubeconfig
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -137,7 +139,7 @@ async def load_nothing(**_: Any) -> None:
 @pytest.mark.virtual_time
 @pytest.mark.parametrize("path", PAGES, ids=page_name)
 async def test_code_of_a_page_runs(
-    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     module = types.ModuleType(f"page_{path.stem.replace('-', '_')}")
     monkeypatch.setitem(sys.modules, module.__name__, module)  # where classes of the page look up their names
@@ -147,6 +149,7 @@ async def test_code_of_a_page_runs(
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(FakeAPIServer())
         monkeypatch.setattr(client.Configuration, "_default", server.configuration())
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", server.url)))
         api = await stack.enter_async_context(server.api_client())
         factory = SharedInformerFactory(api, settings=QUICK)
         stack.push_async_callback(factory.shutdown, grace=0)

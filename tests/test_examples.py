@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import kubernetes_asyncio.config.kube_config
 import pytest
 import uvicorn
 from fastapi import FastAPI
@@ -209,8 +208,7 @@ async def test_the_service_is_alive_but_not_ready_before_the_sync(
 async def test_the_service_finds_its_cluster_in_the_kubeconfig(
     server: FakeAPIServer, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    monkeypatch.setattr(kubernetes_asyncio.config.kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
 
     async with served(create_app()) as browser:
         await until_ready(browser)
