@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from aioinformers import Metadata, NotFoundError, ObjectKey, SharedInformerFactory
-from aioinformers.objects.selectors import LabelSelector
-from aioinformers.testing import FakeAPIServer
+from aioinformers import (
+    CacheNotSyncedError,
+    CacheSyncError,
+    Metadata,
+    NotFoundError,
+    ObjectKey,
+    SharedInformerFactory,
+)
+from aioinformers.cache.indexer import Store
+from aioinformers.cache.lister import Lister, StoreReader
+from aioinformers.objects.layout import Layout
+from aioinformers.objects.object_types import object_type_of
+from aioinformers.objects.selectors import LabelSelector, parse_field_selector
+from aioinformers.testing import FakeAPIServer, Fault
+from aioinformers.types import EVERYTHING, GroupVersionResource, Scope
 from tests.kit import configmap, factory_on
 
 pytestmark = pytest.mark.virtual_time
@@ -204,3 +220,173 @@ async def test_the_cache_is_a_mapping_of_keys_to_objects(factory: SharedInformer
     with pytest.raises(NotFoundError, match="dev/db"):
         indexer.resource_version(ObjectKey("dev", "db"))
     assert keys(indexer.by_index("namespace", "dev")) == ["dev/other", "dev/web"]
+
+
+# -- field selectors ----------------------------------------------------------------------------------------------
+
+some_names = st.sampled_from(["a", "b", "c"])
+some_namespaces = st.sampled_from(["prod", "dev", ""])
+some_requirements = st.lists(
+    st.one_of(
+        st.tuples(st.just("metadata.name"), st.sampled_from(["=", "==", "!="]), some_names | st.just("prod/a")),
+        st.tuples(st.just("metadata.namespace"), st.sampled_from(["=", "==", "!="]), some_namespaces | st.just("x")),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(
+    stored=st.sets(st.tuples(some_namespaces, some_names), max_size=9),
+    requirements=some_requirements,
+    namespace=st.none() | some_namespaces,
+)
+@settings(deadline=None)
+def test_what_a_field_selector_looks_up_is_what_it_would_have_found_by_looking_at_each_object(
+    stored: set[tuple[str, str]], requirements: list[tuple[str, str, Any]], namespace: str | None
+) -> None:
+    """In scopes of their own and together, in a namespace and in all, whatever has to be equal or not."""
+    layout: Layout[Any] = Layout(object_type_of(dict))
+    scopes = {each: Scope(each or "cluster") for each, _ in stored} or {"": EVERYTHING}
+    store = Store(layout, scopes.values())
+    for place, name in sorted(stored):
+        document = {"metadata": {"name": name, "namespace": place}}
+        read = layout.reader.read_document(document)
+        store.partitions[scopes[place]].put(read[0], layout.entry(json.dumps(document).encode(), read))
+    lister = Lister(StoreReader(store, "pods", GroupVersionResource("", "v1", "pods"), lambda namespace: None))
+    text = ",".join(map("".join, requirements))
+    found = lister.list(namespace=namespace, field_selector=text)
+    selector = parse_field_selector(text)
+    expected = [(p, n) for p, n in stored if selector.matches(p, n) and namespace in (None, p)]
+    assert sorted((obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in found) == sorted(expected)
+
+
+def test_a_name_is_looked_up_and_not_looked_for() -> None:
+    """Among a hundred thousand objects that was a quarter of a second in which the loop stood still."""
+    layout: Layout[Any] = Layout(object_type_of(dict))
+    store = Store(layout, [EVERYTHING])
+    for number in range(1000):
+        document = {"metadata": {"name": f"p{number}", "namespace": f"n{number % 3}"}}
+        read = layout.reader.read_document(document)
+        store.partitions[EVERYTHING].put(read[0], layout.entry(json.dumps(document).encode(), read))
+    lister = Lister(StoreReader(store, "pods", GroupVersionResource("", "v1", "pods"), lambda namespace: None))
+    calls: list[str] = []
+    for text in ("metadata.name=p7", "metadata.name=p7,metadata.namespace=n1", "metadata.name=p7,metadata.name!=p8"):
+        lister.list(field_selector=text)
+        calls.clear()
+        sys.setprofile(lambda frame, event, argument: calls.append(event))
+        try:
+            found = lister.list(field_selector=text)
+        finally:
+            sys.setprofile(None)
+        assert keys(found) == ["n1/p7"]
+        assert len(calls) < 100
+
+
+# -- one scope and another ----------------------------------------------------------------------------------------
+
+
+async def test_g2_a_namespace_is_read_once_its_own_scope_has_synced() -> None:
+    """Whatever keeps another one from it. What is read of all namespaces says which of them are missing, and why."""
+    async with FakeAPIServer() as server, factory_on(server, namespace=["keep", "doomed"]) as factory:
+        server.create("configmaps", configmap("c", "keep", {"app": "web"}))
+        server.intercept(lambda request: Fault(status=403) if "/doomed/" in request.path else None)
+        configmaps = factory.for_resource("configmaps.v1.", indexers={"all": lambda _: ["one"]})
+        lister, indexer = configmaps.lister, cast("Any", configmaps.indexer)
+        seen: list[Any] = []
+
+        @configmaps.on_add
+        async def read(obj: Any) -> None:
+            """Read what this event is about: it must be there."""
+            seen.append(lister.get(obj["metadata"]["name"], namespace=obj["metadata"]["namespace"]))
+            seen.extend(lister.list(namespace="keep"))
+
+        await factory.start()
+        await asyncio.sleep(60)
+        assert keys(seen) == ["keep/c"] * 2
+        keep = lister.namespace("keep")
+        answers: list[Any] = [
+            [lister.get("c", namespace="keep"), keep.get("c"), indexer["keep/c"], indexer["keep", "c"]],
+            lister.list(namespace="keep"), keep.list(), list(keep), lister.list("app=web", namespace="keep"),
+            lister.list(field_selector="metadata.namespace=keep"), keep.list(field_selector="metadata.name=c"),
+            lister.list(field_selector="metadata.name=c,metadata.namespace=keep"),
+            indexer.by_index("namespace", "keep"), [indexer.get(ObjectKey("keep", "c"))],
+        ]  # fmt: skip
+        assert [set(keys(answer)) for answer in answers] == [{"keep/c"}] * len(answers)
+        assert indexer.index_keys("namespace", "keep") == [ObjectKey("keep", "c")]
+        assert indexer.resource_version(ObjectKey("keep", "c"))
+        assert (len(keep), "keep/c" in indexer, ("keep", "x") in indexer) == (1, True, False)
+        with pytest.raises(NotFoundError):
+            lister.get("x", namespace="keep")
+        refused: list[Callable[[], Any]] = [
+            lister.list, lambda: list(lister), lambda: len(lister), lambda: list(indexer), lambda: len(indexer),
+            lambda: list(indexer.items()), lambda: list(indexer.values()), lambda: lister.list("app=web"),
+            lambda: lister.list(field_selector="metadata.name=c"), lambda: indexer.by_index("all", "one"),
+            lambda: indexer.index_keys("all", "one"), lambda: indexer.index_values("namespace"),
+            lambda: lister.get("c", namespace="doomed"), lambda: lister.list(namespace="doomed"),
+            lambda: "doomed/c" in indexer, lambda: indexer["doomed", "c"], lambda: lister.namespace("doomed").list(),
+            lambda: lister.get("c"), lambda: lister.get("c", namespace="another"),
+        ]  # fmt: skip
+        for read_all in refused:
+            with pytest.raises(CacheNotSyncedError, match="in doomed: 403") as caught:
+                read_all()
+            assert "in keep" not in str(caught.value)
+        with pytest.raises(CacheNotSyncedError, match="the other namespaces can be read one by one"):
+            lister.list()
+
+
+async def test_each_scope_says_how_it_is() -> None:
+    """And one that is missing does not make a wait for an object of another one wait."""
+    async with FakeAPIServer() as server, factory_on(server, namespace=["keep", "doomed"]) as factory:
+        server.intercept(lambda request: Fault(status=403) if "/doomed/" in request.path else None)
+        configmaps = factory.for_resource("configmaps.v1.")
+        assert {each.reason for each in configmaps.health().scopes} == {"not started"}
+        await factory.start()
+        wait = asyncio.create_task(configmaps.wait_for("keep/late", lambda obj: obj is not None, timeout=600))
+        never = asyncio.create_task(configmaps.wait_for("doomed/c", lambda obj: True, timeout=300))
+        await asyncio.sleep(100)
+        server.create("configmaps", configmap("late", "keep"))
+        assert keys([await wait]) == ["keep/late"]
+        health = configmaps.health()
+        scopes = {each.scope.namespace: each for each in health.scopes}
+        assert (scopes["keep"].has_synced, scopes["keep"].is_watching, scopes["keep"].reason) == (True, True, "")
+        assert (scopes["doomed"].has_synced, scopes["doomed"].is_watching) == (False, False)
+        assert "in doomed: 403" in scopes["doomed"].reason
+        assert scopes["keep"].silent_for is not None
+        assert (health.has_synced, health.is_watching, health.reason) == (False, False, scopes["doomed"].reason)
+        with pytest.raises(CacheSyncError, match="in doomed: 403"):
+            await factory.wait_for_cache_sync(timeout=10)
+        with pytest.raises(TimeoutError, match="403"):
+            await never
+        await factory.shutdown()
+        assert {(each.has_synced, each.is_watching, each.reason) for each in configmaps.health().scopes} == {
+            (False, False, "closed")
+        }
+
+
+async def test_whoever_goes_through_the_cache_goes_through_the_objects_of_one_moment() -> None:
+    """Others run between two of them, when each is awaited for; none vanishes from under it."""
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        for number in range(4):
+            server.create("configmaps", configmap(f"c{number}"))
+        await factory.start()
+        configmaps = await synced(factory, dict)
+        indexer, lister = configmaps.indexer, configmaps.lister
+        expected = [f"default/c{number}" for number in range(4)]
+        going = [iter(indexer.items()), iter(indexer.values()), iter(indexer), iter(lister)]
+        going += [iter(lister.namespace("default")), iter(indexer.keys())]
+        first = [next(each) for each in going]
+        assert first[0][1] in indexer.values()
+        for number in range(1, 4):
+            server.delete("configmaps", f"c{number}", namespace="default")
+        server.create("configmaps", configmap("c9"))
+        await asyncio.sleep(1)
+        rest = [list(each) for each in going]
+        assert [str(key) for key, _ in [first[0], *rest[0]]] == expected
+        assert [keys([first[at], *rest[at]]) for at in (1, 3, 4)] == [expected] * 3
+        assert [[str(key) for key in (first[at], *rest[at])] for at in (2, 5)] == [expected] * 2
+        assert {str(key) for key in indexer} == {"default/c0", "default/c9"}
+        assert rest[0][0][1] not in indexer.values()
+        assert dict(indexer.items()) == dict(indexer)
+        assert (len(indexer.items()), len(indexer.values())) == (2, 2)
+        assert next(iter(indexer.items())) in indexer.items()
