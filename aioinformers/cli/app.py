@@ -17,6 +17,7 @@ from aioinformers.cli import queries
 from aioinformers.cli.demo.run import run_demo
 from aioinformers.cli.problems import USAGE, CommandError, one_line
 from aioinformers.cli.session import Query
+from aioinformers.cli.terminal import CleanFormatter, notice
 
 __all__ = ["app", "run"]
 
@@ -72,7 +73,8 @@ def _common(
 ) -> None:
     # Without any handler, Python would print warnings to stderr that the commands report better themselves.
     handler = logging.StreamHandler() if verbose else logging.NullHandler()
-    logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    handler.setFormatter(CleanFormatter("%(asctime)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
 
 
 @app.command()
@@ -145,7 +147,7 @@ def _finish(command: Coroutine[Any, Any, int]) -> int:
 
 
 def _fail(message: str, exit_code: int) -> int:
-    sys.stderr.write(f"aioinformers: {message}\n")
+    notice(message)
     return exit_code
 
 

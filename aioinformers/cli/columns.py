@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from aioinformers.words import printable
+
 __all__ = ["age_of", "duration", "format_row", "format_table", "headings", "row_of", "status_of"]
 
 _HEALTHY_CONDITIONS = ("Ready", "Available", "Established", "Complete", "Healthy", "Synced")
@@ -29,7 +31,7 @@ def headings(*, is_namespaced: bool, is_wide: bool = False, has_event: bool = Fa
 def row_of(
     obj: Mapping[str, Any], now: datetime, *, is_namespaced: bool, is_wide: bool = False, event: str = ""
 ) -> list[str]:
-    """Return an object's cells.
+    """Return an object's cells, in characters that a terminal shows as they are.
 
     Args:
         obj: The object as a dict, with the names of its JSON.
@@ -46,7 +48,7 @@ def row_of(
     if is_wide:
         labels = sorted(_mapping(metadata.get("labels")).items())
         row += [str(metadata.get("resourceVersion") or "-"), ",".join(f"{k}={v}" for k, v in labels) or "-"]
-    return row
+    return [printable(cell) for cell in row]
 
 
 def format_row(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -59,10 +61,10 @@ def format_row(row: Sequence[str], widths: Sequence[int]) -> str:
     return "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def format_table(rows: Sequence[Sequence[str]]) -> str:
+def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows as lines, with columns as wide as their widest cells."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(format_row(row, widths) for row in rows)
+    return [format_row(row, widths) for row in rows]
 
 
 def age_of(obj: Mapping[str, Any], now: datetime) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from aioinformers.errors import (
     ApiStatusError,
@@ -14,6 +15,7 @@ from aioinformers.errors import (
     ResourceNotFoundError,
     ResponseError,
 )
+from aioinformers.words import address_of, brief, printable
 
 __all__ = ["REFUSED", "USAGE", "CommandError", "explained", "one_line", "usage_error"]
 
@@ -45,8 +47,8 @@ def usage_error(message: str) -> CommandError:
 
 
 def one_line(text: object) -> str:
-    """Return a text without line breaks: messages of servers and exec plugins may have several lines."""
-    return " ".join(str(text).split())
+    """Return a text in one line, and printable: servers and exec plugins may say what they like."""
+    return printable(" ".join(str(text).split()))
 
 
 @contextmanager
@@ -64,22 +66,32 @@ def explained(server: str) -> Iterator[None]:
     except ConfigurationError as error:
         raise usage_error(str(error)) from error
     except CredentialsError as error:
-        raise CommandError(f"no credentials for the API server {server}: {error}") from error
+        raise CommandError(f"no credentials for the API server {_shown(server)}: {error}") from error
     except ConnectionFailedError as error:
-        problem = str(error).removeprefix("cannot connect: ")
-        hint = (
-            "check the certificates in the kubeconfig"
-            if "SSL" in problem
-            else "is it running, and is this its address?"
-        )
-        raise CommandError(f"cannot reach the API server {server}: {problem}: {hint}") from error
+        problem = str(error).removeprefix("cannot connect: ").removeprefix(f"cannot connect to {address_of(server)}: ")
+        raise CommandError(f"cannot reach the API server {_shown(server)}: {problem}: {_hint(problem)}") from error
     except ResponseError as error:
         raise CommandError(
-            f"{server} does not answer as a Kubernetes API server does ({error}): is this its address?"
+            f"{_shown(server)} does not answer as a Kubernetes API server does ({error}): is this its address?"
         ) from error
     except ApiStatusError as error:
         if isinstance(error, ResourceNotFoundError):
             raise usage_error(error.message) from error
-        raise CommandError(f"the API server {server} refuses: {error}") from error
+        raise CommandError(f"the API server {_shown(server)} refuses: {error}") from error
     except InformerError as error:
         raise CommandError(str(error)) from error
+
+
+def _shown(server: str) -> str:
+    """Return a server's URL without the user and password that may stand in it."""
+    if "@" not in server:
+        return brief(server)
+    return f"{brief(urlsplit(server).scheme, 20)}://{address_of(server)}" if address_of(server) else "of the kubeconfig"
+
+
+def _hint(problem: str) -> str:
+    if "TLS" in problem:
+        return "check the certificates in the kubeconfig"
+    if "credentials" in problem or "token" in problem:
+        return "check the user in the kubeconfig"
+    return "is it running, and is this its address?"

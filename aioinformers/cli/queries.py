@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,25 +15,16 @@ import msgspec
 from aioinformers.cli.columns import format_row, format_table, headings, row_of
 from aioinformers.cli.problems import CommandError, usage_error
 from aioinformers.cli.session import Query, Session, open_session
+from aioinformers.cli.terminal import json_text, notice, say
 from aioinformers.delivery.events import Added, Event, Updated
 from aioinformers.types import ObjectKey
+from aioinformers.words import printable
 
 __all__ = ["get", "watch"]
 
 _BACKLOG = 100_000
 _STATUS_WIDTH = 18
 _AGE_WIDTH = 6
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()  # each line at once, also into a pipe
-
-
-def _notice(text: str) -> None:
-    with contextlib.suppress(OSError):  # a closed stderr is no reason to stop
-        sys.stderr.write(f"aioinformers: {text}\n")
-        sys.stderr.flush()
 
 
 async def watch(query: Query, output: str | None, seconds: float | None) -> int:
@@ -56,7 +45,7 @@ async def watch(query: Query, output: str | None, seconds: float | None) -> int:
     is_listed = False
     clock = asyncio.timeout(seconds)
     try:
-        async with clock, open_session(query, _notice) as session:
+        async with clock, open_session(query, notice) as session:
             recoveries = asyncio.create_task(session.report_recoveries(), name="report recoveries")
             try:
                 await session.wait_synced()
@@ -99,7 +88,7 @@ class _Printer:
         """Print one event."""
         verb = "ADDED" if isinstance(event, Added) else "MODIFIED" if isinstance(event, Updated) else "DELETED"
         if self._output == "json":
-            _say(msgspec.json.encode({"type": verb, "object": event.object}).decode())
+            say(json_text(msgspec.json.encode({"type": verb, "object": event.object}).decode()))
             return
         if not self._widths:
             self._start(event.key)
@@ -110,7 +99,7 @@ class _Printer:
             is_wide=self._output == "wide",
             event=verb,
         )
-        _say(format_row(row, self._widths))
+        say(format_row(row, self._widths))
 
     def _start(self, first: ObjectKey) -> None:
         """Print the headings. Only the first object shows whether the resource is namespaced."""
@@ -119,11 +108,11 @@ class _Printer:
         widths = dict(zip(titles, map(len, titles), strict=True))
         widths |= {"EVENT": len("MODIFIED"), "STATUS": _STATUS_WIDTH, "AGE": _AGE_WIDTH}
         keys = [first, *self._keys]
-        widths["NAME"] = max(4, *(len(key.name) for key in keys))
+        widths["NAME"] = max(4, *(len(printable(key.name)) for key in keys))
         if self._is_namespaced:
-            widths["NAMESPACE"] = max(9, *(len(key.namespace) for key in keys))
+            widths["NAMESPACE"] = max(9, *(len(printable(key.namespace)) for key in keys))
         self._widths = list(widths.values())
-        _say(format_row(titles, self._widths))
+        say(format_row(titles, self._widths))
 
 
 async def get(query: Query, name: str | None, output: str | None, timeout: float) -> int:
@@ -158,7 +147,7 @@ async def get(query: Query, name: str | None, output: str | None, timeout: float
     objects.sort(key=lambda obj: (obj["metadata"].get("namespace") or "", obj["metadata"]["name"]))
     _print_objects(objects, output, is_one=name is not None)
     if not objects and output is None:
-        _notice(f"no {resource} found{where}")
+        notice(f"no {resource} found{where}")
     return 0
 
 
@@ -174,15 +163,16 @@ def _ignore(_: str) -> None:
 def _print_objects(objects: list[dict[str, Any]], output: str | None, *, is_one: bool) -> None:
     if output == "json":
         document: dict[str, Any] = {"apiVersion": "v1", "kind": "List", "items": objects, "metadata": {}}
-        _say(json.dumps(objects[0] if is_one else document, indent=4, ensure_ascii=False))
+        text = json.dumps(objects[0] if is_one else document, indent=4, ensure_ascii=False)
+        say(*json_text(text).split("\n"))
         return
     if output == "name":
         for obj in objects:
             group = f".{obj['apiVersion'].partition('/')[0]}" if "/" in obj["apiVersion"] else ""
-            _say(f"{obj['kind'].lower()}{group}/{obj['metadata']['name']}")
+            say(f"{obj['kind'].lower()}{group}/{obj['metadata']['name']}")
         return
     if not objects:
         return
     is_namespaced, is_wide, now = "namespace" in objects[0]["metadata"], output == "wide", datetime.now(UTC)
     rows = [row_of(obj, now, is_namespaced=is_namespaced, is_wide=is_wide) for obj in objects]
-    _say(format_table([headings(is_namespaced=is_namespaced, is_wide=is_wide), *rows]))
+    say(*format_table([headings(is_namespaced=is_namespaced, is_wide=is_wide), *rows]))

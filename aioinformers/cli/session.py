@@ -29,7 +29,6 @@ __all__ = ["Query", "Session", "open_session"]
 
 _REFUSALS = (BadRequestError, ForbiddenError, ResourceNotFoundError, UnauthorizedError)
 _RECOVERY_POLL = 0.1
-_REDUNDANT = "cannot connect: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +93,7 @@ class Session:
         reason = one_line(failure.error)
         if reason != self._reported:  # a long outage is reported once, not at each attempt
             self._reported = reason
-            self._notify(f"disconnected from {failure.resource}: {reason.removeprefix(_REDUNDANT)}: trying again")
+            self._notify(f"disconnected from {failure.resource}: {reason}: trying again")
         self._is_lost.set()
 
     async def wait_synced(self, timeout: float | None = None) -> None:

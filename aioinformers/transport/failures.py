@@ -28,7 +28,7 @@ _CERTIFICATE_PROBLEMS: Final = {  # X509_V_ERR_* of OpenSSL
     64: "is for another IP address",
 }  # fmt: skip
 _PAYLOAD_PROBLEMS: Final = {  # causes of aiohttp's ClientPayloadError
-    "TransferEncodingError": "inside a chunk, or what came is none",
+    "TransferEncodingError": "inside the chunks of the body",
     "ContentLengthError": "before the body was complete",
     "ContentEncodingError": "the body cannot be decompressed",
 }

@@ -84,7 +84,7 @@ def test_ages_that_are_not_known_are_a_dash() -> None:
 
 
 def test_tables_are_as_wide_as_needed() -> None:
-    assert format_table([["NAME", "AGE"], ["a-long-name", "1s"]]) == "NAME          AGE\na-long-name   1s"
+    assert format_table([["NAME", "AGE"], ["a-long-name", "1s"]]) == ["NAME          AGE", "a-long-name   1s"]
 
 
 @pytest.mark.parametrize("is_namespaced", [True, False])
@@ -111,3 +111,14 @@ def test_a_row_shows_what_its_headings_say() -> None:
 
 def test_what_is_wider_than_its_column_is_not_cut() -> None:
     assert format_row(["much too long", "x"], [4, 4]) == "much too long   x"
+
+
+def test_g16_no_cell_gives_orders_to_a_terminal() -> None:
+    """Whatever of an object stands in it."""
+    hostile = "\x1b[2J\x9b\u202e\n"
+    metadata = {"name": hostile, "namespace": hostile, "resourceVersion": hostile, "labels": {hostile: hostile}}
+    for status in ({"phase": hostile}, {"conditions": [{"type": "Ready", "status": "False", "reason": hostile}]}):
+        obj = {"kind": "Widget", "metadata": metadata, "status": status}
+        row = row_of(obj, NOW, is_namespaced=True, is_wide=True, event="ADDED")
+        assert all(cell.isprintable() for cell in row)
+        assert sum(r"\x1b[2J\x9b\u202e" in cell for cell in row) == 5

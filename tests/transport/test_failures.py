@@ -124,7 +124,7 @@ ANSWERING: dict[str, tuple[BaseException, str]] = {
 READING: dict[str, tuple[BaseException, str]] = {
     "inside a chunk": (
         with_cause(aiohttp.ClientPayloadError(SECRET), http_exceptions.TransferEncodingError(SECRET)),
-        "inside a chunk, or what came is none",
+        "inside the chunks of the body",
     ),
     "inside the body": (
         with_cause(aiohttp.ClientPayloadError(SECRET), http_exceptions.ContentLengthError(SECRET)),

@@ -179,7 +179,7 @@ FAILURES = {
     f"import sys; print({SECRET!r}); sys.exit(3)": "ended with exit code 3$",
     f"import sys; print({answer(token=SECRET)!r}, file=sys.stderr); sys.exit(3)": "exit code 3: ",
     "import sys; sys.exit('\\x1b[31mred\\x1b[0m \\x07\\u202e bell')": r"exit code 1: red \\x07\\u202e bell",
-    "import sys; sys.exit('long ' * 1000)": r"exit code 1: (long )+…? ?… \(\d+ more characters\)",
+    "import sys; sys.exit('long ' * 1000)": "exit code 1: (long )+long…$",
     "import os, signal; os.kill(os.getpid(), signal.SIGTERM)": "was killed by SIGTERM",
     "import sys; sys.stdout.write('x' * 3_000_000)": "prints more than a credential can be",
     "import sys; sys.stdout.buffer.write(b'\\xff\\xfe')": "printed no ExecCredential",

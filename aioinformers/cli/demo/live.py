@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aioinformers.cli.demo.board import Board, Line, Tally, Verdict, conclusion
+from aioinformers.words import printable
 
 __all__ = ["LiveView"]
 
@@ -103,7 +104,7 @@ class LiveView:
             verdict = verdicts[tally.name]
             equal = Text("yes", "green") if not verdict.differences else Text(f"{verdict.differences} differ", "red")
             counts = map(str, (verdict.objects, tally.added, tally.updated, tally.deleted))
-            table.add_row(Text(tally.name), *counts, equal)
+            table.add_row(_text(tally.name), *counts, equal)
         self._console.print(table)
         self._console.print(Text(conclusion(verdicts)))
 
@@ -116,12 +117,12 @@ def _informers(board: Board, now: float, *, is_wide: bool) -> Table:
     table.add_column("state", no_wrap=True, ratio=1 if is_wide else None)
     for tally in board.tallies:
         table.add_row(
-            Text(tally.name),
+            _text(tally.name),
             str(tally.objects),
             str(tally.added),
             str(tally.updated),
             str(tally.deleted),
-            tally.informer.last_sync_resource_version,
+            _text(tally.informer.last_sync_resource_version),
             "" if tally.last_event is None else f"{now - tally.last_event:.1f} s",
             _state(tally, is_wide=is_wide),
         )
@@ -130,14 +131,19 @@ def _informers(board: Board, now: float, *, is_wide: bool) -> Table:
 
 def _state(tally: Tally, *, is_wide: bool) -> Text:
     state = tally.state if is_wide else tally.state.partition(":")[0]
-    return Text(state, style="green" if state == "watching" else "yellow")
+    return _text(state, style="green" if state == "watching" else "yellow")
+
+
+def _text(words: str, style: str = "") -> Text:
+    """Return words that come from objects or servers: neither the terminal nor rich takes orders from them."""
+    return Text(printable(words), style=style)
 
 
 def _event(line: Line, started: float) -> Text:
     since = f"{max(line.at - started, 0.0):6.1f} s  "
     if line.verb == "NOTE":
-        return Text.assemble((since, "dim"), (line.text, _COLORS["NOTE"]), no_wrap=True, overflow="ellipsis")
+        return Text.assemble((since, "dim"), _text(line.text, _COLORS["NOTE"]), no_wrap=True, overflow="ellipsis")
     return Text.assemble(
-        (since, "dim"), (f"{line.verb:8}  ", _COLORS[line.verb]), (f"{line.resource}  ", "magenta"), f"{line.key}  ",
-        (line.text, "dim"), no_wrap=True, overflow="ellipsis",
+        (since, "dim"), (f"{line.verb:8}  ", _COLORS[line.verb]), _text(f"{line.resource}  ", "magenta"),
+        _text(f"{line.key}  "), _text(line.text, "dim"), no_wrap=True, overflow="ellipsis",
     )  # fmt: skip

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Mapping
 from typing import Self
 
 from aioinformers.cli.columns import format_table
 from aioinformers.cli.demo.board import Board, Line, Verdict, conclusion
+from aioinformers.cli.terminal import say
 
 __all__ = ["PlainView"]
 
@@ -28,8 +28,8 @@ class PlainView:
 
     def begin(self, url: str, board: Board) -> None:
         """Print the server's URL and the number of informers."""
-        _say(f"an embedded API server with a small busy cluster: {url}")
-        _say(f"{len(board.tallies)} informers follow it")
+        say(f"an embedded API server with a small busy cluster: {url}")
+        say(f"{len(board.tallies)} informers follow it")
 
     def syncing(self, board: Board) -> None:
         """Name each informer whose cache has synced."""
@@ -37,7 +37,7 @@ class PlainView:
             if tally.informer.has_synced and tally.name not in self._synced:
                 self._synced.add(tally.name)
                 share = f"{len(self._synced)}/{len(board.tallies)}"
-                _say(f"synced {share}: {tally.name}, {tally.objects} objects")
+                say(f"synced {share}: {tally.name}, {tally.objects} objects")
 
     def refresh(self, board: Board) -> None:
         """Print the events since the last call."""
@@ -47,9 +47,9 @@ class PlainView:
     def _print(self, line: Line) -> None:
         since = f"{line.at - self._started:7.2f}s"
         if line.verb == "NOTE":
-            _say(f"{since}  -- {line.text}")
+            say(f"{since}  -- {line.text}")
         else:
-            _say(f"{since}  {line.verb:8}  {line.resource}  {line.key}  {line.text}".rstrip())
+            say(f"{since}  {line.verb:8}  {line.resource}  {line.key}  {line.text}".rstrip())
 
     def summarize(self, board: Board, verdicts: Mapping[str, Verdict]) -> None:
         """Print the counts, and whether each cache equals the server."""
@@ -59,11 +59,4 @@ class PlainView:
             equal = "yes" if not verdict.differences else f"no: {verdict.differences} differ"
             counts = map(str, (verdict.objects, tally.added, tally.updated, tally.deleted))
             rows.append([tally.name, *counts, equal])
-        _say("")
-        _say(format_table(rows))
-        _say(conclusion(verdicts))
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+        say("", *format_table(rows), conclusion(verdicts))

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from aioinformers.cli.demo.board import Board, Verdict
+from aioinformers.cli.demo.board import Board, Line, Verdict
 from aioinformers.cli.demo.plain import PlainView
 from aioinformers.testing import FakeAPIServer
 from tests.kit import configmap, factory_on
@@ -54,3 +54,16 @@ async def test_the_summary_says_of_each_cache_whether_it_equals_the_server(
     assert titles.split("   ")[0] == "INFORMER"
     assert row.split(maxsplit=5) == ["pods", "1", "3", "0", "0", words]
     assert last.startswith("cache == server")
+
+
+async def test_g16_words_of_objects_are_shown_in_their_line(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "\x1b[2J\x9b\u202e\n"
+    board = Board()
+    board.lines.append(Line(0.0, "MODIFIED", hostile, hostile, hostile))
+    board.lines.append(Line(0.0, "NOTE", text=hostile))
+    view = PlainView()
+    view.refresh(board)
+    view.summarize(board, {})
+    out = capsys.readouterr().out.split("\n")
+    assert all(line.isprintable() for line in out)
+    assert sum(line.count(r"\x1b[2J\x9b\u202e") for line in out) == 4
