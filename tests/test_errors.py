@@ -189,3 +189,16 @@ def test_what_happened_can_be_asked_for() -> None:
 def test_every_error_is_documented() -> None:
     for error in subclasses(InformerError):
         assert inspect.getdoc(error), error
+
+
+def test_g16_names_that_come_from_a_server_are_made_printable_and_cut() -> None:
+    """Whoever answers chooses what kind it calls itself, and what it says."""
+    hostile = "\x1b]0;owned\x07\u202e" + "x" * 1_000_000
+    for error in (
+        ResponseError(f"expected a list, got {hostile}"),
+        ApiStatusError.of(403, hostile, hostile),
+        ApiStatusError.of(404, "NotFound", f"did you mean {hostile}?"),
+    ):
+        assert str(error).isprintable()
+        assert len(str(error)) < 2_000
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
