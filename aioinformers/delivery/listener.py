@@ -168,7 +168,7 @@ class Listener(ABC, Generic[T]):
         async with Deadline(timeout, lambda: self._unsynced(timeout)):
             await self._synced.wait()
         if self._end is not None:
-            raise self._end
+            raise self._end.with_traceback(None)  # or whoever asks again and again makes it longer and longer
 
     def _unsynced(self, timeout: float | None) -> str:
         """Say why the initial state has not been handled yet."""
@@ -303,8 +303,7 @@ class Listener(ABC, Generic[T]):
         while True:
             await asyncio.sleep(due - loop.time())
             due += period  # from the period before, not from now: neither a relist nor a slow loop re-arms it
-            if self._host.is_synced():
-                await self._resync_once()
+            await self._resync_once()  # of the scopes that have synced: nothing else is stored
 
     async def _resync_once(self) -> None:
         skip: set[str] = set()  # whatever is pending brings the current state anyway

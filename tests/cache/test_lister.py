@@ -28,7 +28,7 @@ from aioinformers.objects.object_types import object_type_of
 from aioinformers.objects.selectors import LabelSelector, parse_field_selector
 from aioinformers.testing import FakeAPIServer, Fault
 from aioinformers.types import EVERYTHING, GroupVersionResource, Scope
-from tests.kit import configmap, factory_on
+from tests.kit import Recorder, configmap, factory_on
 
 pytestmark = pytest.mark.virtual_time
 
@@ -333,6 +333,25 @@ async def test_g2_a_namespace_is_read_once_its_own_scope_has_synced() -> None:
             assert "in keep" not in str(caught.value)
         with pytest.raises(CacheNotSyncedError, match="the other namespaces can be read one by one"):
             lister.list()
+
+
+async def test_g6_a_resync_brings_the_objects_of_the_scopes_that_have_synced() -> None:
+    """It does not wait for one that cannot; and what has not been given as an addition is not resynced."""
+    async with FakeAPIServer() as server, factory_on(server, namespace=["keep", "doomed"]) as factory:
+        server.create("configmaps", configmap("c", "keep"))
+        is_forbidden = True
+        server.intercept(lambda request: Fault(status=403) if is_forbidden and "/doomed/" in request.path else None)
+        server.create("configmaps", configmap("d", "doomed"))
+        recorder = Recorder()
+        factory.for_resource("configmaps.v1.").add_event_handler(recorder, resync_period=10)
+        await factory.start()
+        await asyncio.sleep(35)
+        assert recorder.kinds() == ["Added c", "Updated c", "Updated c", "Updated c"]
+        is_forbidden = False
+        await asyncio.sleep(60)
+        kinds = recorder.kinds()
+        assert kinds.index("Added d") < kinds.index("Updated d")
+        assert recorder.problems == []
 
 
 async def test_each_scope_says_how_it_is() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 
 import pytest
 
@@ -115,3 +116,15 @@ async def test_the_end_ends_all_waits_and_those_to_come_with_the_same_error() ->
     assert (waits.for_keys, waits.for_versions) == ({}, [])
     with pytest.raises(InformerCrashedError, match="by a bug"):
         await waits.wait_for_version(lambda: False)
+
+
+async def test_the_error_of_the_end_does_not_grow_with_those_who_ask() -> None:
+    """A program that tries again and again would keep every frame that it has ever asked from."""
+    waits = Waits()
+    waits.close(InformerCrashedError("pods ended by a bug"))
+    lengths = []
+    for _ in range(3):
+        with pytest.raises(InformerCrashedError) as caught:
+            await waits.wait_for_key("a", lambda: False)
+        lengths.append(len(list(traceback.walk_tb(caught.value.__traceback__))))
+    assert lengths[0] == lengths[1] == lengths[2]
