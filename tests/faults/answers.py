@@ -48,6 +48,12 @@ def said_no(code: int, headers: Mapping[str, str] | None = None) -> Fault:
     return Fault(status=code, body=status_of(code, reason=STATUSES[code]), headers=headers or {})
 
 
+def in_pieces(scene: Scene) -> None:
+    """Each request fails, and no piece of what comes says all of why."""
+    scene.proxy.split = 200
+    answered("list watch", said_no(504))(scene)
+
+
 BUSY = (429, 503, 504)
 
 LISTED = [
@@ -174,6 +180,19 @@ PROXIES = [
         inject=answered(
             "list watch", Fault(status=500, body=status_of(500, message="x" * 400), ending=Ending.RESET, after=50)
         ),
+        server=LISTS,
+        says="500",
+    ),
+    Case(
+        title="the answer that says what went wrong comes in small pieces",
+        inject=in_pieces,
+        is_proxied=True,
+        server=LISTS,
+        says="504 Timeout: injected by the test",
+    ),
+    Case(
+        title="the answer that says what went wrong is larger than anybody wants to read",
+        inject=answered("list watch", Fault(status=500, body=status_of(500, message="x" * 3_000_000))),
         server=LISTS,
         says="500",
     ),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from aioinformers.testing import Ending, Fault, RequestInfo
@@ -32,6 +34,40 @@ def hook_hangs(scene: Scene) -> None:
         await asyncio.sleep(10_000)
 
     hook(scene, hang)
+
+
+def hook_cancels(scene: Scene) -> None:
+    async def cancel(configuration: Any) -> None:
+        raise asyncio.CancelledError
+
+    hook(scene, cancel)
+
+
+def hook_cannot_be_cancelled(scene: Scene) -> None:
+    async def refuse(configuration: Any) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(10_000)
+
+    hook(scene, refuse)
+
+
+def token_becomes(token: Any) -> Callable[[Scene], None]:
+    """Return the step after which the client has another token."""
+
+    def change(scene: Scene) -> None:
+        scene.api.configuration.api_key = {"BearerToken": token}
+        scene.server.close_watches()
+
+    return change
+
+
+def host_is_lost(scene: Scene) -> None:
+    scene.notes["host"], scene.api.configuration.host = scene.api.configuration.host, "http://"
+    scene.server.close_watches()
+
+
+def host_is_found(scene: Scene) -> None:
+    scene.api.configuration.host = scene.notes["host"]
 
 
 def hook_is_well(scene: Scene) -> None:
@@ -66,6 +102,12 @@ def pool_is_full(scene: Scene) -> None:
     scene.notes["limit"] = connector._limit
     connector._limit = 1
     scene.server.reset_connections()
+
+
+async def session_closed_before_the_pool_has_room(scene: Scene) -> None:
+    pool_is_full(scene)
+    await asyncio.sleep(5)
+    await scene.api.close()
 
 
 def pool_has_room(scene: Scene) -> None:
@@ -140,6 +182,45 @@ CASES = [
         concerns_stock=False,
     ),
     Case(
+        title="the hook that refreshes credentials lets a CancelledError escape",
+        inject=hook_cancels,
+        undo=hook_is_well,
+        is_crowded=True,
+        says="credentials could not be refreshed (CancelledError)",
+        concerns_stock=False,
+    ),
+    Case(
+        title="the hook that refreshes credentials hangs and cannot be cancelled",
+        inject=hook_cannot_be_cancelled,
+        undo=hook_is_well,
+        says="credentials were not refreshed within 30 s",
+        within=61,
+        concerns_stock=False,
+    ),
+    Case(
+        title="the token becomes None",
+        inject=token_becomes(None),
+        undo=token_becomes("fresh"),
+        is_crowded=True,
+        says="token is None",
+        concerns_stock=False,
+    ),
+    Case(
+        title="the token has a line break in its middle",
+        inject=token_becomes("half\nof it"),
+        undo=token_becomes("fresh"),
+        says="token cannot be sent",
+        concerns_stock=False,
+    ),
+    Case(
+        title="the host of the client's configuration becomes something that is none",
+        inject=host_is_lost,
+        undo=host_is_found,
+        is_crowded=True,
+        says="is not the URL of a server",
+        concerns_stock=False,
+    ),
+    Case(
         title="the token expires and the hook has a new one",
         inject=token_expires,
         concerns_stock=False,
@@ -147,6 +228,14 @@ CASES = [
     Case(
         title="somebody closes the API client",
         inject=session_closed,
+        within=None,
+        says="the API client has been closed",
+        concerns_stock=False,
+    ),
+    Case(
+        title="somebody closes the API client while requests wait for a connection",
+        inject=session_closed_before_the_pool_has_room,
+        is_crowded=True,
         within=None,
         says="the API client has been closed",
         concerns_stock=False,

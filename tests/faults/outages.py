@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 from aioinformers.testing import Fault, RequestInfo, drop_bookmarks
 from tests.faults.answers import answered, status_of
 from tests.faults.scene import LISTS, Case, Scene, made
+from tests.kit import QUICK
 
 __all__ = ["CASES"]
 
@@ -43,6 +45,13 @@ async def freeze_after_a_bookmark(scene: Scene) -> None:
 def slowly(scene: Scene) -> None:
     scene.proxy.rate = 400.0
     scene.proxy.cut()
+
+
+async def large_and_slow(scene: Scene) -> None:
+    scene.write()  # without news there are no bookmarks, and without those more silence is allowed
+    await asyncio.sleep(62)
+    scene.proxy.rate = 10_000.0
+    scene.server.create("configmaps", made("large", data="x" * 900_000))
 
 
 def in_splinters(scene: Scene) -> None:
@@ -187,6 +196,8 @@ NETWORK = [
         within=61,
     ),
     Case(title="bytes trickle in at 400 a second", inject=slowly, is_proxied=True, is_silent=True),
+    Case(title="an object of 900 kB comes at 10 kB a second", inject=large_and_slow, is_proxied=True, is_quiet=True,
+         settings=dataclasses.replace(QUICK, watch_silence_timeout=20), is_silent=True),
     Case(title="bytes arrive in splinters of three", inject=in_splinters, is_proxied=True, server=LISTS, lasts=90),
     Case(title="every packet takes two seconds", inject=late, is_proxied=True, is_silent=True),
 ]  # fmt: skip
