@@ -293,6 +293,8 @@ def build_informer(
         logger.error("%s: index %s raised for %s; filed under nothing", spec.name, name, key, exc_info=error)
 
     object_type = compacted(request.object_type) if request.is_compact else request.object_type
+    if (kind := kind_of_resource(spec.resource)) is not None:
+        object_type.learn_kind(kind.kind, spec.resource.api_version)  # not all servers say it of every object
     layout: Layout[Any] = Layout(object_type, request.transforms, None, on_index_error)
     pipeline = Pipeline(spec, layout, source, discovery, on_watch_error)
     pipeline.owner, pipeline.is_optional = owner, request.is_optional

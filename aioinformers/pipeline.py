@@ -175,6 +175,7 @@ class Pipeline(Generic[T]):
             raise InformerClosedError(f"{self.name} has been started before: make a new informer")
         self.loop = asyncio.get_running_loop()
         self.phase = Phase.RUNNING
+        connections = self._source.reserve(self.name, len(self.spec.scopes))
         _running.add(self)
         try:
             self._start_stages()
@@ -184,6 +185,7 @@ class Pipeline(Generic[T]):
             self._grace.give(0, self.loop.time())
         finally:
             await self._tear_down()
+            connections.release()
         if self._grace.cancelled is not None:
             raise self._grace.cancelled
         if self.crash is not None:

@@ -169,3 +169,23 @@ async def test_a_change_of_indexes_ends_with_the_informer() -> None:
         del changes, waiting
         gc.collect()
     assert complaints == []
+
+
+async def test_g9_whoever_asks_for_more_scopes_than_the_client_has_connections_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Else the program's own requests wait for minutes, and nothing says why."""
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        few = factory.core.v1.configmaps(namespace=[f"ns{n}" for n in range(80)])
+        await factory.start()
+        await asyncio.sleep(0)
+        assert "connections" not in caplog.text
+        many = factory.core.v1.pods(namespace=[f"ns{n}" for n in range(15)])
+        await asyncio.sleep(0)
+        assert f"{many.name}: with it, informers hold 95 of the 100 connections of the API client" in caplog.text
+        assert "raise configuration.connection_pool_maxsize" in caplog.text
+        await factory.release(few)
+        caplog.clear()
+        factory.core.v1.nodes()
+        await asyncio.sleep(0)
+        assert "connections" not in caplog.text
