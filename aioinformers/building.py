@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aioinformers.factory")
 
+MAX_NAMED_SCOPES = 5
+"""Namespaces that the name of an informer tells."""
+
 
 @overload
 def new_informer(
@@ -257,10 +260,17 @@ def _spec_of(
     if defaults.tweak is not None:
         defaults.tweak(list_options)
     query = list_options.query()
-    limits = [*(str(scope) for scope in scopes if scope != EVERYTHING), *(f"{k}={v}" for k, v in query.items()), *marks]
+    limits = [*_scope_marks(scopes), *(f"{k}={v}" for k, v in query.items()), *marks]
     name = f"{resource} [{', '.join(limits)}]" if limits else str(resource)
     foreign = functools.partial(is_foreign, resource)
     return InformerSpec(name, resource, scopes, query, kind is None, namespace is None, foreign)
+
+
+def _scope_marks(scopes: Sequence[Scope]) -> list[str]:
+    """Return what an informer's name says of its scopes: of many, the first ones and how many more there are."""
+    names = [str(scope) for scope in scopes if scope != EVERYTHING]
+    more = len(names) - MAX_NAMED_SCOPES
+    return names if more <= 0 else [*names[:MAX_NAMED_SCOPES], f"{more} more"]
 
 
 def build_informer(

@@ -26,6 +26,7 @@ from aioinformers.objects.layout import Layout
 from aioinformers.queue import PackingQueue, QueueItem, Reindex, WatchBatch
 from aioinformers.statistics import InformerStatistics, ScopeHealth
 from aioinformers.supervisor import Supervisor
+from aioinformers.transport.pool import Reservation
 from aioinformers.transport.source import Source
 from aioinformers.types import END_OF_PROCESS, EVERYTHING, GroupVersionResource, Scope, WatchFailure
 
@@ -175,17 +176,21 @@ class Pipeline(Generic[T]):
             raise InformerClosedError(f"{self.name} has been started before: make a new informer")
         self.loop = asyncio.get_running_loop()
         self.phase = Phase.RUNNING
-        connections = self._source.reserve(self.name, len(self.spec.scopes))
+        connections: Reservation | None = None
         _running.add(self)
         try:
+            connections = self._source.reserve(self.name, len(self.spec.scopes))
             self._start_stages()
             await self.tasks.supervise()
         except asyncio.CancelledError as error:
             self._grace.cancelled = error
             self._grace.give(0, self.loop.time())
+        except Exception as error:
+            self._on_bug("supervisor", error)
         finally:
             await self._tear_down()
-            connections.release()
+            if connections is not None:
+                connections.release()
         if self._grace.cancelled is not None:
             raise self._grace.cancelled
         if self.crash is not None:

@@ -110,6 +110,8 @@ def test_a_tweak_has_the_last_word_and_no_way_to_the_reflectors_parameters() -> 
     [
         ({}, "pods.v1"),
         ({"namespace": ["b", "a"]}, "pods.v1 [a, b]"),
+        ({"namespace": [f"n{i}" for i in range(5)]}, "pods.v1 [n0, n1, n2, n3, n4]"),
+        ({"namespace": [f"n{i}" for i in range(9)]}, "pods.v1 [n0, n1, n2, n3, n4, 4 more]"),
         ({"namespace": "a", "label_selector": "app=web"}, "pods.v1 [a, labelSelector=app=web]"),
         ({"object_type": dict}, "pods.v1 [as dict]"),
         ({"object_type": Metadata, "namespace": "a"}, "pods.v1 [a, as Metadata]"),
