@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from typing import Any, Final
+from urllib.parse import quote
 
 from kubernetes_asyncio import client
 from kubernetes_asyncio.client import rest
@@ -73,6 +74,7 @@ class RenewingClient(client.ApiClient):
     ) -> Any:
         """Make a request; after a 401 once more, if there are other credentials by then.
 
+        That holds for requests with the client's own credentials, not for those that bring some of their own.
         Cancellation closes the connection.
 
         Raises:
@@ -81,16 +83,17 @@ class RenewingClient(client.ApiClient):
         """
         options = (post_params, body, _preload_content, _request_timeout)
         credentials, sent_with = self._credentials, self._credentials.generation
+        is_ours = (headers or {}).get("authorization", "") == credentials.authorization
+        renewed = dict(headers or {})  # the client changes what it is given
         response, refusal = None, None
         try:
             response = await super().request(method, url, query_params, headers, *options)
-            if response.status != 401:  # without _preload_content it is no exception
+            if response.status != 401 or not is_ours:  # without _preload_content it is no exception
                 return response
         except client.ApiException as error:
-            if error.status != 401:
+            if error.status != 401 or not is_ours:
                 raise
             refusal = error
-        renewed = dict(headers or {})
         credentials.invalidate(sent_with)
         await self.update_params_for_auth(renewed, [], ["BearerToken"])
         if credentials.generation == sent_with:
@@ -176,5 +179,6 @@ def _impersonation(user: User) -> list[tuple[str, str]]:
     """Return the headers with which a user acts as somebody else, as the kubeconfig says."""
     headers = [("Impersonate-User", user.impersonated_user), ("Impersonate-Uid", user.impersonated_uid)]
     headers += [("Impersonate-Group", group) for group in user.impersonated_groups or ()]
-    headers += [(f"Impersonate-Extra-{k}", v) for k, values in (user.impersonated_extra or {}).items() for v in values]
+    for key, values in (user.impersonated_extra or {}).items():
+        headers += [(f"Impersonate-Extra-{quote(key, safe='')}", value) for value in values]
     return [(name, value) for name, value in headers if value]

@@ -22,6 +22,7 @@ from aioinformers.errors import ConfigurationError
 from aioinformers.transport.kubeconfig import FoundCluster, User
 from aioinformers.transport.plugins import Credential, ExecPlugin, run_plugin
 from aioinformers.transport.renewal import Renewal
+from aioinformers.words import brief
 
 if TYPE_CHECKING:
     from kubernetes_asyncio import client
@@ -47,7 +48,7 @@ class Stamp(NamedTuple):
         """Return the stamp of a file."""
         try:
             found = os.stat(path)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a NUL in the path
             return cls()
         return cls(found.st_mtime_ns, found.st_ino, found.st_dev, found.st_size)
 
@@ -137,16 +138,16 @@ def _pem(name: str, path: str, data: str) -> Pem | None:
 def _content(name: str, path: str) -> bytes:
     try:
         return Path(path).read_bytes()
-    except OSError as error:
-        words = os.strerror(error.errno or 0)
-        raise ConfigurationError(f"{name} {path} cannot be read: {words[:1].lower()}{words[1:]}") from None
+    except (OSError, ValueError) as error:
+        words = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "it is no path"
+        raise ConfigurationError(f"{name} {brief(path)} cannot be read: {words[:1].lower()}{words[1:]}") from None
 
 
 def _authorization(user: User) -> str:
     """Return the header of a user, chosen as by kubectl; empty if there is none or an exec plug-in gives it."""
     if user.token_file:
         token = _content("tokenFile", user.token_file).decode(errors="replace").strip()
-        return f"Bearer {_checked(token, f'tokenFile {user.token_file}')}"
+        return f"Bearer {_checked(token, f'tokenFile {brief(user.token_file)}')}"
     if user.token.strip():
         return f"Bearer {_checked(user.token.strip(), 'token')}"
     if user.exec is not None:
@@ -179,6 +180,7 @@ class Credentials:
         found: The cluster.
 
     Attributes:
+        authorization: Value of the header; empty for none.
         generation: Grows whenever requests are sent with other credentials than before.
         tls_generation: Grows whenever connections have to be made with other certificates than before.
     """
@@ -187,7 +189,7 @@ class Credentials:
         self.generation = 0
         self.tls_generation = 0
         self._identity = Identity(found)
-        self._authorization = ""
+        self.authorization = ""
         self._tls = Tls()
         self._stamps: dict[str, Stamp] = {}
         self._look_at = -math.inf
@@ -210,9 +212,9 @@ class Credentials:
         found = self._identity.found
         if self._renewal is not None and self._plugin is not None:
             return self._renewal.problem or f"{self._plugin.name} was asked again: does the cluster know its user?"
-        if found.user.token_file and self._authorization:
-            return f"is the token in {found.user.token_file} valid? It is read anew when it changes"
-        if not self._authorization and self._tls.certificate is None:
+        if found.user.token_file and self.authorization:
+            return f"is the token in {brief(found.user.token_file)} valid? It is read anew when it changes"
+        if not self.authorization and self._tls.certificate is None:
             return f"{found.origin} has no credentials for this cluster"
         return f"log in again: {found.origin} is read anew when it changes"
 
@@ -248,8 +250,8 @@ class Credentials:
             self._look_at = self._now() + LOOK_PERIOD
             await self._look()
         await self._ask_plugin()
-        if self._authorization:
-            configuration.api_key["BearerToken"] = self._authorization
+        if self.authorization:
+            configuration.api_key["BearerToken"] = self.authorization
         else:
             configuration.api_key.pop("BearerToken", None)
 
@@ -356,11 +358,11 @@ class Credentials:
             if credential.client_certificate_data:
                 certificate, key = credential.client_certificate_data.encode(), credential.client_key_data.encode()
                 tls = dataclasses.replace(tls, certificate=Pem("", certificate), key=Pem("", key))
-        if (authorization, tls) != (self._authorization, self._tls):
+        if (authorization, tls) != (self.authorization, self._tls):
             self.generation += 1
         if tls != self._tls:
             self.tls_generation += 1
-        self._authorization, self._tls = authorization, tls
+        self.authorization, self._tls = authorization, tls
 
     def _file(self, name: str, pem: Pem | None) -> str | None:
         """Return a file with certificates; those without one are written to a folder that only we may read."""

@@ -191,6 +191,10 @@ def _read(files: tuple[str, ...], context: str | None) -> FoundCluster:
         user = _chosen(entries["users"], "user", found.user, User) if found.user else User()
         if not cluster.server:
             raise ConfigurationError(f"the cluster {brief(found.cluster, 100)!r} has no server")
+        if cluster.proxy_url and not cluster.proxy_url.startswith(("http://", "https://")):
+            raise ConfigurationError(
+                f"the cluster {brief(found.cluster, 100)!r} has a proxy-url that is not one of HTTP"
+            )
         _check(user)
     except ConfigurationError as error:
         raise ConfigurationError(f"{origin} cannot be used: {error}") from None

@@ -256,12 +256,14 @@ async def _executed(command: list[str], environment: Mapping[str, str], output: 
     try:
         await output.complete.wait()
     finally:
-        if not output.is_closed:
-            _kill(transport, is_group=not output.is_shown)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_PATIENCE):
-                    await output.exited.wait()
-        transport.close()
+        try:
+            if not output.is_closed:
+                _kill(transport, is_group=not output.is_shown)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_PATIENCE):
+                        await output.exited.wait()
+        finally:
+            transport.close()
     return transport.get_returncode() or 0
 
 
@@ -293,8 +295,9 @@ class _Output(asyncio.SubprocessProtocol):
         if fd != 1:
             self.stderr = (self.stderr + data)[-4096:]
             if self.is_shown and sys.stderr is not None:
-                sys.stderr.write(data.decode(errors="replace"))
-                sys.stderr.flush()
+                with contextlib.suppress(OSError, ValueError):  # it has been closed, or cannot write these characters
+                    sys.stderr.write(data.decode(errors="replace"))
+                    sys.stderr.flush()
         elif len(self.stdout) + len(data) <= _LARGEST_OUTPUT:
             self.stdout += data
         else:

@@ -84,8 +84,6 @@ class Renewal(Generic[T]):
         if self._is_refused or self.value is None:
             return
         self._is_refused = True
-        if self._run is not None:
-            return
         was_good = self._now() - self._fetched_at >= SHORTEST_LIFE
         self._in_vain = 0 if was_good else self._in_vain + 1
         self._due = min(self._due, self._fetched_at + self._pause())

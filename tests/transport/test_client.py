@@ -104,13 +104,13 @@ async def test_a_call_that_nothing_helps_fails_as_ever(server: FakeAPIServer, tm
 
 @virtual_time
 async def test_headers_of_another_user_are_sent_as_the_kubeconfig_says(server: FakeAPIServer, tmp_path: Path) -> None:
-    user = {"token": "t", "as": "jane", "as-uid": "7", "as-groups": ["dev"], "as-user-extra": {"scope": ["view"]}}
+    user = {"token": "t", "as": "jane", "as-uid": "7", "as-groups": ["dev"], "as-user-extra": {"a/b": ["view"]}}
     async with opened(kubeconfig(tmp_path / "config", server.url, user)) as api:
         await names(api)
     sent = {name: value for name, value in server.requests[0].headers.items() if name.startswith("impersonate-")}
     assert sent == {
         "impersonate-user": "jane", "impersonate-uid": "7", "impersonate-group": "dev",
-        "impersonate-extra-scope": "view",
+        "impersonate-extra-a%2fb": "view",
     }  # fmt: skip
 
 
@@ -123,6 +123,22 @@ async def test_request_credentials_of_a_call_go_before_those_of_the_client(
         core: Any = client.CoreV1Api(api)
         await core.list_namespaced_config_map("shop", _request_auth=mine)
     assert server.requests[0].headers["authorization"] == "Bearer mine"
+
+
+@virtual_time
+async def test_g16_a_call_with_credentials_of_its_own_is_never_made_with_those_of_the_client(
+    server: FakeAPIServer, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("old")
+    async with opened(kubeconfig(tmp_path / "config", server.url, {"tokenFile": "token"})) as api:
+        server.intercept(admitting("new"))
+        replace(token, "new")
+        mine = {"in": "header", "key": "authorization", "value": "Bearer mine"}
+        core: Any = client.CoreV1Api(api)
+        with pytest.raises(ApiException):
+            await core.list_namespaced_config_map("shop", _request_auth=mine)
+    assert [request.headers["authorization"] for request in server.requests] == ["Bearer mine"]
 
 
 @virtual_time

@@ -91,6 +91,7 @@ async def test_a_user_is_recognized_as_by_kubectl(tmp_path: Path, user: Mapping[
         ({"tokenFile": "none"}, {}, "tokenFile {}/none cannot be read: no such file or directory"),
         ({"tokenFile": "empty"}, {}, "tokenFile {}/empty is empty"),
         ({"tokenFile": "odd"}, {}, "tokenFile {}/odd has characters that no token has"),
+        ({"tokenFile": "a\0b"}, {}, "tokenFile {}/a\\x00b cannot be read: it is no path"),
         ({"client-key": "none"}, {}, "client-key {}/none cannot be read"),
         ({}, {"certificate-authority": "none"}, "certificate-authority {}/none cannot be read"),
         ({}, {"certificate-authority-data": "a"}, "certificate-authority-data is not base64"),
@@ -257,6 +258,17 @@ async def test_a_refusal_has_files_looked_at_at_once_and_counts_once(tmp_path: P
         assert it.credentials.generation == before + 1
         it.credentials.invalidate(before)  # another request that was sent with the old one
         token.write_text("newer")
+        assert await it.header() == "Bearer new"
+
+
+@virtual_time
+async def test_g9_a_refusal_has_a_file_read_that_was_not_there_when_the_kubeconfig_named_it(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path / "config", SERVER, {"token": "old"})
+    async with loaded(path) as it:
+        kubeconfig(path, SERVER, {"tokenFile": "token"})
+        assert await it.later() == "Bearer old"
+        (tmp_path / "token").write_text("new")
+        it.refuse()
         assert await it.header() == "Bearer new"
 
 

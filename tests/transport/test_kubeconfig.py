@@ -228,6 +228,8 @@ BROKEN: list[tuple[Any, str]] = [
         "no cluster 'dev-cluster' among dev-clutser: did you mean 'dev-clutser'?",
     ),
     (config(clusters=[{"name": "dev-cluster", "cluster": {}}]), "the cluster 'dev-cluster' has no server"),
+    (config(cluster={"server": "x", "proxy-url": "socks5://p"}), "has a proxy-url that is not one of HTTP"),
+    (config(cluster={"server": "x", "proxy-url": "//["}), "has a proxy-url that is not one of HTTP"),
     (config(users=[{"name": "x"}]), "there is no user 'dev-user' among x"),
     (config(user={"token": [SECRET]}), "the user 'dev-user': Expected `str`, got `array` - at `$.token`"),
     (config(user={"exec": {"command": "x"}}), "missing required field `apiVersion` - at `$.exec`"),
