@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from aioinformers.testing import Ending, Fault, RequestInfo
+from aioinformers.transport.credentials import Credentials
+from aioinformers.transport.kubeconfig import find_cluster
 from tests.faults.answers import status_of
 from tests.faults.scene import LISTS, Case, Scene
 from tests.kit import QUICK, Recorder
+from tests.transport.kubeconfigs import kubeconfig, replace
 
 __all__ = ["CASES"]
 
@@ -79,9 +84,8 @@ def hook_is_well(scene: Scene) -> None:
     scene.api.configuration.refresh_api_key_hook = give
 
 
-def token_expires(scene: Scene) -> None:
-    """The token in use is refused; the hook has the next one."""
-    hook_is_well(scene)
+def refuse_others(scene: Scene) -> None:
+    """Refuse all tokens but ``fresh`` from now on."""
 
     def unauthorized(request: RequestInfo) -> Fault | None:
         if request.headers.get("authorization") == "Bearer fresh":
@@ -90,6 +94,29 @@ def token_expires(scene: Scene) -> None:
 
     scene.on("list watch stream", unauthorized)
     scene.server.close_watches()
+
+
+def token_expires(scene: Scene) -> None:
+    """The token in use is refused; the hook has the next one."""
+    hook_is_well(scene)
+    refuse_others(scene)
+
+
+async def token_file_is_replaced(scene: Scene) -> None:
+    """The hook of ``connect()`` finds the next token in a file that changes a minute after the old one is refused."""
+    folder = scene.notes["folder"] = tempfile.TemporaryDirectory()
+    token = Path(folder.name) / "token"
+    token.write_text("old")
+    path = kubeconfig(Path(folder.name) / "config", scene.server.url, {"tokenFile": "token"})
+    credentials = Credentials(find_cluster(path))
+    await credentials.load()
+    hook(scene, credentials)
+    refuse_others(scene)
+    asyncio.get_running_loop().call_later(60, replace, token, "fresh\n")
+
+
+def token_file_is_gone(scene: Scene) -> None:
+    scene.notes["folder"].cleanup()
 
 
 async def session_closed(scene: Scene) -> None:
@@ -223,6 +250,14 @@ CASES = [
     Case(
         title="the token expires and the hook has a new one",
         inject=token_expires,
+        concerns_stock=False,
+    ),
+    Case(
+        title="a token is refused, and a minute later the file of `connect()` has another one",
+        inject=token_file_is_replaced,
+        undo=token_file_is_gone,
+        says="401 Unauthorized",
+        is_crowded=True,
         concerns_stock=False,
     ),
     Case(
