@@ -228,7 +228,8 @@ async def follow(name: str, objects: int, is_compact: bool) -> dict[str, float]:
 
     count = len(store)
     changed = (
-        object_type.raw(entry.body).replace(b'"resourceVersion":"', b'"resourceVersion":"9') for _, entry in store.items()
+        object_type.raw(entry.body).replace(b'"resourceVersion":"', b'"resourceVersion":"9')
+        for _, entry in store.items()
     )
     flood = 0.0
     for data in chunks("MODIFIED", islice(changed, EVENTS)):
