@@ -18,7 +18,7 @@ from typing import Final
 from aioinformers.errors import ConnectionFailedError
 from aioinformers.words import address_of, printable
 
-__all__ = ["CLIENT_CLOSED", "credentials_failure", "read_failure", "request_failure"]
+__all__ = ["CLIENT_CLOSED", "credentials_failure", "preparation_failure", "read_failure", "request_failure"]
 
 CLIENT_CLOSED: Final = "the API client has been closed: keep it open while informers run"
 
@@ -42,6 +42,11 @@ def credentials_failure(error: BaseException) -> ConnectionFailedError:
     return failure
 
 
+def preparation_failure(error: BaseException) -> ConnectionFailedError:
+    """Return the failure for what was raised while a request was put together: an odd header, an odd selector."""
+    return ConnectionFailedError(f"the request cannot be made: {_located(error)}", is_refused=True)
+
+
 def request_failure(
     error: BaseException, url: object, *, is_closed: bool, connect_timeout: float
 ) -> ConnectionFailedError:
@@ -60,7 +65,7 @@ def request_failure(
     where = address_of(url) or "the host of the client's configuration"
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return ConnectionFailedError(f"cannot connect to {where} within {connect_timeout:g} s", is_refused=True)
-    problem = _connect_problem(error, where)
+    problem = _connect_problem(error, where, has_user="@" in str(url))
     if problem:
         failure = ConnectionFailedError(problem, is_refused=True)
     else:
@@ -87,7 +92,7 @@ def read_failure(error: BaseException) -> ConnectionFailedError:
     return failure
 
 
-def _connect_problem(error: BaseException, where: str) -> str:
+def _connect_problem(error: BaseException, where: str, *, has_user: bool) -> str:
     """Return why there is no connection; empty if there was one, or if that is not known."""
     import aiohttp
 
@@ -105,6 +110,11 @@ def _connect_problem(error: BaseException, where: str) -> str:
             return (
                 "cannot connect: the host of the client's configuration is not the URL of a server, "
                 "such as https://10.0.0.1:6443"
+            )
+        case ValueError() if has_user:
+            return (
+                f"cannot connect to {where}: a user stands in the host of the client's configuration, but the client "
+                f"has a token: leave one of them out"
             )
     return ""
 

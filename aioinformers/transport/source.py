@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 from aioinformers.errors import ApiStatusError, ConnectionFailedError, InformerError, ResponseError, UnauthorizedError
 from aioinformers.settings import Settings
 from aioinformers.transport.door import asked, failure_of
-from aioinformers.transport.failures import credentials_failure, read_failure, request_failure
+from aioinformers.transport.failures import credentials_failure, preparation_failure, read_failure, request_failure
 from aioinformers.transport.pool import Reservation, limit_of
 from aioinformers.transport.status import status_error
 from aioinformers.transport.tap import Tap
@@ -397,7 +397,7 @@ class Source:
 
         request = await _within(
             header_timeout,
-            asked(client.prepare(path, query, headers), f"credentials for GET {path}", explain),
+            asked(client.prepare(path, query, headers), f"credentials for GET {path}", preparation_failure),
             lambda: ConnectionFailedError(
                 f"the client's credentials were not refreshed within {header_timeout:g} s", is_refused=True
             ),

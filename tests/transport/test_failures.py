@@ -17,7 +17,13 @@ from aiohttp.client_reqrep import ConnectionKey
 from yarl import URL
 
 from aioinformers.errors import ConnectionFailedError
-from aioinformers.transport.failures import CLIENT_CLOSED, credentials_failure, read_failure, request_failure
+from aioinformers.transport.failures import (
+    CLIENT_CLOSED,
+    credentials_failure,
+    preparation_failure,
+    read_failure,
+    request_failure,
+)
 
 SECRET = "hunter2"
 HOST = f"https://user:{SECRET}@cluster.example:6443"
@@ -103,6 +109,10 @@ CONNECTING: dict[str, tuple[BaseException, str]] = {
     "too slow": (aiohttp.ConnectionTimeoutError(SECRET), "cannot connect to cluster.example:6443 within 7 s"),
     "no URL": (aiohttp.InvalidURL(HOST), "cannot connect: the host of the client's configuration is not the URL of a"),
     "other scheme": (aiohttp.NonHttpUrlClientError(HOST), "cannot connect: the host of the client's configuration is"),
+    "a user and a token": (
+        ValueError(SECRET),
+        "cannot connect to cluster.example:6443: a user stands in the host of the client's configuration, but",
+    ),
     "long label": (UnicodeError(SECRET), "cannot connect: the host of the client's configuration is not the URL of a"),
 }  # fmt: skip
 
@@ -199,6 +209,12 @@ def test_a_client_that_has_been_closed_is_the_reason_for_whatever_came_of_it() -
     for error, _ in [*CONNECTING.values(), *ANSWERING.values()]:
         failure = failed(error, is_closed=True)
         assert (str(failure), failure.is_refused, failure.__cause__) == (CLIENT_CLOSED, True, None)
+
+
+def test_what_cannot_be_put_together_is_refused_before_any_connection() -> None:
+    failure = preparation_failure(KeyError(SECRET))
+    assert (str(failure), failure.is_refused) == ("the request cannot be made: KeyError", True)
+    assert failure.__cause__ is None
 
 
 def test_g16_what_a_hook_raised_is_chained_but_not_quoted() -> None:

@@ -291,7 +291,7 @@ async def test_g9_a_token_out_of_a_file_may_end_with_a_newline(end: str) -> None
         ({"X-A": "1\n2"}, "the header X-A cannot be sent: it contains the character U+000A"),
         ({"X-A\x1b[31m": 7}, r"the header X-A\x1b[31m is a int instead of a text"),
         ({"X-A\n": "1"}, "the request failed: "),
-        ({"User-Agent": None}, "the request failed: AttributeError in source.py"),
+        ({"User-Agent": None}, "the request cannot be made: AttributeError in source.py"),
     ],
 )
 async def test_g9_a_header_that_cannot_be_sent_is_a_failed_request(headers: dict[str, Any], words: str) -> None:
@@ -301,6 +301,13 @@ async def test_g9_a_header_that_cannot_be_sent_is_a_failed_request(headers: dict
             await got(Source(api, Settings()))
         assert str(caught.value).startswith(words)
         assert not server.requests
+
+
+@virtual_time
+async def test_g9_a_query_that_cannot_be_sent_is_a_failed_request() -> None:
+    async with FakeAPIServer() as server, source_of(server) as source:
+        with pytest.raises(ConnectionFailedError, match="the request cannot be made: UnicodeEncodeError in"):
+            await got(source, {"labelSelector": "a=\udcff"})
 
 
 NO_URL = "cannot connect: the host of the client's configuration is not the URL of a server"
