@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import signal
@@ -23,6 +24,8 @@ from aioinformers.words import brief
 
 __all__ = ["Credential", "EnvironmentVariable", "ExecPlugin", "exec_info", "parse_credential", "run_plugin"]
 
+logger: logging.Logger = logging.getLogger("aioinformers.source")
+
 API_VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 INTERACTIVE_MODES: Final = ("Never", "IfAvailable", "Always")
 
@@ -30,6 +33,8 @@ _TIMEOUT: Final = 30.0
 """Seconds that a plug-in may take."""
 _INTERACTIVE_TIMEOUT: Final = 300.0
 """Seconds that it may take where somebody may have to log in."""
+_SLOW: Final = 10.0
+"""Seconds after which it is said that a plug-in is waited for."""
 _LARGEST_OUTPUT: Final = 1024 * 1024
 _QUOTED: Final = 200
 _PATIENCE: Final = 1.0
@@ -218,6 +223,9 @@ async def run_plugin(
     environment["KUBERNETES_EXEC_INFO"] = exec_info(plugin, cluster, is_interactive=is_interactive)
     output = _Output(is_shown=is_interactive)
     allowed = interactive_timeout if is_interactive else timeout
+    notice = asyncio.get_running_loop().call_later(
+        _SLOW, logger.warning, "%s has not ended within %g s: waiting for up to %g s", plugin.name, _SLOW, allowed
+    )
     try:
         async with asyncio.timeout(allowed):
             code = await _executed([plugin.command, *(plugin.args or ())], environment, output)
@@ -233,6 +241,8 @@ async def run_plugin(
     except (OSError, ValueError, NotImplementedError) as error:  # ValueError: a NUL in an argument
         words = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else type(error).__name__
         raise CredentialsError(f"{plugin.name} cannot be run: {words}") from None
+    finally:
+        notice.cancel()
     if output.is_too_long:
         raise CredentialsError(f"{plugin.name} prints more than a credential can be")
     if code:

@@ -231,6 +231,20 @@ async def test_g9_a_plugin_that_hangs_is_killed_with_all_that_it_has_started(tmp
     assert not (tmp_path / "alive").exists()
 
 
+async def test_a_plugin_that_is_waited_for_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(plugins, "_SLOW", 0.1)
+    await run_plugin(plugin("import time; time.sleep(0.5);" + printing(answer(token="t"))), {})
+    assert [text.partition(" has ")[2] for text in caplog.messages] == [
+        "not ended within 0.1 s: waiting for up to 30 s"
+    ]
+    caplog.clear()
+    monkeypatch.setattr(plugins, "_SLOW", 10.0)
+    await run_plugin(plugin(printing(answer(token="t"))), {})
+    assert caplog.messages == []
+
+
 async def test_g10_a_run_that_is_cancelled_leaves_no_process(tmp_path: Path) -> None:
     running = asyncio.create_task(run_plugin(plugin(leaving_a_child(tmp_path / "alive")), {}))
     await asyncio.sleep(0.7)
