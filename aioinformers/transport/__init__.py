@@ -2,6 +2,9 @@
 
 ``source`` makes requests with the user's client; ``tap`` and ``chunks`` read the lines of a watch from the connection;
 ``status`` translates failures into exceptions.
+
+``connecting`` gives such a client: ``kubeconfig`` finds the cluster, ``credentials`` keeps tokens and certificates good
+(``plugins`` runs exec plug-ins, ``renewal`` says when), ``client`` puts them into every request and connection.
 """
 
 from __future__ import annotations
