@@ -14,9 +14,15 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from aioinformers.errors import InformerError, ResourceNotFoundError, ResponseError
+from aioinformers.errors import (
+    ForbiddenError,
+    InformerError,
+    ResourceNotFoundError,
+    ResponseError,
+    UnauthorizedError,
+)
 from aioinformers.transport.source import Source
-from aioinformers.types import GroupVersionResource
+from aioinformers.types import Absence, GroupVersionResource
 
 __all__ = ["ApiResource", "Discovery"]
 
@@ -29,6 +35,8 @@ AGGREGATED: Final = (
     "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,"  # servers before 1.30
     "application/json"
 )
+_METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+_DEFINITIONS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 FRESH_FOR: Final = 60.0
 """Seconds for which the server's answer is believed; a name that it lacks is asked for again at once."""
 _CONCURRENT: Final = 8
@@ -86,8 +94,10 @@ class _Resource(msgspec.Struct, rename={"singular": "singularName", "short_names
     short_names: list[str] | None = None
 
 
-class _ResourceList(msgspec.Struct):
+class _ResourceList(msgspec.Struct, rename={"group_version": "groupVersion"}):
     resources: list[_Resource] | None = None
+    kind: str = ""
+    group_version: str = ""
 
 
 class _Version(msgspec.Struct):
@@ -116,6 +126,7 @@ class _AggregatedResource(msgspec.Struct, rename="camel"):
 class _AggregatedVersion(msgspec.Struct):
     version: str
     resources: list[_AggregatedResource] | None = None
+    freshness: str = ""
 
 
 class _Name(msgspec.Struct):
@@ -211,6 +222,7 @@ class Discovery:
         self._fresh_for = fresh_for
         self._snapshot: _Snapshot | None = None
         self._lock = asyncio.Lock()
+        self._defined: set[str] = set()  # the CustomResourceDefinitions that have been seen
 
     async def resolve(self, name: str) -> ApiResource:
         """Return the resource that a user means by a name, such as ``deploy``, ``Pod`` or ``widgets.example.com``.
@@ -267,6 +279,109 @@ class Discovery:
             if each.resource == resource:
                 return each.is_namespaced
         raise ResourceNotFoundError(404, "NotFound", f"the server does not serve {resource}")
+
+    async def note_definition(self, resource: GroupVersionResource) -> None:
+        """Remember whether a kind has a CustomResourceDefinition, for the time when it is gone.
+
+        What the server does not allow to be seen is not remembered; while it does not answer, it is asked again.
+        Cancellation changes nothing.
+        """
+        while True:
+            try:
+                if await self._exists(_DEFINITIONS, _definition_of(resource)):
+                    self._defined.add(_definition_of(resource))
+            except (UnauthorizedError, ForbiddenError, ResourceNotFoundError, ResponseError) as error:
+                logger.debug("%s: its definition cannot be seen: %s", resource, error)
+            except InformerError as error:
+                logger.debug("%s: its definition has not been found yet: %s", resource, error)
+                await asyncio.sleep(self._fresh_for)
+                continue
+            return
+
+    async def find_absence(self, resource: GroupVersionResource, namespace: str) -> Absence:
+        """Ask the server whether what it refuses to list is gone, or only away for a while; nothing is remembered.
+
+        A kind is gone if the document of its group and version, or the one of all groups, lacks it and is up to date.
+        A group that is not served at all may come back, for its server may be away, unless it is known to be one of
+        CustomResourceDefinitions and the kind's is gone. A namespace is gone if the server does not have it.
+
+        Cancellation changes nothing.
+
+        Args:
+            resource: The resource.
+            namespace: The namespace whose objects were to be listed; empty for all of them.
+
+        Raises:
+            ApiStatusError: If the server refuses to answer.
+            ConnectionFailedError: If the server cannot be reached.
+            ResponseError: If its answer cannot be understood.
+        """
+        try:
+            found = await self._read_own_document(resource)
+        except ResourceNotFoundError:
+            return await self._find_version(resource)
+        if found is None:
+            return Absence(True, f"{resource.path} does not name {resource.resource} any more")
+        if not namespace:
+            return Absence(False, f"{resource.path} still names {resource.resource}")
+        if not found.namespaced:
+            return Absence(True, f"{resource} is cluster-scoped now: nothing of it is in a namespace")
+        if await self._exists("/api/v1/namespaces", namespace):
+            return Absence(False, f"namespace {namespace} is still there", is_of_kind=False)
+        return Absence(True, f"there is no namespace {namespace} any more", is_of_kind=False)
+
+    async def _read_own_document(self, resource: GroupVersionResource) -> _Resource | None:
+        """Return what the document of a resource's group and version says of it; None if it says nothing."""
+        path = resource.path
+        listed = _decode(await self._source.read_json(path), _ResourceList, path)
+        if listed.kind != "APIResourceList" or listed.group_version != resource.api_version or not listed.resources:
+            raise ResponseError(f"GET {path}: the answer does not say what {resource.api_version} has")
+        return next((each for each in listed.resources if each.name == resource.resource), None)
+
+    async def _find_version(self, resource: GroupVersionResource) -> Absence:
+        """Return what is to be believed if a resource's version has no document."""
+        group, version, plural = resource
+        root = await self._read_groups()
+        served = None
+        for each in root.items or ():  # of the aggregated document
+            if group and each.metadata.name == group:
+                served = {one.version for one in each.versions or ()}
+                if any(one.freshness != "Current" for one in each.versions or ()):
+                    return Absence(False, f"what the server says of {group} is not up to date: its server is away")
+        for one in root.groups or ():
+            if group and one.name == group:
+                served = {each.version for each in one.versions or ()}
+        if not served:
+            return await self._find_group(resource)
+        if version in served:
+            return Absence(False, f"{group}/{version} is said to be served, and is not")
+        return Absence(True, f"{group}/{version} is not served any more, only {', '.join(sorted(served))}: no {plural}")
+
+    async def _find_group(self, resource: GroupVersionResource) -> Absence:
+        """Return what is to be believed if a resource's whole group is not served."""
+        what = f"the API group {resource.group} is not served" if resource.group else "the core group is not served"
+        name = _definition_of(resource)
+        if name not in self._defined:
+            return Absence(False, f"{what}, which may be an outage of its server")
+        if await self._exists(_DEFINITIONS, name):
+            return Absence(False, f"{what}, although the definition of the kind is there")
+        return Absence(True, f"{what}, and the definition of the kind is not there any more")
+
+    async def _read_groups(self) -> _Root:
+        root = _decode(await self._source.read_json("/apis", accept=AGGREGATED), _Root, "/apis")
+        if root.kind not in ("APIGroupDiscoveryList", "APIGroupList") or not (root.items or root.groups):
+            raise ResponseError("GET /apis: the answer does not say which groups there are")
+        return root
+
+    async def _exists(self, collection: str, name: str) -> bool:
+        """Tell whether there is an object of a name. A 404 that is about anything else is raised."""
+        try:
+            await self._source.read_json(f"{collection}/{name}", accept=_METADATA)
+        except ResourceNotFoundError as error:
+            if error.reason == "NotFound" and f'"{name}" not found' in error.message:
+                return False
+            raise
+        return True
 
     def _remembered(self) -> tuple[ApiResource, ...]:
         snapshot = self._snapshot
@@ -334,6 +449,10 @@ class Discovery:
             for each in listed.resources or ()
             if "/" not in each.name and _is_watchable(each.verbs)
         ]
+
+
+def _definition_of(resource: GroupVersionResource) -> str:
+    return f"{resource.resource}.{resource.group}"
 
 
 def _unknown(name: str, known: Iterable[ApiResource]) -> str:

@@ -59,8 +59,13 @@ class Settings:
     """Largest fraction of the delay that is added at random."""
     retry_after_max: float = 60.0
     """Longest wait for a server's ``Retry-After``, given in seconds or as a date."""
+    gone_after: float = 30.0
+    """Shortest time between two answers that say for certain that what cannot be listed is gone: a kind, a namespace.
+
+    Only then its objects are let go of.
+    """
     max_concurrent_lists: int = 4
-    """Lists that a factory runs at the same time; others wait."""
+    """Lists that a factory reads at the same time, all but one of them of one API group at most; others wait."""
 
     queue_size: int = 8
     """Batches between a reflector and the dispatcher; while the queue is full, the reflector reads nothing."""

@@ -11,6 +11,7 @@ __all__ = [
     "ALL_NAMESPACES",
     "END_OF_PROCESS",
     "EVERYTHING",
+    "Absence",
     "AllNamespaces",
     "Cause",
     "GroupVersionResource",
@@ -212,3 +213,18 @@ class WatchFailure:
     error: Exception
     attempt: int
     next_delay: float
+
+
+class Absence(NamedTuple):
+    """What the server says about something that it refuses to list.
+
+    Attributes:
+        is_gone: Whether what was to be listed is certainly gone, as far as one answer goes. False if it is served, and
+            if it may only be away for a while.
+        reason: Why that is believed.
+        is_of_kind: Whether that is about the kind; otherwise it is about the namespace.
+    """
+
+    is_gone: bool
+    reason: str
+    is_of_kind: bool = True

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aioinformers import CacheNotSyncedError, Deleted, WatchFailure
+from aioinformers import CacheNotSyncedError, Deleted, Metadata, WatchFailure
 from aioinformers.testing import Ending, FakeAPIServer, Fault, drop_bookmarks
 from aioinformers.types import EVERYTHING
 from tests.faults.scene import kind_of
@@ -261,19 +261,69 @@ async def test_list_comes_back_when_the_server_said(status: int) -> None:
         assert times(server)[1] - times(server)[0] == pytest.approx(7, abs=0.05)
 
 
-async def test_object_of_another_kind_is_one_of_the_resource_that_its_path_serves() -> None:
-    """It is found by its name and shown as it came."""
-    async with FakeAPIServer() as server, factory_on(server, settings=LISTS) as factory:
-        stranger = configmap("stranger") | {"kind": "Secret"}
-        stranger["metadata"] |= {"uid": "u", "resourceVersion": server.resource_version}
-        first(server, "watch", saying(line("ADDED", stranger)))
-        configmaps = await started(factory)
-        server.create("configmaps", configmap("c"))
+def of_kind(kind: str, api_version: str = "v1", name: str = "stranger") -> bytes:
+    """Return an event of an object that is in no cluster."""
+    metadata = {"name": name, "namespace": "default", "uid": "u", "resourceVersion": "2"}
+    return line("ADDED", {"kind": kind, "apiVersion": api_version, "metadata": metadata})
+
+
+@pytest.mark.parametrize(
+    ("resource", "options", "kind", "api_version", "is_accepted"),
+    [
+        ("configmaps.v1.", {}, "ConfigMap", "v1", True),
+        ("configmaps.v1.", {}, "Secret", "v1", False),
+        ("configmaps.v1.", {}, "Widget", "example.com/v1", False),
+        ("configmaps.v1.", {}, "Table", "meta.k8s.io/v1", False),
+        ("configmaps.v1.", {}, "PartialObjectMetadata", "meta.k8s.io/v1", False),
+        ("configmaps.v1.", {"object_type": Metadata}, "PartialObjectMetadata", "meta.k8s.io/v1", True),
+        ("configmaps.v1.", {"object_type": Metadata}, "Secret", "v1", False),
+        ("widgets.v1.example.com", {}, "Widget", "example.com/v1", True),
+        ("widgets.v1.example.com", {}, "Secret", "example.com/v1", True),
+        ("widgets.v1.example.com", {}, "Secret", "v1", False),
+        ("widgets.v1.example.com", {}, "Deployment", "apps/v1", False),
+    ],
+)
+@pytest.mark.parametrize("request_kind", ["watch", "stream"])
+async def test_g11_watch_of_another_kind_is_refused(
+    request_kind: str, resource: str, options: dict[str, Any], kind: str, api_version: str, is_accepted: bool
+) -> None:
+    """As a list is, where that is certain: nothing of it reaches the cache, and the informer says what came."""
+    settings, failures = QUICK if request_kind == "stream" else LISTS, list[WatchFailure]()
+    async with (
+        FakeAPIServer() as server,
+        factory_on(server, settings=settings, on_watch_error=failures.append) as factory,
+    ):
+        server.add_resource("widgets.v1.example.com", "Widget")
+        server.create(resource, {"metadata": {"name": "a"}})
+        mark = {"resourceVersion": "3", "annotations": {"k8s.io/initial-events-end": "true"}}
+        end = [line("BOOKMARK", {"kind": kind, "apiVersion": api_version, "metadata": mark})]
+        said = saying(of_kind(kind, api_version), *(end if request_kind == "stream" else []))
+        heal = server.intercept(lambda request: said if kind_of(request) == request_kind else None)
+        informer = factory.for_resource(resource, **options)
+        recorder = Recorder()
+        informer.add_event_handler(recorder)
+        await factory.start()
         await asyncio.sleep(1)
-        assert [(obj["kind"], obj["metadata"]["name"]) for obj in configmaps.lister] == [
-            ("Secret", "stranger"), ("ConfigMap", "c"),
-        ]  # fmt: skip
-        assert configmaps.statistics().lists == 1
+        assert ("Added stranger" in recorder.kinds()) is is_accepted
+        if is_accepted:
+            return
+        refused = f"expected a watch of {informer.resource}, got {kind} of {api_version}"
+        assert refused in [str(failure.error) for failure in failures]
+        heal()
+        await asyncio.sleep(61)
+        assert cached(informer) == stored(server, resource)
+        assert recorder.kinds() == ["Added a"]
+
+
+async def test_g11_bookmark_of_another_kind_is_refused() -> None:
+    """It would move the version to that of another resource."""
+    stranger = line("BOOKMARK", {"kind": "Secret", "apiVersion": "v1", "metadata": {"resourceVersion": "999999"}})
+    async with FakeAPIServer() as server, factory_on(server, settings=LISTS) as factory:
+        server.create("configmaps", configmap("a"))
+        first(server, "watch", saying(stranger))
+        configmaps = await started(factory, settle=0.1)
+        assert "expected a watch of configmaps.v1, got Secret of v1" in configmaps.health().reason
+        assert configmaps.resource_versions == {EVERYTHING: server.resource_version}
 
 
 async def test_custom_kind_of_the_name_table_is_followed() -> None:

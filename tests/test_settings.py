@@ -43,6 +43,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         "backoff_factor": 2.0,
         "backoff_jitter": 1.0,
         "retry_after_max": 60.0,
+        "gone_after": 30.0,
         "max_concurrent_lists": 4,
         "queue_size": 8,
         "max_object_bytes": 64 * 1024 * 1024,

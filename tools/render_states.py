@@ -44,12 +44,13 @@ def diagram() -> Iterator[str]:
         cells = [(target.name if target in TRANSITIONS[state] else "").ljust(width) for target in ALIVE]
         yield f"{state.name.ljust(width)} ──▶  {'  '.join(cells)}".rstrip()
     yield f"{'(each)'.ljust(width)} ──▶  {State.STOPPED.name}"
+    yield f"{State.STOPPED.name.ljust(width)} ──▶  {'  '.join(state.name for state in TRANSITIONS[State.STOPPED])}"
 
 
 def origins_of(state: State) -> dict[str, str]:
     """Return from which states a state is entered, by what it is entered on."""
     origins: dict[str, list[State]] = {}
-    for before in ALIVE:
+    for before in State:
         if state in TRANSITIONS[before]:
             origins.setdefault(TRANSITIONS[before][state], []).append(before)
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Final, TypeVar
 
 from aioinformers.errors import ConnectionFailedError
@@ -25,32 +25,56 @@ class Liveness:
         time_slice: Seconds of decoding after a read, until others must run.
 
     Attributes:
-        last_activity: Loop time of the last byte from the server; None before the first.
+        waiting_since: Loop time since which nothing is done but to wait for the server; None if that is not so.
     """
 
     def __init__(self, is_closed: Callable[[], bool], time_slice: float) -> None:
-        self.last_activity: float | None = None
+        self._last_read: float | None = None
+        self._arrived: Callable[[], float | None] = lambda: None
         self._is_closed = is_closed
         self._time_slice = time_slice
-        self._is_reading = False
+        self.waiting_since: float | None = None
         self._slice_end = 0.0
+
+    @property
+    def last_activity(self) -> float | None:
+        """Loop time of the last byte from the server, also of one that no read has returned; None before the first."""
+        read, arrived = self._last_read, self._arrived()
+        return read if arrived is None or (read is not None and read > arrived) else arrived
+
+    @contextlib.contextmanager
+    def expecting(self) -> Iterator[None]:
+        """Wait for the server's answer in this block, from its beginning until :meth:`touch`."""
+        self.waiting_since = asyncio.get_running_loop().time()
+        try:
+            yield
+        finally:
+            self.waiting_since = None
 
     def touch(self) -> None:
         """Note that the server has just been heard of."""
-        self.last_activity = asyncio.get_running_loop().time()
+        self._last_read = asyncio.get_running_loop().time()
+        self.waiting_since = None
+
+    @property
+    def waits_for(self) -> float:
+        """Seconds since :attr:`waiting_since`; 0 if the server is not waited for."""
+        since = self.waiting_since
+        return 0.0 if since is None else asyncio.get_running_loop().time() - since
 
     async def read(self, read: Callable[[], Awaitable[T]]) -> T:
         """Return what a read of the server's answer returns; a new time slice begins.
 
         Cancellation has the effect that it has on ``read`` itself.
         """
-        self._is_reading = True
+        time = asyncio.get_running_loop().time
+        self.waiting_since = time()
         try:
             data = await read()
         finally:
-            self._is_reading = False
-        self.touch()
-        self._slice_end = asyncio.get_running_loop().time() + self._time_slice
+            self.waiting_since = None
+        self._last_read = now = time()
+        self._slice_end = now + self._time_slice
         return data
 
     async def pause(self) -> None:
@@ -64,7 +88,9 @@ class Liveness:
             self._slice_end = time() + self._time_slice
 
     @contextlib.asynccontextmanager
-    async def limit_silence(self, limit: Callable[[], float], what: str) -> AsyncIterator[None]:
+    async def limit_silence(
+        self, limit: Callable[[], float], what: str, arrived: Callable[[], float | None] = lambda: None
+    ) -> AsyncIterator[None]:
         """Fail if the server is silent for too long inside the block. Costs a timer per limit, nothing per read.
 
         Cancellation passes through; no timer outlives the block.
@@ -72,19 +98,21 @@ class Liveness:
         Args:
             limit: Returns the seconds of silence that are allowed at the moment.
             what: What is silent, for the error.
+            arrived: Returns the loop time at which bytes came that no read could return yet; None if none did.
 
         Raises:
             ConnectionFailedError: If nothing has arrived for ``limit()`` seconds, or if the client has been closed.
         """
         loop = asyncio.get_running_loop()
         self.touch()
+        self._arrived = arrived
         timer: asyncio.TimerHandle
 
         def check() -> None:
             nonlocal timer
-            now, last = loop.time(), self.last_activity
+            now, since = loop.time(), self.waiting_since
             # While the reflector waits for room in the queue, the server is not the silent one.
-            since = last if self._is_reading and last is not None else now
+            since = now if since is None else max(since, arrived() or since)
             end = since + limit()
             if now >= end or self._is_closed():
                 block.reschedule(now)
@@ -103,3 +131,4 @@ class Liveness:
             raise ConnectionFailedError(f"{what} was silent for {limit():g} s") from error
         finally:
             timer.cancel()
+            self._last_read, self._arrived = self.last_activity, lambda: None

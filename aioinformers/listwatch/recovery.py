@@ -34,6 +34,10 @@ class State(enum.Enum):
 
     WAITING = "waiting"
     """The next attempt waits for its delay; every reflector begins here."""
+    ABSENT = "waiting for the kind to be served"
+    """As WAITING, but the server has said for certain that the kind is gone, so that nothing is cached any more."""
+    QUEUED = "waiting for its turn to list"
+    """Other lists of this client have their turn; few run at once."""
     LISTING = "listing"
     """A LIST is under way, page by page."""
     STREAMING = "streaming"
@@ -48,54 +52,74 @@ class State(enum.Enum):
     """The reflector has ended."""
 
 
-_STOP: Final = {State.STOPPED: "the informer stops"}
+_STOP: Final = {State.STOPPED: "the informer stops, or something else has cancelled the reflector's task"}
 
 TRANSITIONS: Final[Mapping[State, Mapping[State, str]]] = {
     State.WAITING: {
-        State.LISTING: "the informer starts, or the delay is over",
-        State.STREAMING: "the informer starts, or the delay is over",
+        State.QUEUED: "the informer starts, or the delay is over",
         State.OPENING: "the delay is over",
         State.CHECKING: "the delay is over",
+        State.ABSENT: "the server has said again, and for certain, that the kind is gone",
+        **_STOP,
+    },
+    State.ABSENT: {
+        State.QUEUED: "the delay is over",
+        **_STOP,
+    },
+    State.QUEUED: {
+        State.LISTING: "its turn has come",
+        State.STREAMING: "its turn has come",
+        State.QUEUED: "the time of the stream is over: a list is made instead",
+        State.WAITING: "the time of the list is over",
+        State.ABSENT: "the time of the list is over, and the kind is still gone",
         **_STOP,
     },
     State.LISTING: {
-        State.LISTING: "the server refused the version: the most recent state is asked for",
+        State.QUEUED: "the server refused the version, or was so slow that others were let go first",
         State.OPENING: "the list is complete",
         State.WAITING: "the list failed",
+        State.ABSENT: "the list failed, and the kind is still gone",
         **_STOP,
     },
     State.STREAMING: {
-        State.STREAMING: "the server refused the version: the most recent state is asked for",
-        State.LISTING: "the server cannot stream initial objects, or does not allow it",
+        State.QUEUED: "the server refused the version or the stream, or was so slow that others were let go first",
         State.WATCHING: "the end of the initial objects was marked",
         State.WAITING: "the stream failed",
+        State.ABSENT: "the stream failed, and the kind is still gone",
         **_STOP,
     },
     State.OPENING: {
         State.WATCHING: "the server answered",
-        State.LISTING: "the server refused the version, for the first time since a healthy watch",
-        State.STREAMING: "the server refused the version, for the first time since a healthy watch",
+        State.QUEUED: "the server refused the version, for the first time since a healthy watch",
         State.WAITING: "the watch could not be opened",
         **_STOP,
     },
     State.WATCHING: {
         State.OPENING: "a healthy watch ended",
         State.CHECKING: "a healthy watch ended that had shown nothing",
-        State.LISTING: "the server refused the version, for the first time since a healthy watch, or there is none",
-        State.STREAMING: "the server refused the version, for the first time since a healthy watch, or there is none",
+        State.QUEUED: "the server refused the version, for the first time since a healthy watch, or there is none",
         State.WAITING: "the watch broke, ended before it was healthy, or was refused again",
         **_STOP,
     },
     State.CHECKING: {
         State.OPENING: "the server reaches the version",
-        State.LISTING: "the server refused the version",
-        State.STREAMING: "the server refused the version",
+        State.QUEUED: "the server refused the version",
         State.WAITING: "the check failed",
         **_STOP,
     },
-    State.STOPPED: {},
+    State.STOPPED: {
+        State.WAITING: "it is started again, as the informer goes on",
+        State.ABSENT: "it is started again, and the kind was gone",
+    },
 }
 """Every change of state that can happen: from where, to where, on what."""
+
+
+_BEGINNINGS: Final = {
+    State.LISTING: State.QUEUED,
+    State.STREAMING: State.QUEUED,
+    State.WATCHING: State.OPENING,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +137,7 @@ class Plan:
         is_consistent: The list must ask for the most recent state, as the server refused ``version``.
         is_paged: This server pages even a list from its watch cache, so ask for pages with any version.
         streams_again_at: When a server that failed to stream initial objects may be asked again.
+        is_gone: The server has said for certain that it does not serve the kind any more; only a list proves it wrong.
     """
 
     state: State
@@ -123,11 +148,17 @@ class Plan:
     is_consistent: bool = False
     is_paged: bool = False
     streams_again_at: float = 0.0
+    is_gone: bool = False
 
     @property
     def begins_in(self) -> State:
-        """The state in which the attempt begins: a watch must be answered before it is WATCHING."""
-        return State.OPENING if self.state is State.WATCHING else self.state
+        """The state in which the attempt begins: lists wait for their turn, a watch for its answer."""
+        return _BEGINNINGS.get(self.state, self.state)
+
+    @property
+    def waits_in(self) -> State:
+        """The state in which the delay passes."""
+        return State.ABSENT if self.is_gone else State.WAITING
 
     @property
     def list_version(self) -> str:
@@ -146,6 +177,7 @@ class Outcome:
         is_paged: The list came in pages although it was asked from the watch cache.
         delivered: Events and bookmarks of the watch, without initial objects.
         lived: Seconds that the watch, or the stream, was open.
+        is_interrupted: It was not the server or the network that ended it, so that its error says nothing about them.
     """
 
     error: Exception | None = None
@@ -154,6 +186,7 @@ class Outcome:
     is_paged: bool = False
     delivered: int = 0
     lived: float = 0.0
+    is_interrupted: bool = False
 
 
 class WatchEnd(enum.Enum):
@@ -224,6 +257,7 @@ def advance(plan: Plan, outcome: Outcome, settings: Settings, now: float, random
             unwatched=plan.unwatched + 1,
             is_consistent=False,
             is_paged=outcome.is_paged,
+            is_gone=False,
         )
         if plan.state is State.LISTING and outcome.error is None:
             return replace(plan, state=State.WATCHING)
@@ -285,7 +319,7 @@ def _after_failed_list(plan: Plan, outcome: Outcome, settings: Settings, now: fl
     error = outcome.error
     if _is_version_refused(error) and not plan.is_consistent:
         return replace(plan, is_consistent=True)  # at once: to wait would not make the version known
-    if plan.state is State.STREAMING and not _is_passing(error):
+    if plan.state is State.STREAMING and not (outcome.is_interrupted or _is_passing(error)):
         if isinstance(error, UnauthorizedError | ForbiddenError | ResourceNotFoundError):
             return replace(plan, state=State.LISTING)  # says nothing about streaming; a list may be allowed
         # The server, or something between it and this client, cannot stream initial objects: list for a while.

@@ -10,22 +10,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple, TypeVar
 
-from aioinformers.errors import ConnectionFailedError, InformerError, ResponseError
+from aioinformers.errors import (
+    ConnectionFailedError,
+    ForbiddenError,
+    InformerError,
+    ResourceNotFoundError,
+    ResponseError,
+)
+from aioinformers.listwatch.kinds import KindCheck
 from aioinformers.listwatch.listing import ListDecoder, ListHead
 from aioinformers.listwatch.liveness import Liveness
+from aioinformers.listwatch.paging import Paging
 from aioinformers.listwatch.recovery import TRANSITIONS, Outcome, Plan, State, advance, first_plan
 from aioinformers.listwatch.wire import WatchDecoder
-from aioinformers.objects.deltas import Batch
+from aioinformers.objects.deltas import DELETE, REJECT, Batch
 from aioinformers.objects.layout import Layout
 from aioinformers.queue import QueueItem, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
 from aioinformers.transport.source import Body, Source
-from aioinformers.types import GroupVersionResource, Scope, WatchFailure
+from aioinformers.transport.turns import Turn
+from aioinformers.types import END_OF_PROCESS, Absence, GroupVersionResource, Scope, WatchFailure
 
-__all__ = ["Reflector", "Target", "Turn"]
+__all__ = ["Reflector", "Target"]
+
+T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aioinformers.reflector")
 
@@ -70,6 +81,7 @@ class _Attempt:
         opened: Loop time at which the server answered the watch; None before that.
         is_versioned: A later watch may begin at the version of each event.
         bookmarks: Bookmarks of the watch, after its initial objects.
+        is_interrupted: Neither the server nor the network ended it.
     """
 
     has_list: bool = False
@@ -78,40 +90,32 @@ class _Attempt:
     opened: float | None = None
     is_versioned: bool = True
     bookmarks: int = 0
+    is_interrupted: bool = False
 
     def outcome(self, error: InformerError | None, version: str, now: float) -> Outcome:
         """Return how the attempt ended, given its error, the last version and the loop's time."""
         lived = 0.0 if self.opened is None else now - self.opened
-        return Outcome(error, version, self.has_list, self.is_paged, self.delivered, lived)
+        return Outcome(error, version, self.has_list, self.is_paged, self.delivered, lived, self.is_interrupted)
 
 
-class Turn:
-    """A turn among the lists that may run at once, waited for by ``async with``.
+class _OpenWatch(NamedTuple):
+    """A watch that the server has answered.
 
-    It is given back exactly once: by :meth:`give_back`, or else at the end of the block, whatever ends it. Cancellation
-    while waiting for it takes no turn.
-
-    Args:
-        lists: Caps the lists that run at once.
+    Attributes:
+        body: What it tells.
+        decoder: Reads that.
+        kinds: Looks whether it is about the right kind.
+        timeout: Seconds after which the server is to close it.
     """
 
-    def __init__(self, lists: asyncio.Semaphore) -> None:
-        self._lists = lists
-        self._is_held = False
+    body: Body
+    decoder: WatchDecoder
+    kinds: KindCheck
+    timeout: float
 
-    async def __aenter__(self) -> Self:
-        await self._lists.acquire()
-        self._is_held = True
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
-        self.give_back()
-
-    def give_back(self) -> None:
-        """Let the next list run, unless this turn has been given back already."""
-        if self._is_held:
-            self._is_held = False
-            self._lists.release()
+async def _nothing_is_gone() -> Absence:
+    return Absence(is_gone=False, reason="nobody has been asked")
 
 
 class Reflector:
@@ -125,6 +129,7 @@ class Reflector:
         on_failure: Told about each failed attempt, before its delay.
         is_stored: Tells whether the store has a version of an object, by its key, uid and resourceVersion.
         offer: Applies a batch of a watch at once if it can; a batch that it refuses is queued.
+        find_absence: Asks the server whether what it refuses to list is gone; raises InformerError if it does not say.
 
     Attributes:
         state: What it is doing.
@@ -141,6 +146,7 @@ class Reflector:
         on_failure: Callable[[WatchFailure], None],
         is_stored: Callable[[str, str, str], bool],
         offer: Callable[[WatchBatch], bool] = lambda _: False,
+        find_absence: Callable[[], Awaitable[Absence]] = _nothing_is_gone,
     ) -> None:
         self.target = target
         self.state: State = State.WAITING
@@ -153,31 +159,72 @@ class Reflector:
         self._on_failure = on_failure
         self._is_stored = is_stored
         self._offer = offer
+        self._find_absence = find_absence
         self._liveness = Liveness(lambda: source.is_closed, source.settings.time_slice)
+        self._plan: Plan | None = None
+        self._due = 0.0  # loop time until which the plan waits
         self._attempt = _Attempt()
+        self._is_attempting = False
         self._failures = 0  # in a row, as users count them: those of a plan only measure its delay
+        self._has_listed = False  # a list has been put into the queue, and was not let go of
+        self._absent_since: float | None = None
+        self._remark = ""  # about what cannot be listed
 
     @property
     def last_activity(self) -> float | None:
         """Loop time of the last byte from the server; None before the first."""
         return self._liveness.last_activity
 
+    def activity(self, now: float) -> str:
+        """Say what it is doing, and what it waits for; other threads may ask.
+
+        Args:
+            now: The loop's time.
+        """
+        state, since, remark = self.state, self._liveness.waiting_since, self._remark
+        doing: str = state.value
+        match state:
+            case State.QUEUED:
+                return f"{doing}{_behind(self._source.lists.holders)}"
+            case State.LISTING | State.STREAMING if since is not None and now - since >= 1.0:
+                return f"{doing}, nothing from the server for {now - since:.0f} s"
+            case State.WAITING | State.ABSENT if remark:
+                return f"{doing} ({remark})"
+        return doing
+
     async def run(self) -> None:
-        """Follow the target until cancelled; then the connection is closed and nothing half-done is left."""
-        loop = asyncio.get_running_loop()
-        plan = first_plan(self._settings, self._source.streams_again_at, loop.time())
+        """Follow the target until cancelled; then the connection is closed and nothing half-done is left.
+
+        Run again, it goes on from what it had reached, as after a broken connection: a watch is resumed, a list begins
+        anew. An attempt that was cut off counts as a failed one.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._plan is None:
+            self._plan, self._due = first_plan(self._settings, self._source.streams_again_at, now), now
+        if self._is_attempting:
+            self._attempt.is_interrupted = True
+            error = ConnectionFailedError("something else than the informer has cancelled the request")
+            self._conclude(self._plan, self._attempt.outcome(error, self.version, now))
+        if self.state is State.STOPPED:
+            self._enter(self._plan.waits_in)
         try:
             while True:  # an informer never gives up by itself (G9)
-                if plan.delay:
-                    self._enter(State.WAITING)
-                    await asyncio.sleep(plan.delay)
+                plan = self._plan
+                await self._wait_until_due(plan)
+                self._is_attempting = True
                 self._enter(plan.begins_in)
                 outcome = await self._carry_out(plan)
-                plan = advance(plan, outcome, self._settings, loop.time(), self._source.random.random())
-                self._source.streams_again_at = max(self._source.streams_again_at, plan.streams_again_at)
-                self._report(plan, outcome)
+                following = self._conclude(plan, outcome)
+                await self._look_for_absence(plan, following, outcome.error)
         finally:
             self._enter(State.STOPPED)
+
+    async def _wait_until_due(self, plan: Plan) -> None:
+        delay = self._due - asyncio.get_running_loop().time()
+        if delay > 0:
+            if self.state is not plan.waits_in:
+                self._enter(plan.waits_in)
+            await asyncio.sleep(delay)
 
     def _enter(self, state: State) -> None:
         """Change the state, in one of the ways that ``recovery`` knows."""
@@ -192,20 +239,51 @@ class Reflector:
         self._attempt = attempt = _Attempt()
         error: InformerError | None = None
         try:
-            match plan.state:
-                case State.LISTING:
-                    await self._list(plan)
-                case State.STREAMING:
-                    await self._stream(plan)
-                case State.WATCHING:
-                    await self._watch(plan.version)
-                case State.CHECKING:
-                    await self._check(plan.version)
-                case _:
-                    raise AssertionError(f"{plan.state} is not something to attempt")
+            await self._not_ended_by_others(self._begin_attempt(plan))
         except InformerError as failure:
             error = failure
         return attempt.outcome(error, self.version, asyncio.get_running_loop().time())
+
+    def _begin_attempt(self, plan: Plan) -> Coroutine[Any, Any, None]:
+        match plan.state:
+            case State.LISTING:
+                return self._list(plan)
+            case State.STREAMING:
+                return self._stream(plan)
+            case State.WATCHING:
+                return self._watch(plan.version)
+            case State.CHECKING:
+                return self._check(plan.version)
+            case _:
+                raise AssertionError(f"{plan.state} is not something to attempt")
+
+    async def _not_ended_by_others(self, attempt: Awaitable[T]) -> T:
+        """Return what an attempt returns. What looks like the end of this task, and is none, is a failure of it.
+
+        Cancellation passes through.
+
+        Raises:
+            ConnectionFailedError: For a ``CancelledError`` although nobody has cancelled this task: a hook of the
+                client, or whatever else it runs, has let it out. So for other exceptions that are no ``Exception``.
+        """
+        try:
+            return await attempt
+        except BaseException as error:
+            if not _is_made_up(error):
+                raise
+            name = type(error).__name__
+        self._attempt.is_interrupted = True
+        raise ConnectionFailedError(f"the request was ended by {name}, which something else than the informer raised")
+
+    def _conclude(self, plan: Plan, outcome: Outcome) -> Plan:
+        """Turn an outcome into the next plan, and tell users if it was a failure."""
+        now = asyncio.get_running_loop().time()
+        self._plan = following = advance(plan, outcome, self._settings, now, self._source.random.random())
+        self._due = now + following.delay
+        self._is_attempting = False
+        self._source.streams_again_at = max(self._source.streams_again_at, following.streams_again_at)
+        self._report(following, outcome)
+        return following
 
     def _report(self, plan: Plan, outcome: Outcome) -> None:
         """Tell users about a failure, given the plan that follows its outcome."""
@@ -213,7 +291,7 @@ class Reflector:
             self._failures = 0
         error = outcome.error
         if error is None and plan.delay:  # a clean end, but the watch did no good
-            error = ConnectionFailedError(f"the server closed the watch after {outcome.lived:.1f} s without an event")
+            error = ConnectionFailedError(f"the server closed the watch after {outcome.lived:.1f} s {_use(outcome)}")
         if error is None:
             if not plan.failures:
                 self.last_error = None
@@ -225,6 +303,47 @@ class Reflector:
         level = logging.WARNING if self._failures & (self._failures - 1) == 0 else logging.DEBUG
         logger.log(level, "%s: %s; next try in %.1f s (failure %d)", self.target, error, plan.delay, self._failures)
         self._on_failure(failure)
+
+    # -- what may be gone -------------------------------------------------------------------------------------
+
+    async def _look_for_absence(self, plan: Plan, following: Plan, error: Exception | None) -> None:
+        """Let go of all objects if the server refuses to list them, and has twice said for certain that they are gone.
+
+        Cancellation: leaves the objects and what is known so far; the next failure asks again.
+
+        Args:
+            plan: What was attempted.
+            following: What is attempted next.
+            error: How the attempt ended.
+        """
+        if not isinstance(error, ForbiddenError | ResourceNotFoundError):
+            self._absent_since, self._remark = None, self._remark if following.is_gone else ""
+            return
+        if plan.state is not State.LISTING or not self._has_listed:
+            return
+        self._enter(following.waits_in)
+        time = asyncio.get_running_loop().time
+        asked = time()
+        try:
+            absence = await self._not_ended_by_others(self._find_absence())
+        except InformerError as problem:
+            absence = Absence(is_gone=False, reason=f"whether they are gone cannot be told: {problem}")
+        if not absence.is_gone:
+            self._absent_since, self._remark = None, f"its objects are kept: {absence.reason}"
+            return
+        self._remark = f"its objects are kept for now: {absence.reason}"
+        if self._absent_since is None:
+            self._absent_since = time()  # after the answer: so long ago, at least, is that
+        elif asked - self._absent_since >= self._settings.gone_after:
+            await self._let_go(following, absence)
+
+    async def _let_go(self, following: Plan, absence: Absence) -> None:
+        """Hand an empty list to the dispatcher, at the version that is known."""
+        await self._begin()
+        await self._queue.put(ReplaceEnd(self.target.scope, self.version))
+        self._has_listed, self._absent_since, self._remark = False, None, absence.reason
+        self._plan = replace(following, is_gone=absence.is_of_kind)
+        logger.warning("%s: its objects are gone: %s", self.target, absence.reason)
 
     # -- replacing all objects --------------------------------------------------------------------------------
 
@@ -262,83 +381,124 @@ class Reflector:
         kind = head.kind.removesuffix("List") if head else ""
         end = ReplaceEnd(self.target.scope, version, kind, head.api_version if head else "")
         await self._queue.put(end)
-        self._attempt.has_list = True
+        self._attempt.has_list = self._has_listed = True
+        self._absent_since, self._remark = None, ""
         self.version = version
         self.last_error = None
+
+    def _turn(self) -> Turn:
+        return Turn(self._source.lists, self.target.resource.group, str(self.target), lambda: self._liveness.waits_for)
+
+    async def _take_again(self, turn: Turn) -> None:
+        """Wait for the turn that others were given while the server did not answer. Cancellation takes none."""
+        state = self.state
+        self._enter(State.QUEUED)
+        await turn.take()
+        self._enter(state)
+
+    @contextlib.asynccontextmanager
+    async def _open(
+        self, query: Mapping[str, str], header_timeout: float, accept: str, *, compression: bool = False
+    ) -> AsyncIterator[Body]:
+        """Ask for the collection, and give the body of the answer."""
+        with self._liveness.expecting():
+            async with self._source.open(
+                self.target.path, query, header_timeout=header_timeout, compression=compression, accept=accept
+            ) as body:
+                self._liveness.touch()
+                yield body
 
     # -- LIST -------------------------------------------------------------------------------------------------
 
     async def _list(self, plan: Plan) -> None:
-        async with self._source.lists:
+        async with self._turn() as turn:
+            self._enter(State.LISTING)
             async with self._replacement("the list was not done"):
-                head = await self._list_pages(plan)
+                head = await self._list_pages(plan, turn)
             await self._commit(head.metadata.resourceVersion, head)
 
-    async def _list_pages(self, plan: Plan) -> ListHead:
+    async def _list_pages(self, plan: Plan, turn: Turn) -> ListHead:
         """Read all pages and return the last one's head. An expired page token means one list without pages."""
-        version, token, pages = plan.list_version, "", 0
+        version, token, paging = plan.list_version, "", Paging()
         # With a version that is neither "0" nor "", a limit would make it an exact read past the watch cache.
         limit = self._settings.page_size if version in ("", "0") or plan.is_paged else 0
         while True:
             try:
-                head = await self._list_page(version, token, limit)
+                head = await self._list_page(self._page_query(version, token, limit), paging, turn)
             except InformerError as error:
                 if not token or getattr(error, "status", 0) != 410:
                     raise
                 await self._begin()
-                token, limit = "", 0
+                token, limit, paging = "", 0, Paging()
                 continue
-            pages += 1
-            if token and token == head.metadata.next:
-                raise ResponseError("the list goes round in circles: a page gave its own token for the next one")
             token = head.metadata.next
+            paging.end_page(token)
             if not token:
-                self._attempt.is_paged = pages > 1 and (version == "0" or plan.is_paged)
+                self._attempt.is_paged = paging.pages > 1 and (version == "0" or plan.is_paged)
                 return head
 
-    async def _list_page(self, version: str, token: str, limit: int) -> ListHead:
+    def _page_query(self, version: str, token: str, limit: int) -> dict[str, str]:
         query = dict(self.target.query)
         if token:
-            query |= {"continue": token, "limit": str(limit)}
-        else:
-            query |= {"limit": str(limit)} if limit else {}
-            query |= {"resourceVersion": version} if version else {}
-        decoder = ListDecoder(self._layout(), self._settings.max_object_bytes)
+            return query | {"continue": token, "limit": str(limit)}
+        query |= {"limit": str(limit)} if limit else {}
+        query |= {"resourceVersion": version} if version else {}
+        return query
+
+    async def _list_page(self, query: Mapping[str, str], paging: Paging, turn: Turn) -> ListHead:
+        settings, liveness = self._settings, self._liveness
+        decoder = ListDecoder(self._layout(), settings.max_object_bytes)
         decoder.is_stored = self._is_stored
         decoder.check_head = self._refuse_foreign
-        settings, liveness = self._settings, self._liveness
+        accept = decoder.layout.object_type.list_accept
         async with (
-            self._source.open(
-                self.target.path,
-                query,
-                header_timeout=settings.header_timeout,
-                compression=settings.compression,
-                accept=decoder.layout.object_type.list_accept,
-            ) as body,
+            self._open(query, settings.header_timeout, accept, compression=settings.compression) as body,
             liveness.limit_silence(lambda: settings.list_silence_timeout, "the list"),
         ):
             while data := await liveness.read(body.read):
-                await self._put_objects(decoder.feed(data))
-            await self._put_objects(decoder.flush())
+                if not turn.is_held:
+                    await self._take_again(turn)
+                await self._put_objects(decoder.feed(data), paging)
+            await self._put_objects(decoder.flush(), paging)
         head = decoder.finish()
         self._refuse_foreign(head)  # again: its kind may stand after its items
         return head
 
     def _refuse_foreign(self, head: ListHead) -> None:
         """Refuse a list of another kind, such as a confused proxy may answer; every list may call itself a List."""
-        if head.kind in ("", "List"):
-            return
-        if head.kind == _METADATA_LIST:
-            is_foreign = _METADATA_LIST not in self._layout().object_type.list_accept
-        else:
-            is_foreign = self.target.is_foreign(head.kind, head.api_version)
-        if is_foreign:
-            of = f" of {head.api_version}" if head.api_version else ""
-            raise ResponseError(f"expected a list of {self.target.resource}, got {head.kind}{of}")
+        if head.kind not in ("", "List") and self._is_foreign(head.kind, head.api_version):
+            raise ResponseError(f"expected a list of {self.target.resource}, got {_named(head.kind, head.api_version)}")
 
-    async def _put_objects(self, batches: Iterable[Batch]) -> None:
+    def _refuse_object(self, kind: str, api_version: str) -> None:
+        """Refuse a watch that tells of another kind."""
+        if self._is_foreign(f"{kind}List", api_version):
+            raise ResponseError(f"expected a watch of {self.target.resource}, got {_named(kind, api_version)}")
+
+    def _is_foreign(self, kind_of_list: str, api_version: str) -> bool:
+        if kind_of_list == _METADATA_LIST:
+            return _METADATA_LIST not in self._layout().object_type.list_accept
+        return self.target.is_foreign(kind_of_list, api_version)
+
+    def _refuse_strangers(self, batch: Batch) -> None:
+        """Refuse the objects of other namespaces: something may drop the namespace from the path.
+
+        Another scope has them, or nobody wants them. A deletion may pass: nothing is deleted by it.
+        """
+        mine = self.target.scope.namespace
+        prefix = f"{mine}/"
+        if not mine or all(key.startswith(prefix) for _, key, _ in batch.deltas):
+            return
+        for at, (operation, key, _) in enumerate(batch.deltas):
+            if operation != DELETE and not key.startswith(prefix):
+                where = key.rpartition("/")[0]
+                why = f"is in namespace {where[:63]!r}" if where else "is in no namespace"
+                batch.deltas[at] = REJECT, key, f"{why}, although those of {mine!r} were asked for"
+
+    async def _put_objects(self, batches: Iterable[Batch], paging: Paging) -> None:
         for batch in batches:
             await self._liveness.pause()
+            paging.note(batch)
+            self._refuse_strangers(batch)
             await self._queue.put(ReplaceBatch(self.target.scope, batch))
 
     # -- WATCH with initial objects ---------------------------------------------------------------------------
@@ -349,26 +509,36 @@ class Reflector:
         if plan.version and not plan.is_consistent:
             query["resourceVersion"] = plan.version
         header_timeout = min(self._settings.header_timeout, self._settings.watch_list_silence_timeout)
-        async with (
-            Turn(self._source.lists) as turn,
-            self._open_watch(query, header_timeout) as (body, decoder, timeout),
-        ):
-            async with self._replacement("the end of the initial objects was not marked"):
-                decoder.is_stored = self._is_stored
-                await self._read_initial(body, decoder)
-            turn.give_back()
-            self._enter(State.WATCHING)
-            await self._follow(body, decoder, timeout)
+        async with self._turn() as turn:
+            self._enter(State.STREAMING)
+            async with self._open_watch(query, header_timeout) as watch:
+                if not turn.is_held:
+                    await self._take_again(turn)
+                async with self._replacement("the end of the initial objects was not marked"):
+                    version, together = await self._read_initial(watch, turn)
+                await self._commit(version)
+                turn.give_back()
+                self._enter(State.WATCHING)
+                await self._put_events(together)
+                await self._follow(watch)
 
-    async def _read_initial(self, body: Body, decoder: WatchDecoder) -> None:
+    async def _read_initial(self, watch: _OpenWatch, turn: Turn) -> tuple[str, Iterable[Batch]]:
+        """Read up to the mark; return its version, and the events that came together with it."""
+        body, decoder, kinds = watch.body, watch.decoder, watch.kinds
         settings, scope, time = self._settings, self.target.scope, asyncio.get_running_loop().time
         silence = settings.watch_list_silence_timeout
         last_object = time()
-        async with self._liveness.limit_silence(lambda: silence, "the stream of initial objects"):
+        decoder.is_stored = self._is_stored
+        async with self._liveness.limit_silence(lambda: silence, "the stream of initial objects", lambda: body.arrived):
             while data := await self._liveness.read(body.read_lines):
+                if not turn.is_held:
+                    await self._take_again(turn)
+                if kinds.is_open:
+                    kinds.look(data)
                 batches = decoder.feed(data)
                 for batch in batches:
                     self._refuse_lost(batch)
+                    self._refuse_strangers(batch)
                     await self._liveness.pause()
                     await self._queue.put(ReplaceBatch(scope, batch))
                     # Once objects have come, only the mark may be missing: older servers send it late.
@@ -377,9 +547,7 @@ class Reflector:
                         last_object = time()
                     if batch.ends_initial:
                         decoder.is_stored = None  # from here on a version that is known is still an event's
-                        await self._commit(batch.version)
-                        await self._put_events(batches)  # those that came together with the mark
-                        return
+                        return batch.version, batches
                     if time() - last_object >= settings.watch_list_timeout:
                         raise ResponseError("bookmarks come, but none marks the end of the initial objects")
         raise ResponseError("the stream of initial objects closed before its end was marked")
@@ -391,8 +559,8 @@ class Reflector:
         # would miss others.
         self._attempt.is_versioned = bool(version)
         query = self._watch_query() | {"resourceVersion": version}
-        async with self._open_watch(query, self._settings.header_timeout) as (body, decoder, timeout):
-            await self._follow(body, decoder, timeout)
+        async with self._open_watch(query, self._settings.header_timeout) as watch:
+            await self._follow(watch)
 
     async def _check(self, version: str) -> None:
         """Ask for one object, not older than a version: a server that does not reach the version refuses."""
@@ -410,36 +578,30 @@ class Reflector:
         }  # fmt: skip
 
     @contextlib.asynccontextmanager
-    async def _open_watch(
-        self, query: dict[str, str], header_timeout: float
-    ) -> AsyncIterator[tuple[Body, WatchDecoder, float]]:
-        """Give a watch's body, the decoder of its lines, and the seconds after which the server is to close it."""
-        timeout = float(query["timeoutSeconds"])
+    async def _open_watch(self, query: Mapping[str, str], header_timeout: float) -> AsyncIterator[_OpenWatch]:
+        """Give a watch that the server has answered."""
         decoder = WatchDecoder(self._layout(), self._settings.max_object_bytes)
-        async with self._source.open(
-            self.target.path,
-            query,
-            header_timeout=header_timeout,
-            accept=decoder.layout.object_type.watch_accept,
-        ) as body:
+        async with self._open(query, header_timeout, decoder.layout.object_type.watch_accept) as body:
             self._attempt.opened = asyncio.get_running_loop().time()
             if self.state is State.OPENING:
                 self._enter(State.WATCHING)
                 self.last_error = None  # connected again; a new problem will show by itself
-            self._liveness.touch()
-            yield body, decoder, timeout
+            yield _OpenWatch(body, decoder, KindCheck(self._refuse_object), float(query["timeoutSeconds"]))
 
-    async def _follow(self, body: Body, decoder: WatchDecoder, timeout: float) -> None:
+    async def _follow(self, watch: _OpenWatch) -> None:
         """Hand on events until the server closes the stream."""
         settings, attempt, liveness = self._settings, self._attempt, self._liveness
+        body, decoder, kinds = watch.body, watch.decoder, watch.kinds
         attempt.bookmarks = 0  # without those that came together with the mark of a stream
 
         def silence() -> float:
             # Servers promise no bookmarks; but a server that has sent one goes on sending them.
-            return settings.watch_silence_timeout if attempt.bookmarks else timeout + settings.watch_timeout_slack
+            return settings.watch_silence_timeout if attempt.bookmarks else watch.timeout + settings.watch_timeout_slack
 
-        async with liveness.limit_silence(silence, "the watch"):
+        async with liveness.limit_silence(silence, "the watch", lambda: body.arrived):
             while data := await liveness.read(body.read_lines):
+                if kinds.is_open:
+                    kinds.look(data)
                 decoder = self._current(decoder)
                 await self._put_events(decoder.feed(data))
 
@@ -447,6 +609,7 @@ class Reflector:
         attempt = self._attempt
         for batch in batches:
             await self._liveness.pause()
+            self._refuse_strangers(batch)
             item = WatchBatch(self.target.scope, batch)
             if not self._offer(item):
                 await self._queue.put(item)
@@ -467,3 +630,29 @@ class Reflector:
         if decoder.layout is layout or decoder.has_rest:
             return decoder
         return WatchDecoder(layout, self._settings.max_object_bytes)
+
+
+def _is_made_up(error: BaseException) -> bool:
+    """Tell whether an exception looks like the end of this task and is none: nobody has asked for that."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and not task.cancelling()
+    return not isinstance(error, (Exception, GeneratorExit, *END_OF_PROCESS))
+
+
+def _use(outcome: Outcome) -> str:
+    """Say what use a watch was that the server has closed too early."""
+    if not outcome.delivered:
+        return "without an event"
+    return "and had told nothing new" if outcome.version else "and lists give no version to resume it from"
+
+
+def _behind(names: list[str]) -> str:
+    """Say who has the turns; of many only some are named."""
+    more = f" and {len(names) - 3} others" if len(names) > 4 else ""
+    named = ", ".join(names[:3] if more else names)
+    return f", behind {named}{more}" if names else ""
+
+
+def _named(kind: str, api_version: str) -> str:
+    return f"{kind} of {api_version}" if api_version else kind

@@ -124,6 +124,29 @@ async def test_a_deadline_from_outside_passes_through() -> None:
             await read_all(liveness, lambda: 20.0, 1000)
 
 
+async def test_g9_bytes_that_no_read_has_returned_yet_are_no_silence() -> None:
+    """They are part of a line that comes slowly; when no more of it comes, the silence begins."""
+    liveness, begin = liveness_of(), now()
+
+    def arrived() -> float | None:
+        """Tell of bytes every 10 seconds, for 100 seconds."""
+        return begin + min((now() - begin) // 10 * 10, 100.0) if now() >= begin + 10 else None
+
+    async def look() -> None:
+        await asyncio.sleep(55)
+        assert liveness.last_activity == begin + 50
+        await asyncio.sleep(60)
+        assert liveness.last_activity == begin + 100
+
+    looking = asyncio.create_task(look())
+    with pytest.raises(ConnectionFailedError, match="the watch was silent for 20 s"):
+        async with liveness.limit_silence(lambda: 20.0, "the watch", arrived):
+            await liveness.read(lambda: after(1000))
+    assert now() - begin == pytest.approx(120)
+    await looking
+    assert liveness.last_activity == begin + 100, "it is remembered, but no longer asked for"
+
+
 # -- turns for others ---------------------------------------------------------------------------------------------
 
 

@@ -464,45 +464,67 @@ WATCHES = st.builds(
 )
 
 
-def attempted(plan: Plan, watch: Outcome, *, is_open: bool) -> tuple[list[State], Outcome]:
+def attempted(plan: Plan, watch: Outcome, *, is_open: bool, is_slow: bool) -> tuple[list[State], Outcome]:
     """Return the states of an attempt and its outcome, given how a watch ends, and whether it is opened at all.
 
-    Of a stream: whether its initial objects come to an end.
+    Of a stream: whether its initial objects come to an end. A list, or a stream, that is slow lets others go first, and
+    waits for its turn again.
     """
     begin, error = plan.begins_in, watch.error
+    path = [begin, plan.state, begin, plan.state] if is_slow else [begin, plan.state]
     match plan.state:
         case State.LISTING if error is None:
-            return [begin], Outcome(version=watch.version, has_list=True)
+            return path, Outcome(version=watch.version, has_list=True)
         case State.WATCHING if is_open:
             return [begin, WATCHING], watch
         case State.STREAMING if is_open:
-            return [begin, WATCHING], replace(watch, has_list=True)
-        case State.STREAMING if watch.delivered:  # the error comes together with the mark
-            return [begin], replace(watch, has_list=True, error=error or GARBLED)
+            return [*path, WATCHING], replace(watch, has_list=True)
+        case State.LISTING | State.STREAMING if is_slow and error is BROKEN:  # its time is over meanwhile
+            return path[:-1], failed(BROKEN)
+        case State.LISTING | State.STREAMING:
+            return path, failed(error or BROKEN)
         case State.CHECKING:
             return [begin], Outcome(error)
         case _:
             return [begin], failed(error or BROKEN)
 
 
-def entered(plan: Plan) -> list[State]:
-    """Return the states that a plan leads to before the server says anything."""
-    return [State.WAITING, plan.begins_in] if plan.delay else [plan.begins_in]
+def entered(plan: Plan, *, is_gone: bool) -> tuple[list[State], Plan]:
+    """Return the states that a plan leads to before the server says anything of what is asked, and the plan.
+
+    Args:
+        plan: What is attempted next.
+        is_gone: A list was refused, and the server says for certain that the kind is gone.
+    """
+    if not plan.delay:
+        return [plan.begins_in], plan
+    if plan.is_gone or not is_gone:
+        return [plan.waits_in, plan.begins_in], plan
+    gone = replace(plan, is_gone=True)
+    return [plan.waits_in, gone.waits_in, gone.begins_in], gone
 
 
 @given(
     settings=st.sampled_from([SETTINGS, LIST_ONLY]),
-    attempts=st.lists(st.tuples(WATCHES, st.booleans(), st.floats(0, 700), st.floats(0, 1, exclude_max=True))),
+    attempts=st.lists(
+        st.tuples(
+            WATCHES, st.booleans(), st.booleans(), st.booleans(), st.floats(0, 700), st.floats(0, 1, exclude_max=True)
+        )
+    ),
 )
-def test_no_transition_is_missing(settings: Settings, attempts: list[tuple[Outcome, bool, float, float]]) -> None:
+def test_no_transition_is_missing(
+    settings: Settings, attempts: list[tuple[Outcome, bool, bool, bool, float, float]]
+) -> None:
     """Whatever the attempts of a reflector come to, in whatever order."""
     plan, now = first(settings), 0.0
     path = [State.WAITING, plan.begins_in]
-    for watch, is_open, passed, random in attempts:
-        states, outcome = attempted(plan, watch, is_open=is_open)
+    for watch, is_open, is_slow, is_gone, passed, random in attempts:
+        states, outcome = attempted(plan, watch, is_open=is_open, is_slow=is_slow)
         now += passed
-        plan = after(plan, outcome, settings=settings, now=now, random=random)
-        path += [*states[1:], *entered(plan)]
+        is_gone = is_gone and plan.state is LISTING and outcome.error in (FORBIDDEN, MISSING)
+        following = after(plan, outcome, settings=settings, now=now, random=random)
+        begin, plan = entered(following, is_gone=is_gone)
+        path += [*states[1:], *begin]
     assert [(old, new) for old, new in itertools.pairwise(path) if new not in TRANSITIONS[old]] == []
 
 
@@ -510,7 +532,7 @@ def reached() -> set[tuple[State, State]]:
     """Return the changes of state that attempts of some kinds lead to, one after the other, until nothing is new."""
     watches = [
         Outcome(error, version, delivered=delivered, lived=lived)
-        for error in (None, BROKEN, FORBIDDEN, GONE, GARBLED)
+        for error in (None, BROKEN, FORBIDDEN, GONE, GARBLED, TOO_MANY)
         for version in ("", "42")
         for delivered in (0, 1)
         for lived in (0.0, 2.0, 60.0)
@@ -522,10 +544,12 @@ def reached() -> set[tuple[State, State]]:
         found.add((State.WAITING, todo[0].begins_in))
         while todo:
             plan = todo.pop()
-            for watch, is_open in itertools.product(watches, (True, False)):
-                states, outcome = attempted(plan, watch, is_open=is_open)
-                following = after(plan, outcome, settings=settings)
-                found |= set(itertools.pairwise([*states, *entered(following)]))
+            ways = (True, False) if plan.begins_in is State.QUEUED else (False,)
+            for watch, is_open, is_slow, is_gone in itertools.product(watches, (True, False), ways, ways):
+                states, outcome = attempted(plan, watch, is_open=is_open, is_slow=is_slow)
+                is_judged = is_gone and plan.state is LISTING and outcome.error is FORBIDDEN
+                begin, following = entered(after(plan, outcome, settings=settings), is_gone=is_judged)
+                found |= set(itertools.pairwise([*states, *begin]))
                 # More failures or lists than one only lengthen the delay.
                 following = replace(
                     following, delay=0.0, failures=min(following.failures, 1), unwatched=min(following.unwatched, 1)
@@ -537,10 +561,33 @@ def reached() -> set[tuple[State, State]]:
 
 
 def test_every_transition_can_happen() -> None:
-    """Besides the end, which comes from outside: from every state, and once."""
+    """Besides the end, which comes from outside, and the new beginning after an end that nobody had asked for."""
     stops = {(state, State.STOPPED) for state in State if state is not State.STOPPED}
-    assert {(old, new) for old, news in TRANSITIONS.items() for new in news} == reached() | stops
+    begins = {(State.STOPPED, State.WAITING), (State.STOPPED, State.ABSENT)}
+    assert {(old, new) for old, news in TRANSITIONS.items() for new in news} == reached() | stops | begins
     assert TRANSITIONS.keys() == set(State)
+
+
+@pytest.mark.parametrize("plan", [Plan(LISTING, "42"), Plan(STREAMING, "42"), watching("42"), Plan(CHECKING, "42")])
+def test_g9_an_attempt_that_is_interrupted_says_nothing_about_the_server(plan: Plan) -> None:
+    """Whoever cancels the request, or closes the client: a stream stays a stream, a watch is resumed, after a delay."""
+    error = ConnectionFailedError("something else has cancelled the request")
+    following = after(plan, Outcome(error, is_interrupted=True), settings=SETTINGS)
+    again = {LISTING: STREAMING}.get(plan.state, plan.state)
+    assert (following.state, following.version, following.delay) == (again, "42", 0.8)
+    assert following.streams_again_at == 0.0
+
+
+def test_g5_a_kind_that_is_gone_is_gone_until_it_is_listed() -> None:
+    """What else goes wrong meanwhile does not bring it back."""
+    plan = Plan(LISTING, "42", is_gone=True)
+    for error in (REFUSED, MISSING, BROKEN, TOO_MANY):
+        plan = after(plan, failed(error))
+        assert plan.is_gone
+        assert plan.waits_in is State.ABSENT
+    plan = after(plan, listed("50"))
+    assert not plan.is_gone
+    assert plan.waits_in is State.WAITING
 
 
 def test_the_page_shows_the_states_as_they_are() -> None:

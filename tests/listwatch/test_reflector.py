@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import json
 import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from aioinformers import GroupVersionResource, Metadata, ObjectKey, Settings, WatchFailure
-from aioinformers.listwatch.reflector import Reflector, Target, Turn
+from aioinformers.cache.dispatcher import Dispatcher
+from aioinformers.cache.indexer import Store
+from aioinformers.listwatch.recovery import State
+from aioinformers.listwatch.reflector import Reflector, Target
+from aioinformers.objects.deltas import Batch
 from aioinformers.objects.layout import Layout
 from aioinformers.objects.object_types import object_type_of
 from aioinformers.queue import QueueItem, ReplaceBegin
 from aioinformers.testing import Ending, FakeAPIServer, Fault
 from aioinformers.transport.source import Source
-from aioinformers.types import Scope
+from aioinformers.types import EVERYTHING, Scope
 from tests.kit import LISTS, QUICK, Recorder, cached, configmap, factory_on, started, stored
 
 pytestmark = pytest.mark.virtual_time
@@ -397,10 +404,12 @@ class Drain(asyncio.Queue[QueueItem]):
             item.begun.set_result(None)
 
 
-def reflector_of(source: Source, namespace: str = "") -> Reflector:
+def reflector_of(
+    source: Source, namespace: str = "", on_failure: Callable[[WatchFailure], None] = lambda _: None
+) -> Reflector:
     target = Target(GroupVersionResource("", "v1", "configmaps"), Scope(namespace), {}, lambda _kind, _version: False)
     layout: Layout[Any] = Layout(object_type_of(dict))
-    return Reflector(target, source, Drain(), lambda: layout, lambda _: None, lambda _key, _uid, _version: False)
+    return Reflector(target, source, Drain(), lambda: layout, on_failure, lambda _key, _uid, _version: False)
 
 
 async def run_for(reflector: Reflector, seconds: float) -> None:
@@ -417,7 +426,8 @@ async def test_changes_of_state_are_logged_for_those_who_debug(caplog: pytest.Lo
         asyncio.get_running_loop().call_later(10, server.reset_connections)
         await run_for(reflector, 11)
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG] == [
-        "configmaps.v1 in default: listing, after waiting",
+        "configmaps.v1 in default: waiting for its turn to list, after waiting",
+        "configmaps.v1 in default: listing, after waiting for its turn to list",
         "configmaps.v1 in default: opening the watch, after listing",
         "configmaps.v1 in default: watching, after opening the watch",
         "configmaps.v1 in default: waiting, after watching",
@@ -428,12 +438,12 @@ async def test_changes_of_state_are_logged_for_those_who_debug(caplog: pytest.Lo
 
 
 async def test_a_transition_that_cannot_happen_is_a_bug() -> None:
-    """It is not carried out in silence: nobody runs a reflector that has stopped."""
+    """It is not carried out in silence."""
     async with FakeAPIServer() as server, server.api_client() as api:
         reflector = reflector_of(Source(api, LISTS))
-        await run_for(reflector, 1)
-        with pytest.raises(AssertionError, match=r"^configmaps\.v1: a reflector cannot go from State\.STOPPED to "):
-            await reflector.run()
+        reflector.state = State.CHECKING
+        with pytest.raises(AssertionError, match=r"^configmaps\.v1: a reflector cannot go from State\.CHECKING to "):
+            reflector._enter(State.LISTING)
 
 
 @pytest.mark.parametrize("settings", [QUICK, LISTS], ids=["stream", "list"])
@@ -444,62 +454,269 @@ async def test_a_reflector_that_is_cancelled_keeps_no_turn(settings: Settings) -
         source = Source(api, settings)
         slow = server.intercept(lambda _: Fault(delay=10))
         holder, waiter = (asyncio.create_task(reflector_of(source).run()) for _ in range(2))
-        await asyncio.sleep(1)
-        assert source.lists.locked()
+        await asyncio.sleep(0.5)
         for task in (waiter, holder):
+            assert source.lists.holders == ["configmaps.v1"]
             task.cancel()
             await asyncio.wait([task])
             assert task.cancelled()
-            assert source.lists.locked() is (task is waiter)
+        assert source.lists.holders == []
         slow()
         following = asyncio.create_task(reflector_of(source).run())
         await asyncio.sleep(5)
-        assert not source.lists.locked(), "it watches"
+        assert source.lists.holders == [], "it watches"
         following.cancel()
         await asyncio.wait([following])
-        async with Turn(source.lists):
-            assert source.lists.locked(), "one turn is all that there is"
 
 
-async def test_a_turn_is_given_back_once() -> None:
-    """Early or at the end, whatever ends the block."""
-    lists = asyncio.Semaphore(1)
-    async with Turn(lists) as turn:
-        assert lists.locked()
-        turn.give_back()
-        assert not lists.locked()
-        turn.give_back()
-        async with Turn(lists):
-            assert lists.locked(), "giving back twice makes no second turn"
-    assert not lists.locked()
-    with pytest.raises(ValueError, match="broken"):
-        async with Turn(lists):
-            raise ValueError("broken")
-    await asyncio.wait_for(lists.acquire(), 1)
-    assert lists.locked(), "the end of the block after an early return makes no second turn either"
+# -- strangers that cancel ----------------------------------------------------------------------------------------
 
 
-async def test_waiting_for_a_turn_may_be_cancelled() -> None:
-    """Also in the same moment in which the turn comes."""
-    lists = asyncio.Semaphore(1)
+class NotingDispatcher(Dispatcher[Any]):
+    """Notes what watches have told, in order: key and version."""
 
-    async def wait() -> None:
-        async with Turn(lists):
-            pass
+    told: list[tuple[str, str]]
 
-    for is_released_first in (True, False):
-        await lists.acquire()
-        waiter = asyncio.create_task(wait())
-        await asyncio.sleep(1)
-        if is_released_first:
-            lists.release()
-            waiter.cancel()
-        else:
-            waiter.cancel()
-            lists.release()
-        await asyncio.wait([waiter])
-        assert waiter.cancelled()
-        assert not lists.locked()
+    def apply(self, scope: Scope, batch: Batch) -> None:
+        self.told += [(key, entry.version) for _, key, entry in batch.deltas]
+        super().apply(scope, batch)
+
+
+class Follower:
+    """A reflector with a store, whose task is started again when a stranger has cancelled it, as pipelines do."""
+
+    def __init__(self, source: Source, *, has_offers: bool, failures: list[WatchFailure]) -> None:
+        self.store: Store[Any] = Store(Layout(object_type_of(dict)), (EVERYTHING,))
+        queue: asyncio.Queue[QueueItem] = asyncio.Queue(1)
+        self.dispatcher = NotingDispatcher(self.store, queue, 0.0, lambda: None)
+        self.dispatcher.told = []
+        self.source = source
+        self.failures = failures
+        self._due = 0.0
+        self.reflector = Reflector(
+            Target(GroupVersionResource("", "v1", "configmaps"), EVERYTHING, {}, lambda _kind, _version: False),
+            source,
+            queue,
+            lambda: self.store.layout,
+            self._note,
+            functools.partial(self.store.has_version, EVERYTHING),
+            self.dispatcher.offer if has_offers else lambda _: False,
+        )
+        self.task = asyncio.create_task(self.reflector.run())
+        self._dispatching = asyncio.create_task(self.dispatcher.run())
+
+    @property
+    def cached(self) -> dict[str, tuple[str, str]]:
+        return {key: (entry.uid, entry.version) for key, entry in self.store.partitions[EVERYTHING].objects.items()}
+
+    def _note(self, failure: WatchFailure) -> None:
+        self.failures.append(failure)
+        self._due = asyncio.get_running_loop().time() + failure.next_delay
+
+    async def next_attempt(self) -> None:
+        """Wait until the delay is over that follows the next failure: an attempt begins in the same turn."""
+        async with asyncio.timeout(1):
+            while not self.failures:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(self._due - asyncio.get_running_loop().time())
+
+    async def cancelled_by_a_stranger(self) -> None:
+        self.task.cancel()
+        await asyncio.wait([self.task])
+        assert self.task.cancelled(), "it swallowed its cancellation"
+        assert self.reflector.state is State.STOPPED
+        assert self.source.lists.holders == [], "it kept its turn"
+        await asyncio.sleep(0)
+        self.task = asyncio.create_task(self.reflector.run())
+        await asyncio.sleep(0)
+
+    async def ended(self) -> None:
+        for task in (self.task, self._dispatching):
+            task.cancel()
+            await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def following(
+    settings: Settings, *, has_offers: bool = True
+) -> AsyncIterator[tuple[FakeAPIServer, Follower, list[WatchFailure]]]:
+    failures: list[WatchFailure] = []
+    async with FakeAPIServer() as server, server.api_client() as api:
+        for number in range(9):
+            server.create("configmaps", configmap(f"first-{number}"))
+        follower = Follower(Source(api, settings), has_offers=has_offers, failures=failures)
+        try:
+            yield server, follower, failures
+        finally:
+            await follower.ended()
+        await asyncio.sleep(0.1)
+        assert server.connections <= 1, "it kept a response"  # one idle connection is the client's
+
+
+async def converged(server: FakeAPIServer, follower: Follower) -> None:
+    async with asyncio.timeout(61):
+        while follower.cached != stored(server, "configmaps") or follower.reflector.state is not State.WATCHING:
+            await asyncio.sleep(0.1)
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+PAGES = dataclasses.replace(LISTS, page_size=2)
+TURNS = 50
+"""More than a list, or a watch and its event, takes on the embedded server."""
+
+
+@pytest.mark.parametrize("settings", [QUICK, LISTS], ids=["stream", "list"])
+@pytest.mark.parametrize("has_offers", [True, False], ids=["applied at once", "queued"])
+async def test_g1_a_first_list_that_a_stranger_cancels_begins_anew(settings: Settings, has_offers: bool) -> None:
+    """At any turn of the loop."""
+    for turn in range(TURNS):
+        async with following(settings, has_offers=has_offers) as (server, follower, failures):
+            await turns(turn + 1)
+            await follower.cancelled_by_a_stranger()
+            await converged(server, follower)
+            assert follower.dispatcher.counts.added == 9, "nothing came twice"
+            said = {str(failure.error) for failure in failures}
+            assert said <= {"something else than the informer has cancelled the request"}
+
+
+@pytest.mark.parametrize("has_offers", [True, False], ids=["applied at once", "queued"])
+async def test_g1_a_watch_that_a_stranger_cancels_is_resumed_without_a_gap_and_without_a_double(
+    has_offers: bool,
+) -> None:
+    """Wherever it is: opening, reading, waiting for room, pausing."""
+    async with following(LISTS, has_offers=has_offers) as (server, follower, _):
+        await converged(server, follower)
+        written = list[tuple[str, str]]()
+
+        def write(name: str) -> None:
+            made = server.create("configmaps", configmap(name))
+            written.append((f"default/{name}", made["metadata"]["resourceVersion"]))
+
+        for turn in range(TURNS):
+            for number in range(5):
+                write(f"c-{turn}-{number}")
+            await turns(turn)
+            write(f"c-{turn}-late")
+            await follower.cancelled_by_a_stranger()
+            write(f"c-{turn}-away")
+            await converged(server, follower)
+        assert follower.dispatcher.told == written
+        assert follower.dispatcher.counts.lists == 1
+
+
+@pytest.mark.parametrize("settings", [QUICK, LISTS, PAGES], ids=["stream", "list", "pages"])
+async def test_g5_a_relist_that_a_stranger_cancels_begins_anew(settings: Settings) -> None:
+    """What it had put half into the queue is dropped."""
+    async with following(settings) as (server, follower, failures):
+        await converged(server, follower)
+        for turn in range(TURNS):
+            failures.clear()
+            server.create("configmaps", configmap(f"c-{turn}"))
+            server.delete("configmaps", f"c-{turn - 1}" if turn else "first-0")
+            await asyncio.sleep(0.1)
+            server.create("configmaps", configmap(f"d-{turn}"))
+            server.delete("configmaps", f"c-{turn}")
+            server.create("configmaps", configmap(f"c-{turn}"))
+            server.expire()
+            server.reset_connections()
+            await follower.next_attempt()
+            await turns(turn)
+            await follower.cancelled_by_a_stranger()
+            await converged(server, follower)
+
+
+async def test_g9_a_check_that_a_stranger_cancels_is_made_again() -> None:
+    async with following(LISTS) as (server, follower, failures):
+        await converged(server, follower)
+        checking = 0
+        for turn in range(12):
+            await asyncio.sleep(70)
+            failures.clear()
+            server.reset_connections()  # nothing was shown
+            await follower.next_attempt()
+            await turns(turn)
+            checking += follower.reflector.state is State.CHECKING
+            await follower.cancelled_by_a_stranger()
+            asked = len(server.requests)
+            await converged(server, follower)
+            assert [request.query.get("limit") for request in server.requests[asked:]][:1] == ["1"]
+        assert checking > 3
+        assert follower.dispatcher.counts.lists == 1
+
+
+async def test_g9_a_delay_that_a_stranger_cancels_is_not_begun_anew() -> None:
+    """Or nothing would ever be attempted by one whom somebody cancels every second."""
+    loop = asyncio.get_running_loop()
+    async with following(LISTS) as (server, follower, failures):
+        await converged(server, follower)
+        await server.stop()
+        await asyncio.sleep(200)
+        while len(failures) < 12:
+            await asyncio.sleep(0.1)
+        due = loop.time() + failures[-1].next_delay
+        attempts = len(failures)
+        while len(failures) == attempts:
+            assert follower.reflector.state is State.WAITING
+            await asyncio.sleep(1)
+            await follower.cancelled_by_a_stranger()
+        assert loop.time() <= due + 1.1
+        await server.start()
+        await converged(server, follower)
+
+
+class Stray(BaseException):
+    """What other libraries raise past every ``except Exception``."""
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, Stray], ids=["CancelledError", "another one"])
+@pytest.mark.parametrize("kind", ["stream", "list", "watch", "check"])
+async def test_g9_what_looks_like_the_end_and_is_none_is_a_failed_attempt(
+    error: type[BaseException], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has cancelled the task: something that it runs has made that up. It says nothing about the server."""
+    left = [3]
+    plain = Source.open
+
+    def opened(self: Source, path: str, query: Mapping[str, str], **options: Any) -> Any:
+        is_list = "watch" not in query
+        found = "check" if query.get("limit") == "1" else "list" if is_list else "watch"
+        found = "stream" if "sendInitialEvents" in query else found
+        if found == kind and left[0]:
+            left[0] -= 1
+            raise error
+        return plain(self, path, query, **options)
+
+    async with following(QUICK if kind == "stream" else LISTS) as (server, follower, failures):
+        monkeypatch.setattr(Source, "open", opened)
+        if kind == "check":
+            await converged(server, follower)
+            server.reset_connections()
+            await asyncio.sleep(1)
+        await converged(server, follower)
+        assert left == [0]
+        said = [failure for failure in failures if f"was ended by {error.__name__}" in str(failure.error)]
+        assert [failure.next_delay for failure in said] in ([0.8, 1.6, 3.2], [1.6, 3.2, 6.4])
+        assert not follower.task.done()
+        assert [r.query.get("sendInitialEvents") for r in server.requests].count("true") == (kind == "stream")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+async def test_g10_the_end_of_the_process_passes_through(error: type[BaseException]) -> None:
+    async with FakeAPIServer() as server, server.api_client() as api:
+
+        def raising(_: WatchFailure) -> None:
+            raise error
+
+        server.fail("list configmaps", 500)
+        reflector = reflector_of(Source(api, LISTS), on_failure=raising)
+        with pytest.raises(error):
+            await reflector.run()
+        assert reflector.state is State.STOPPED
+        await run_for(reflector, 5)
 
 
 async def test_lagging_settings_are_refused() -> None:

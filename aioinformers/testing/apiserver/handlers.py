@@ -126,7 +126,7 @@ class ApiHandler:
             case "watch":
                 await self._watch(exchange, resource, target)
             case "get":
-                item = self._storage.get(resource, target.namespace, target.name)
+                item = self._storage.read(resource, target.namespace, target.name)
                 await _answer_item(exchange, 200, item)
             case "create" if not target.name and (target.namespace or not resource.namespaced):
                 obj = await _read_object(exchange, resource)

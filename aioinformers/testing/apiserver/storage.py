@@ -29,6 +29,7 @@ _NAME_RULE = (
     "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
     f"'{_NAME.pattern}')"
 )
+_FIRST_VERSION = 1
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # of the random suffix of a generateName
 _FIXED_METADATA = (
     "name",
@@ -88,7 +89,7 @@ class Storage:
         rng: random.Random | None = None,
     ) -> None:
         self.resources: Resources = Resources()
-        self.version: int = 1
+        self.version: int = _FIRST_VERSION
         self._log_size = log_size
         self._now = now
         self._rng = rng or random.Random()  # uids need not be secret
@@ -105,7 +106,9 @@ class Storage:
         if resource.gvr in self._tables:
             raise ValueError(f"{resource.gvr} is served already")
         self.resources.add(resource)
-        self._tables[resource.gvr] = Table(resource, log_size=self._log_size, floor=0)
+        # One that is served again has a new watch cache, which does not know what was before: watches of that get 410.
+        floor = 0 if self.version == _FIRST_VERSION else self.version
+        self._tables[resource.gvr] = Table(resource, log_size=self._log_size, floor=floor)
 
     def remove_resource(self, resource: Resource) -> None:
         """Delete all objects of a resource, end its watches and stop serving it."""
@@ -162,6 +165,24 @@ class Storage:
         if item is None:
             raise StatusError.not_found(resource, name)
         return item
+
+    def read(self, resource: Resource, namespace: str, name: str) -> Stored:
+        """Return an object, or a namespace that has never been created but has objects: it is there.
+
+        Raises:
+            StatusError: 404 if the object does not exist.
+        """
+        try:
+            return self.get(resource, namespace, name)
+        except StatusError:
+            if resource.gvr != ("", "v1", "namespaces") or not self._has_objects_in(name):
+                raise
+        metadata = {"name": name, "uid": str(uuid.uuid5(uuid.NAMESPACE_DNS, name))}
+        made = {"kind": resource.kind, "apiVersion": "v1", "metadata": metadata, "status": {"phase": "Active"}}
+        return self._stored(resource, made, self.version)
+
+    def _has_objects_in(self, namespace: str) -> bool:
+        return any(item.namespace == namespace for table in self._tables.values() for item in table.items.values())
 
     def create(
         self, resource: Resource, obj: Mapping[str, Any], *, namespace: str = "", part: Part = Part.ALL

@@ -191,3 +191,27 @@ def test_an_object_needs_metadata(storage: Storage, pods: Resource) -> None:
         storage.create(pods, {"metadata": None})
 
     assert str(caught.value) == "400 BadRequest: a Pod needs an object as its metadata"
+
+
+def test_a_resource_that_is_served_again_has_forgotten_what_was(storage: Storage) -> None:
+    """As the real server's new watch cache has: a watch would miss that the old objects are gone."""
+    before = make(storage, WIDGETS, "old").version
+    storage.remove_resource(WIDGETS)
+    storage.add_resource(WIDGETS)
+    with pytest.raises(StatusError, match="too old resource version"):
+        watch(storage, WIDGETS, resourceVersion=str(before))
+
+
+def test_a_namespace_that_has_objects_is_there(storage: Storage, pods: Resource) -> None:
+    """It need not be created; without objects, it is not."""
+    namespaces = storage.resources.resolve("namespaces")
+    make(storage, pods, "a")
+    found = decoded(storage.read(namespaces, "", "default"))
+    assert (found["kind"], found["metadata"]["name"], found["status"]["phase"]) == ("Namespace", "default", "Active")
+    assert listing(storage, namespaces).items == []
+    storage.delete(pods, "a", namespace="default")
+    with pytest.raises(StatusError, match='namespaces "default" not found'):
+        storage.read(namespaces, "", "default")
+    assert decoded(storage.create(namespaces, {"metadata": {"name": "default"}})) == decoded(
+        storage.read(namespaces, "", "default")
+    )
