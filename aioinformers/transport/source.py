@@ -27,7 +27,6 @@ from aioinformers.transport.failures import credentials_failure, preparation_fai
 from aioinformers.transport.pool import Reservation, limit_of
 from aioinformers.transport.status import status_error
 from aioinformers.transport.tap import Tap
-from aioinformers.transport.turns import Turns
 from aioinformers.version import __version__
 from aioinformers.words import brief
 
@@ -209,13 +208,15 @@ class ClientAdapter:
             raise
         except BaseException as error:
             raise credentials_failure(error) from error
-        generation = getattr(self._hook, "generation", 0)
+        generation = 0
+        with contextlib.suppress(Exception):  # the hook may be anybody's, and know nothing of generations
+            generation = self._hook.generation
         url = f"{self.api_client.configuration.host}{path}"
         return Prepared(f"{url}?{urlencode(pairs)}" if pairs else url, _sendable(merged), generation)
 
     def invalidate(self, refused: Prepared) -> None:
         """Tell the client's hook, if it wants to know, that the server has refused the credentials of a request."""
-        with contextlib.suppress(Exception):  # it may be anybody's, and mean something else by that name
+        with contextlib.suppress(Exception):
             self._hook.invalidate(refused.generation)
 
     @property
@@ -223,8 +224,10 @@ class ClientAdapter:
         """What may be the cause of a 401."""
         if self._hook is None:
             return "nothing renews the client's credentials: use aioinformers.connect(), or set refresh_api_key_hook"
-        hint = getattr(self._hook, "hint", None)
-        return hint if isinstance(hint, str) else "what the client's refresh_api_key_hook gave was refused twice"
+        hint = None
+        with contextlib.suppress(Exception):
+            hint = self._hook.hint
+        return brief(hint) if isinstance(hint, str) else "what the client's refresh_api_key_hook gave was refused twice"
 
     @property
     def _hook(self) -> Any:
@@ -272,7 +275,7 @@ class Source:
     Attributes:
         client: The adapted client.
         settings: The settings given.
-        lists: The turns of lists, of which few are read at the same time.
+        lists: Limits the lists that run at the same time.
         streams_again_at: Loop time from which the server may be asked to stream initial objects again; shared by all
             informers.
         random: Source of jitter, shared by all informers.
@@ -284,7 +287,7 @@ class Source:
     def __init__(self, api_client: Any, settings: Settings) -> None:
         self.client: ClientAdapter = ClientAdapter(api_client)
         self.settings = settings
-        self.lists: Turns = Turns(settings.max_concurrent_lists)
+        self.lists: asyncio.Semaphore = asyncio.Semaphore(settings.max_concurrent_lists)
         self.streams_again_at: float = 0.0
         self.random: random.Random = random.Random()
 

@@ -390,6 +390,24 @@ async def test_g9_a_client_that_is_closed_while_a_request_waits_for_a_connection
             assert not waiting.cancelling()
 
 
+class OddHook:
+    """A hook of somebody's that has other things by the names that we ask for."""
+
+    def __call__(self, _: client.Configuration) -> None: ...
+
+    def __getattr__(self, name: str) -> Any:
+        raise LookupError(name)
+
+
+@virtual_time
+async def test_g9_a_hook_that_answers_no_questions_is_no_reason_to_fail_otherwise() -> None:
+    async with FakeAPIServer() as server, server.api_client() as api:
+        server.fail("list configmaps", 401, times=None)
+        api.configuration.api_key, api.configuration.refresh_api_key_hook = {"BearerToken": "x"}, OddHook()
+        with pytest.raises(UnauthorizedError, match="was refused twice"):
+            await got(Source(api, Settings()))
+
+
 @virtual_time
 @pytest.mark.parametrize("when", ["credentials", "connection", "body"])
 async def test_g10_a_cancellation_is_never_mistaken_for_a_failure(when: str) -> None:
