@@ -27,6 +27,7 @@ from aioinformers.transport.failures import credentials_failure, preparation_fai
 from aioinformers.transport.pool import Reservation, limit_of
 from aioinformers.transport.status import status_error
 from aioinformers.transport.tap import Tap
+from aioinformers.transport.turns import Turns
 from aioinformers.version import __version__
 from aioinformers.words import brief
 
@@ -275,7 +276,7 @@ class Source:
     Attributes:
         client: The adapted client.
         settings: The settings given.
-        lists: Limits the lists that run at the same time.
+        lists: The turns of lists, of which few are read at the same time.
         streams_again_at: Loop time from which the server may be asked to stream initial objects again; shared by all
             informers.
         random: Source of jitter, shared by all informers.
@@ -287,7 +288,7 @@ class Source:
     def __init__(self, api_client: Any, settings: Settings) -> None:
         self.client: ClientAdapter = ClientAdapter(api_client)
         self.settings = settings
-        self.lists: asyncio.Semaphore = asyncio.Semaphore(settings.max_concurrent_lists)
+        self.lists: Turns = Turns(settings.max_concurrent_lists)
         self.streams_again_at: float = 0.0
         self.random: random.Random = random.Random()
 
