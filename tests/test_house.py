@@ -29,9 +29,6 @@ FOREIGN = {
     ("transport/source", "rest._create_pool_manager"): "kubernetes.aio has no public way to its session",
     ("transport/source", "connector._acquired"): "aiohttp says nowhere else how many connections are in use",
     ("transport/client", "connector._acquired"): "aiohttp says nowhere else whether a response is open",
-    ("objects/models", "instance._lazy_json"): "being removed",
-    ("objects/models", "instance._lazy_given"): "being removed",
-    ("objects/models", "instance._lazy_level"): "being removed",
 }
 """Underscore names that another module or package has made, and why they are used nevertheless."""
 

@@ -1,4 +1,8 @@
-"""Detects types whose values are immutable at every level, so that all readers can share one object. Pure."""
+"""Detects types whose values are immutable at every level, so that all readers can share one object. Pure.
+
+A type counts as immutable only if that is certain: where it is not, everybody gets an object of their own, which is
+slower and never wrong. Users who know better say ``shared_objects=True``.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import enum
 import types
 import typing
 import uuid
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -22,7 +27,11 @@ _IMMUTABLE: frozenset[Any] = frozenset({
 
 
 def is_deeply_immutable(hint: Any, _seen: frozenset[Any] = frozenset()) -> bool:
-    """Tell whether values of a type are immutable at every level.
+    """Tell whether values of a type are certain to be immutable at every level.
+
+    No class is whose instances have a dict of their own: ``vars(obj)`` can always be changed, cached properties and
+    private attributes are kept in it, and so are the fields of every pydantic model. What goes around being frozen on
+    purpose, as ``object.__setattr__`` does, is not looked for.
 
     Args:
         hint: A type or type hint.
@@ -40,21 +49,58 @@ def is_deeply_immutable(hint: Any, _seen: frozenset[Any] = frozenset()) -> bool:
         return False
     if issubclass(hint, enum.Enum):
         return True
-    if issubclass(hint, msgspec.Struct):
-        frozen, names = hint.__struct_config__.frozen, hint.__struct_fields__
-    elif is_pydantic(hint):
-        model: Any = hint
-        frozen, names = bool(model.model_config.get("frozen")), tuple(model.model_fields)
-    elif dataclasses.is_dataclass(hint):
-        parameters = getattr(hint, "__dataclass_params__", None)
-        frozen, names = bool(parameters and parameters.frozen), tuple(f.name for f in dataclasses.fields(hint))
-    else:
+    return _is_immutable_class(hint, _seen)
+
+
+def _is_immutable_class(cls: type, seen: frozenset[Any]) -> bool:
+    if not _is_frozen(cls) or cls.__dictoffset__ or hasattr(cls, "__post_init__"):  # which may put in what it likes
         return False
     try:
-        hints = typing.get_type_hints(hint, include_extras=True)
+        hints = typing.get_type_hints(cls, include_extras=True)
     except NameError:  # a class defined inside a function: the types of its fields cannot be resolved
         return False
-    return frozen and all(is_deeply_immutable(hints[name], _seen | {hint}) for name in names)
+    fields = list(_fields(cls))
+    return all(is_deeply_immutable(hints[name], seen | {cls}) for name, _ in fields) and all(
+        _makes_immutable(default) for _, default in fields if default is not None
+    )
+
+
+def _is_frozen(cls: type) -> bool:
+    if issubclass(cls, msgspec.Struct):
+        return cls.__struct_config__.frozen
+    parameters = getattr(cls, "__dataclass_params__", None)
+    return bool(parameters and parameters.frozen)
+
+
+def _fields(cls: Any) -> Iterator[tuple[str, Callable[[], Any] | None]]:
+    """Yield the names of a class's fields, and what makes the value of each that is absent."""
+    if issubclass(cls, msgspec.Struct):
+        for field in msgspec.structs.fields(cls):
+            yield field.name, _maker(field.default, field.default_factory, msgspec.NODEFAULT)
+    else:
+        for each in dataclasses.fields(cls):
+            yield each.name, _maker(each.default, each.default_factory, dataclasses.MISSING)
+
+
+def _maker(default: Any, factory: Any, missing: Any) -> Callable[[], Any] | None:
+    if factory is not missing:
+        made: Callable[[], Any] = factory
+        return made
+    return None if default is missing else lambda: default
+
+
+def _makes_immutable(default: Callable[[], Any]) -> bool:
+    """Tell whether a default is immutable: nobody has compared it with the type of its field."""
+    try:
+        return _is_immutable_value(default())
+    except Exception:  # whatever a user's factory raises here, it raises for each object, too
+        return False
+
+
+def _is_immutable_value(value: Any) -> bool:
+    if isinstance(value, tuple | frozenset):
+        return type(value) in (tuple, frozenset) and all(map(_is_immutable_value, value))
+    return is_deeply_immutable(type(value))
 
 
 def is_pydantic(python_type: Any) -> bool:

@@ -1,4 +1,9 @@
-"""Labels of stored objects: read from their bytes, and shared between objects with equal labels. Pure."""
+"""Labels of stored objects: read from their bytes, and shared between objects with equal labels. Pure.
+
+Labels are texts; the Kubernetes API knows no others. Where a server sends something else nevertheless, a number or a
+boolean counts as its text and anything else as absent, as with the paths of indexes: one odd object must not make
+selectors fail.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-__all__ = ["LabelSet", "LabelSets", "labels_of"]
+from aioinformers.objects.documents import decode_document, steady
+from aioinformers.objects.paths import text_of
+
+__all__ = ["LabelSet", "LabelSets", "labels_of", "texts_of"]
 
 
 class _Labels(msgspec.Struct, gc=False):
@@ -22,12 +30,19 @@ _decode_labels = msgspec.json.Decoder(_Labelled).decode
 
 
 def labels_of(raw: bytes) -> Mapping[str, str] | None:
-    """Return the labels of an object's JSON bytes; None if it has none.
+    """Return the labels of an object's JSON bytes, which have been accepted as an object; None if it has none."""
+    try:
+        return steady(_decode_labels, raw).metadata.labels
+    except msgspec.ValidationError:
+        return texts_of((decode_document(raw).get("metadata") or {}).get("labels"))
 
-    Raises:
-        msgspec.DecodeError: If the bytes are not an object with metadata, or its labels are not texts.
-    """
-    return _decode_labels(raw).metadata.labels
+
+def texts_of(labels: object) -> Mapping[str, str] | None:
+    """Return what of any value are labels; None if it is no mapping."""
+    if not isinstance(labels, Mapping):
+        return None
+    texts = ((str(key), text_of(value)) for key, value in labels.items())
+    return {key: text for key, text in texts if text is not None}
 
 
 class LabelSet:

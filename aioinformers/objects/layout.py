@@ -13,9 +13,10 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import msgspec
 
 from aioinformers.errors import IndexConflictError
+from aioinformers.objects.documents import decode_document
 from aioinformers.objects.labels import LabelSet
 from aioinformers.objects.object_types import ObjectType
-from aioinformers.objects.paths import IndexValue, PathReader, Reading, parse_path
+from aioinformers.objects.paths import IndexValue, Path, PathReader, Reading, parse_path
 from aioinformers.objects.transforms import TransformChain
 from aioinformers.types import END_OF_PROCESS
 
@@ -23,7 +24,6 @@ __all__ = ["NAMESPACE_INDEX", "Entry", "IndexDefinition", "Layout", "RejectedErr
 
 T = TypeVar("T")
 
-Document: TypeAlias = dict[str, Any]
 IndexFunction: TypeAlias = Callable[[Any], Iterable[str]]
 IndexDefinition: TypeAlias = str | IndexFunction
 Transform: TypeAlias = Callable[[Any], Any]
@@ -31,7 +31,8 @@ Transform: TypeAlias = Callable[[Any], Any]
 NAMESPACE_INDEX = "namespace"
 """The index that every informer has."""
 
-_decode_document: Callable[[bytes], Document] = msgspec.json.Decoder(Document).decode
+_ABSENT = Path(("metadata",))
+"""A path that never has a value."""
 
 
 class RejectedError(Exception):
@@ -89,7 +90,9 @@ class Layout(Generic[T]):
         self._paths = {n: i for n, i in self.indexers.items() if isinstance(i, str)}
         self._functions = {n: i for n, i in self.indexers.items() if not isinstance(i, str)}
         self.names: tuple[str, ...] = (NAMESPACE_INDEX, *self._paths, *self._functions)
-        self.reader: PathReader = PathReader([parse_path(path) for path in self._paths.values()])
+        paths = [parse_path(path) for path in self._paths.values()]
+        shown = [path if object_type.shows(path) else _ABSENT for path in paths]
+        self.reader: PathReader = PathReader(shown, object_type.inner)
         self._chain = TransformChain(self.transforms)
         self._keeps_index = self._chain.preserves(self.reader.paths)
         is_simple = not (self.transforms or self._functions)
@@ -147,22 +150,37 @@ class Layout(Generic[T]):
     def _admit(self, raw: bytes, key: str, index: tuple[IndexValue, ...]) -> tuple[Any, tuple[IndexValue, ...]]:
         raw = self.object_type.reduce(raw)
         if self.transforms:
-            raw = self._transform(raw)
+            made = self._transform(raw)
             if not self._keeps_index:
-                index = self._read_transformed(raw, key, index[0])
+                index = self._read_transformed(made, key, index[0], before=raw)
+            raw = made
         body = self.object_type.body(raw)
         return body, (*index, *self._call_functions(self._functions, body, key)) if self._functions else index
 
-    def _read_transformed(self, raw: bytes, key: str, namespace: IndexValue) -> tuple[IndexValue, ...]:
-        document = _decode_document(raw)
-        if self.object_type.inner.transforms_objects:
+    def _read_transformed(self, made: bytes, key: str, namespace: IndexValue, before: bytes) -> tuple[IndexValue, ...]:
+        try:
+            now, index = self._read_made(made, key, namespace)
+        except ValueError as error:
+            raise RejectedError("the transform returned something without a name") from error
+        if now != key:
+            inner = self.object_type.inner
+            # The user's class may itself show another name or namespace, such as a default, than the object has.
+            shown = inner.encode(inner.decode(before)) if inner.transforms_objects else before
+            if now != self._read_made(shown, key, namespace)[0]:
+                raise RejectedError("the transform changed the object's namespace or name")
+        return index
+
+    def _read_made(self, made: bytes, key: str, namespace: IndexValue) -> tuple[str, tuple[IndexValue, ...]]:
+        """Return the key that an object shows after the transforms, if there are any, and its index values."""
+        if not (self.transforms and self.object_type.inner.transforms_objects):
+            read = self.reader.read_raw(made)
+        else:
             # The user's class need not declare what identifies an object.
+            document = decode_document(made)
             identity = {"namespace": namespace, "name": key.rpartition("/")[2]}
             document["metadata"] = identity | (document.get("metadata") or {})
-        now, _, _, index = self.reader.read_document(document)
-        if now != key:
-            raise RejectedError("the transform changed the object's namespace or name")
-        return index
+            read = self.reader.read_document(document)
+        return read[0], (namespace, *read[3][1:])
 
     def _transform(self, raw: bytes) -> bytes:
         """Transform a JSON document, or an object of the user's own class, and return it as bytes again."""
@@ -201,8 +219,8 @@ class Layout(Generic[T]):
             if known.indexers.get(name) == self.indexers.get(name)  # or it has been replaced by another definition
         }
         if any(name not in values for name in self._paths):
-            read = self.reader.read_document(_decode_document(self.object_type.raw(entry.body)))
-            values |= zip((NAMESPACE_INDEX, *self._paths), read[3], strict=True)
+            _, read = self._read_made(self.object_type.raw(entry.body), key, entry.index[0])
+            values |= zip((NAMESPACE_INDEX, *self._paths), read, strict=True)
         missing = {name: f for name, f in self._functions.items() if name not in values}
         if missing:
             values |= zip(missing, self._call_functions(missing, entry.body, key), strict=True)
@@ -210,8 +228,13 @@ class Layout(Generic[T]):
         return Entry(entry.body, entry.uid, entry.version, index, entry.labels)
 
 
+_QUOTING_NOTHING = (
+    "Expected `", "Object missing required field `", "JSON is malformed: ", "Input data was truncated",
+)  # fmt: skip
+
+
 def describe(error: BaseException) -> str:
     """Return what is wrong with an object without quoting it: errors' words may hold secrets (G16)."""
     text = str(error)
-    quotes_nothing = text.startswith(("Expected `", "Object missing required field `"))
+    quotes_nothing = text.startswith(_QUOTING_NOTHING)
     return text if quotes_nothing and isinstance(error, msgspec.MsgspecError) else type(error).__name__

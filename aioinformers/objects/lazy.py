@@ -21,7 +21,9 @@ from typing import Any, ClassVar
 
 import msgspec
 
-__all__ = ["Leaf", "Part", "Slot", "Whole", "default_configuration"]
+from aioinformers.objects.documents import steady
+
+__all__ = ["Leaf", "Part", "Slot", "Whole", "default_configuration", "maker"]
 
 
 class _Model:
@@ -67,13 +69,19 @@ class _Lazy(_Model):
     def _lazy_scan(self) -> Any:
         try:
             level = self._lazy_decode(self._lazy_json)
-        except msgspec.ValidationError:
-            level = self._lazy_convert(self._lazy_json)
+        except (msgspec.ValidationError, RecursionError):
+            level = self._lazy_scan_slowly()
         for slot, value in self._lazy_given:
             if getattr(level, slot, value) is None:
                 setattr(level, slot, value)
         self._lazy_level = level  # the last step, so that other threads see complete levels only; theirs are equal
         return level
+
+    def _lazy_scan_slowly(self) -> Any:
+        try:
+            return steady(self._lazy_decode, self._lazy_json)
+        except msgspec.ValidationError:
+            return self._lazy_convert(self._lazy_json)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return the JSON and the values that have been read or assigned, for pickles and deep copies."""
@@ -98,6 +106,26 @@ class Part(_Lazy):
     """A model that is the value of an attribute of a :class:`Whole`."""
 
     __slots__ = ()
+
+
+def maker(generated: type[_Lazy]) -> Callable[..., Any]:
+    """Return the function that makes instances of a whole or a part.
+
+    It is given the JSON, and optionally slots and the values that they get if the JSON has none for them.
+
+    Args:
+        generated: The generated class.
+    """
+    new = object.__new__
+
+    def make(raw: bytes | msgspec.Raw, given: tuple[tuple[str, str], ...] = ()) -> Any:
+        instance = new(generated)
+        instance._lazy_json = raw
+        instance._lazy_given = given
+        instance._lazy_level = None
+        return instance
+
+    return make
 
 
 class Leaf(_Model):

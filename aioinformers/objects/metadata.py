@@ -46,7 +46,8 @@ class Metadata(msgspec.Struct, rename="camel", gc=False):
 
     Attributes:
         metadata: The metadata.
-        kind: Kind as the server sent it: ``PartialObjectMetadata``, or the object's own.
+        kind: The object's own kind; empty if it is not known. Servers that send metadata alone do not say it: it is
+            known of built-in kinds, and of what comes whole.
         api_version: Group and version of that kind.
     """
 

@@ -8,7 +8,7 @@ and decode what is read (:mod:`aioinformers.objects.lazy`), by msgspec and witho
 The result equals what ``deserialize`` gives in every attribute, where that does not raise. On purpose it differs in:
 
 - A missing, unknown or null field never raises, and a value that cannot be converted is kept as it came, also a text
-  or an object in the place of a list, which ``deserialize`` takes apart.
+  or an object in the place of a list, which ``deserialize`` takes apart. A number beyond all of Python's is infinity.
 - Times have ``datetime.timezone`` zones, not dateutil's (equal moments compare equal). What is finer than a
   microsecond, which no Kubernetes type is, is rounded and not cut off.
 - ``local_vars_configuration`` is a stand-in for the default ``Configuration``. Setters work with it; no pickle or deep
@@ -30,7 +30,8 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
-from aioinformers.objects.lazy import Leaf, Part, Slot, Whole, default_configuration
+from aioinformers.objects.documents import decode_value, steady
+from aioinformers.objects.lazy import Leaf, Part, Slot, Whole, default_configuration, maker
 
 __all__ = ["making", "model_decoder"]
 
@@ -38,8 +39,6 @@ T = TypeVar("T")
 Convert: TypeAlias = Callable[[Any], Any]
 _Role: TypeAlias = type[Whole] | type[Part] | type[Leaf]
 _Classes: TypeAlias = dict[tuple[type, _Role], Any]
-
-_decode_json = msgspec.json.Decoder().decode
 
 
 def model_decoder(model_class: type[T], *, kind: str = "", api_version: str = "") -> Callable[[bytes], T]:
@@ -158,7 +157,7 @@ def _lazy(model: type, role: _Role) -> type:
     namespace = shape.namespace(restore_lazy, role) | slots
     namespace["__slots__"] = ()
     namespace["_lazy_decode"] = msgspec.json.Decoder(level).decode
-    namespace["_lazy_convert"] = staticmethod(lambda raw: level(**_converted_fields(model, _decode_json(raw))))
+    namespace["_lazy_convert"] = staticmethod(lambda raw: level(**_converted_fields(model, decode_value(raw), _surely)))
     return type(model.__name__, (role, model), namespace)
 
 
@@ -210,16 +209,7 @@ def _leaf(shape: _Shape) -> Any:
 
 def _maker(model: type, role: _Role) -> Callable[..., Any]:
     """Return the function that makes instances of a class that decodes itself."""
-    generated, new = _class(model, role), object.__new__
-
-    def make(raw: bytes | msgspec.Raw, given: tuple[tuple[str, str], ...] = ()) -> Any:
-        instance: Any = new(generated)
-        instance._lazy_json = raw
-        instance._lazy_given = given
-        instance._lazy_level = None
-        return instance
-
-    return make
+    return maker(_class(model, role))
 
 
 def restore_lazy(model: type, role: _Role, *arguments: Any) -> Any:
@@ -252,8 +242,14 @@ def _reader(models: Any, type_name: str, role: _Role) -> Convert:
                 decode = msgspec.json.Decoder(hint | None).decode
         try:
             return decode(raw)
+        except (msgspec.ValidationError, RecursionError):
+            return read_slowly(decode, raw)
+
+    def read_slowly(decode: Convert, raw: msgspec.Raw) -> Any:
+        try:
+            return steady(decode, raw)
         except msgspec.ValidationError:
-            return _conversion(models, type_name)[1](_decode_json(raw))
+            return _surely(_conversion(models, type_name)[1], decode_value(raw))
 
     return read
 
@@ -320,7 +316,19 @@ def _conversions(model: type) -> dict[str, tuple[str, Any, Convert]]:
     return {field.json_name: (field.slot, *_conversion(shape.models, field.type_name)) for field in shape.fields}
 
 
-def _converted_fields(model: type, document: Any) -> dict[str, Any]:
+def _surely(convert: Convert, value: Any) -> Any:
+    """Convert a value, or keep it as it came if it is nested deeper than conversions call each other."""
+    try:
+        return steady(convert, value)
+    except RecursionError:
+        return value
+
+
+def _plainly(convert: Convert, value: Any) -> Any:
+    return convert(value)
+
+
+def _converted_fields(model: type, document: Any, apply: Callable[[Convert, Any], Any] = _plainly) -> dict[str, Any]:
     """Return a model's values by slot; like ``deserialize``, take none from what is not an object."""
     values: dict[str, Any] = {}
     if document.__class__ is dict:
@@ -329,7 +337,7 @@ def _converted_fields(model: type, document: Any) -> dict[str, Any]:
             field = find(name)
             if field is not None and value is not None:
                 slot, plain, convert = field
-                values[slot] = value if value.__class__ is plain else convert(value)
+                values[slot] = value if value.__class__ is plain else apply(convert, value)
     return values
 
 
@@ -358,15 +366,21 @@ def _scalar(type_: Callable[[Any], Any]) -> Convert:
     def make(value: Any) -> Any:
         try:
             return type_(value)
-        except (TypeError, ValueError, OverflowError):
+        except Exception:  # whatever it is: the value is kept as it came
             return value
 
     return make
 
 
+_LONGEST_TIME = 100
+"""Characters of a text that may be a time; dateutil takes a second to find that a megabyte is none."""
+
+
 def _time(text: str) -> datetime:
     from dateutil.parser import parse  # type: ignore[import-untyped]
 
+    if len(text) > _LONGEST_TIME:
+        raise ValueError("not a time")
     time: datetime = parse(text)
     return time
 

@@ -6,8 +6,10 @@ the user's type                        the store keeps             a reader gets
 ``dict``                               the bytes                   a dict, decoded when read
 a kubernetes_asyncio model             the bytes                   a model that decodes itself when touched
 a Struct, dataclass or pydantic model  the bytes, validated        an object, decoded when read
-the same, deeply immutable             the object                  the one object
-:class:`Metadata`                      the bytes of the metadata   an object, decoded when read
+a Struct or dataclass, deeply          the object                  the one object
+immutable
+:class:`Metadata`                      the bytes of the metadata,  an object, decoded when read
+                                       validated
 any, with ``shared_objects=True``      the object                  the one object, read-only by contract
 any that keeps bytes, ``compact=True`` the bytes, packed           as without it
 =====================================  ==========================  =====================================
@@ -18,15 +20,18 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
 
 from aioinformers.objects.compact import Packer
+from aioinformers.objects.declarations import declared_fields, place_of_labels
+from aioinformers.objects.documents import Document, decode_document, steady
 from aioinformers.objects.immutability import is_deeply_immutable, is_pydantic
-from aioinformers.objects.labels import LabelSets, labels_of
+from aioinformers.objects.labels import LabelSets, labels_of, texts_of
 from aioinformers.objects.metadata import Metadata
 from aioinformers.objects.models import making, model_decoder
+from aioinformers.objects.paths import Path
 
 __all__ = [
     "ArrivalType",
@@ -39,9 +44,6 @@ __all__ = [
 
 T = TypeVar("T")
 
-Document: TypeAlias = dict[str, Any]
-
-_decode_document: Callable[[bytes], Document] = msgspec.json.Decoder(Document).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -92,6 +94,10 @@ class ObjectType(Generic[T]):
         """Return the part of an arriving object that this type is about."""
         return raw
 
+    def shows(self, path: Path) -> bool:
+        """Tell whether what a path leads to is in the part that this type is about; else the path reads as absent."""
+        return True
+
     def body(self, raw: bytes) -> Any:
         """Return what the store keeps of an arriving object; raises if the bytes cannot become one."""
         return raw
@@ -110,9 +116,10 @@ class ObjectType(Generic[T]):
 
     def document(self, raw: bytes) -> Document:
         """Return the object as a plain dict, its kind filled in if that is absent and known."""
-        document = _decode_document(raw)
-        if self.kind and "kind" not in document:
-            return {"apiVersion": self.api_version, "kind": self.kind, **document}
+        document = decode_document(raw)
+        if self.kind and (document.get("kind") is None or document.get("apiVersion") is None):
+            known = {"apiVersion": self.api_version, "kind": self.kind}
+            return known | {name: value for name, value in document.items() if value is not None or name not in known}
         return document
 
     def decode(self, body: Any) -> T:
@@ -124,7 +131,7 @@ class DictType(ObjectType[Document]):
     """Plain dicts, decoded on touch."""
 
     def __init__(self) -> None:
-        super().__init__(cast("type[Document]", dict), _decode_document)
+        super().__init__(cast("type[Document]", dict), decode_document)
 
     def decode(self, body: Any) -> Document:
         return self.document(body)
@@ -151,10 +158,29 @@ class StructType(ObjectType[T]):
         with making:
             decode = decode or msgspec.json.Decoder(python_type, strict=False).decode
         super().__init__(python_type, decode)
+        self._declares_kind = not declared_fields(python_type).keys().isdisjoint(("kind", "apiVersion"))
+        self._known = b""
+
+    def learn_kind(self, kind: str, api_version: str) -> None:
+        super().learn_kind(kind, api_version)
+        if self._declares_kind and kind:
+            self._known = _encode({"apiVersion": api_version, "kind": kind})[:-1] + b","
 
     def body(self, raw: bytes) -> Any:
-        self._decode(raw)
+        self.decode(raw)
         return raw
+
+    def decode(self, body: Any) -> T:
+        if self._known:
+            try:
+                # What the object says of its kind stands behind what is known of it, and so counts.
+                return steady(self._decode, self._known + body[1:])
+            except Exception:
+                pass  # the class may want another kind; if something else is wrong, it is told below
+        try:
+            return self._decode(body)
+        except RecursionError:
+            return steady(self._decode, body)
 
 
 class PydanticType(StructType[T]):
@@ -168,14 +194,21 @@ class PydanticType(StructType[T]):
         return text.encode()
 
 
-class _Whole(msgspec.Struct, rename="camel", gc=False):
+class _Whole(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     metadata: dict[str, msgspec.Raw]
-    kind: msgspec.Raw = msgspec.Raw(b'""')
-    api_version: msgspec.Raw = msgspec.Raw(b'""')
+    kind: str | None = None
+    api_version: str | None = None
+
+
+_ENVELOPES: Final = {"PartialObjectMetadata", "PartialObjectMetadataList"}
+"""Kinds of what metadata come in, which are nothing that an object is."""
 
 
 class MetadataType(StructType[Metadata]):
-    """Metadata alone, as the server sends it or cut out of whole objects."""
+    """Metadata alone, as the server sends it or cut out of whole objects.
+
+    Servers that send metadata alone leave the object's kind out, and name what they come in instead.
+    """
 
     transforms_objects = False
     list_accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
@@ -183,20 +216,27 @@ class MetadataType(StructType[Metadata]):
 
     def __init__(self) -> None:
         super().__init__(Metadata)
+        self._declares_kind = False  # a kind that is absent is filled in below, for less
         self._decode_whole = msgspec.json.Decoder(_Whole).decode
 
+    def learn_kind(self, kind: str, api_version: str) -> None:
+        if kind not in _ENVELOPES:
+            super().learn_kind(kind, api_version)
+
     def reduce(self, raw: bytes) -> bytes:
-        whole = self._decode_whole(raw)
+        whole = steady(self._decode_whole, raw)
         whole.metadata.pop("managedFields", None)
         for name in [name for name, value in whole.metadata.items() if bytes(value) == b"null"]:
             del whole.metadata[name]
+        if whole.kind in _ENVELOPES:
+            whole.kind = whole.api_version = None
         return _encode(whole)
 
-    def body(self, raw: bytes) -> Any:
-        return raw  # reduce() has decoded what there is; the rest is the server's own
+    def shows(self, path: Path) -> bool:
+        return path.steps[0] == "metadata" and path.steps[1:2] != ("managedFields",)
 
     def decode(self, body: Any) -> Metadata:
-        obj = self._decode(body)
+        obj = super().decode(body)
         if self.kind and not obj.kind:
             obj.kind, obj.api_version = self.kind, self.api_version
         return obj
@@ -225,6 +265,9 @@ class WrappingType(ObjectType[T]):
     def reduce(self, raw: bytes) -> bytes:
         return self._inner.reduce(raw)
 
+    def shows(self, path: Path) -> bool:
+        return self._inner.shows(path)
+
 
 class ArrivalType(WrappingType[T]):
     """Decoded once on arrival, one object per stored version for all readers, the bytes dropped.
@@ -237,7 +280,8 @@ class ArrivalType(WrappingType[T]):
 
     def __init__(self, inner: ObjectType[T]) -> None:
         super().__init__(inner)
-        self.shows_labels: bool = not isinstance(inner, StructType) or _has_labels(inner.python_type)
+        self._place = place_of_labels(inner.python_type) if isinstance(inner, StructType) else ("metadata", "labels")
+        self.shows_labels: bool = self._place is not None
         if type(inner) is StructType and issubclass(inner.python_type, msgspec.Struct):
             self.arrives_as: type[msgspec.Struct] | None = inner.python_type
 
@@ -245,10 +289,9 @@ class ArrivalType(WrappingType[T]):
         return self._inner.decode(raw)
 
     def labels(self, body: Any) -> Mapping[str, str] | None:
-        if isinstance(body, dict):
-            return (body.get("metadata") or {}).get("labels")
-        labels = getattr(getattr(body, "metadata", None), "labels", None)
-        return dict(labels) if labels else None
+        for name in self._place or ():
+            body = body.get(name) if isinstance(body, dict) else getattr(body, name, None)
+        return texts_of(body)
 
     def decode(self, body: Any) -> T:
         return cast("T", body)
@@ -278,12 +321,6 @@ class CompactType(WrappingType[T]):
 
     def decode(self, body: Any) -> T:
         return self._inner.decode(self.raw(body))
-
-
-def _has_labels(python_type: Any) -> bool:
-    metadata = typing.get_type_hints(python_type).get("metadata")
-    options = typing.get_args(metadata) or (metadata,)
-    return any("labels" in typing.get_type_hints(option) for option in options if isinstance(option, type))
 
 
 def compacted(object_type: ObjectType[T]) -> ObjectType[T]:

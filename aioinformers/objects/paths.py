@@ -19,13 +19,16 @@ import enum
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn, TypeAlias
+from typing import Annotated, Any, NoReturn, Protocol, TypeAlias
 
 import msgspec
 
 from aioinformers.errors import InvalidPathError
+from aioinformers.objects.documents import decode_value, steady
 
-__all__ = ["EACH", "Each", "IndexValue", "Path", "PathReader", "Reading", "join_key", "parse_path"]
+__all__ = [
+    "EACH", "Each", "IndexValue", "KnownKind", "Path", "PathReader", "Reading", "join_key", "parse_path", "text_of",
+]  # fmt: skip
 
 IndexValue: TypeAlias = str | tuple[str, ...] | None
 """The value of a path: a text, the distinct texts of a list, or None for an absent field."""
@@ -151,15 +154,36 @@ def _fail(text: str, position: int, problem: str) -> NoReturn:
     raise InvalidPathError(text, position, problem)
 
 
+class KnownKind(Protocol):
+    """What is known of the kind of all objects; servers leave it out in the items of a list.
+
+    Attributes:
+        kind: The kind; empty if it is not known.
+        api_version: Its group and version.
+    """
+
+    kind: str
+    api_version: str
+
+
+class _UnknownKind:
+    kind = api_version = ""
+
+
+_KIND_FIELDS: dict[tuple[str | Each, ...], str] = {("kind",): "kind", ("apiVersion",): "api_version"}
+"""Attributes of a known kind that stand for absent values of paths."""
+
+
 class PathReader:
     """Reads the identity of an object and the values of paths in one pass.
 
-    The typed pass is stricter than :meth:`read_document`: if fields have other types than the paths imply (a text where
-    a path continues), decoding raises ``msgspec.ValidationError``, and the caller decodes the object to plain dicts for
-    ``read_document``. Where both succeed, they return the same.
+    The typed pass is stricter than :meth:`read_raw`: if fields have other types than the paths imply (a text where a
+    path continues), decoding raises ``msgspec.ValidationError``, and the caller goes to ``read_raw``. Where several
+    ways succeed, they return the same.
 
     Args:
         paths: The paths to read.
+        known: Tells the kind of objects that do not say it themselves.
 
     Attributes:
         paths: The paths, in the order of their values.
@@ -170,11 +194,26 @@ class PathReader:
     projection: type[msgspec.Struct]
     read: Callable[[Any], Reading]
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], known: KnownKind | None = None) -> None:
         self.paths: tuple[Path, ...] = tuple(paths)
-        compiler = _Compiler(self.paths)
+        self._known = known or _UnknownKind()
+        compiler = _Compiler(self.paths, self._known)
         self.projection = compiler.projection
         self.read = compiler.reader(slow=self._read_slowly)
+        self._parts = _Node()
+        for steps in (*_IDENTITY_STEPS, *(path.steps for path in self.paths if not _in_identity(path.steps))):
+            self._parts.add(steps)
+
+    def read_raw(self, raw: bytes) -> Reading:
+        """Return the reading of an object's JSON, whatever types its fields have; decodes only what is on the paths.
+
+        A field that is null, or of another type than a path implies, counts as absent.
+
+        Raises:
+            ValueError: If the object has no name, which includes any JSON that is not an object.
+            msgspec.DecodeError: If the bytes are not JSON.
+        """
+        return self.read_document(_parts_of(raw, self._parts))
 
     def read_document(self, document: object) -> Reading:
         """Return the reading of an object decoded to plain dicts and lists.
@@ -191,14 +230,21 @@ class PathReader:
         namespace, uid, version = (
             value if isinstance(value := metadata.get(field), str) else "" for field in _IDENTITY[1:]
         )
-        values = [_value(document, path.steps) for path in self.paths]
+        values = [self._value(document, path.steps) for path in self.paths]
         return join_key(namespace, name), uid, version, (namespace, *values)
+
+    def _value(self, document: object, steps: tuple[str | Each, ...]) -> IndexValue:
+        value = _value(document, steps)
+        if value is None and steps in _KIND_FIELDS:
+            return getattr(self._known, _KIND_FIELDS[steps]) or None
+        return value
 
     def _read_slowly(self, projected: msgspec.Struct) -> Reading:
         return self.read_document(msgspec.to_builtins(projected))
 
 
 _IDENTITY = ("name", "namespace", "uid", "resourceVersion")
+_IDENTITY_STEPS = [("metadata", field) for field in _IDENTITY]
 
 
 def _value(document: object, steps: tuple[str | Each, ...]) -> IndexValue:
@@ -224,23 +270,62 @@ def _normal(value: Any) -> IndexValue:
     """Turn any JSON value into an index value: flatten lists, and leave out nulls and objects."""
     if isinstance(value, list | tuple):
         return tuple(dict.fromkeys(_texts(value))) or None
-    return _text(value)
+    return text_of(value)
 
 
 def _texts(values: Sequence[Any]) -> Iterator[str]:
-    for value in values:
-        if isinstance(value, list | tuple):
-            yield from _texts(value)
-        elif (text := _text(value)) is not None:
-            yield text
+    """Yield the texts of a list and of those inside it, which may be nested deeper than Python calls functions."""
+    open_lists = [iter(values)]
+    while open_lists:
+        for value in open_lists[-1]:
+            if isinstance(value, list | tuple):
+                open_lists.append(iter(value))
+                break
+            if (text := text_of(value)) is not None:
+                yield text
+        else:
+            del open_lists[-1]
 
 
-def _text(value: Any) -> str | None:
+def text_of(value: Any) -> str | None:
+    """Return the text of a JSON value; None for nulls, objects and lists."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value) if isinstance(value, int | float) else None
+
+
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_BRACE = 0x7B
+
+
+def _parts_of(raw: bytes | msgspec.Raw, node: _Node) -> Any:
+    """Return what is on the paths of a JSON value, in plain Python objects."""
+    if node.is_opaque:
+        return decode_value(raw)
+    if node.ends:
+        return _end_of(raw)
+    try:
+        if EACH in node.children:
+            return [_parts_of(each, node.children[EACH]) for each in steady(_decode_elements, raw)]
+        members = steady(_decode_members, raw)
+    except msgspec.ValidationError:
+        return None
+    return {
+        step: _parts_of(members[step], child)
+        for step, child in node.children.items()
+        if isinstance(step, str) and step in members
+    }
+
+
+def _end_of(raw: bytes | msgspec.Raw) -> Any:
+    """Return the value at the end of a path; an object is no value."""
+    try:
+        return steady(_decode_usual, raw)
+    except msgspec.ValidationError:
+        return decode_value(raw) if len(raw) <= _LARGEST and memoryview(raw)[0] != _BRACE else None
 
 
 def _many(values: list[Any]) -> IndexValue:
@@ -251,6 +336,16 @@ def _many(values: list[Any]) -> IndexValue:
     if len(values) == 1:
         return (values[0],)
     return tuple(dict.fromkeys(values)) or None
+
+
+_Scalar: TypeAlias = str | int | float | bool | None
+_Value: TypeAlias = _Scalar | tuple[_Scalar, ...]
+"""What is usual at the end of a path; whatever else there is, no object may take long for it."""
+
+_decode_usual: Callable[[Any], Any] = msgspec.json.Decoder(_Value).decode
+
+_LARGEST = 16 * 1024
+"""Bytes of an unusual value at the end of a path: a larger one counts as absent."""
 
 
 class _Node:
@@ -282,7 +377,7 @@ class _Node:
 class _Compiler:
     """Merges paths into a trie and generates the projection and the reader from it."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], known: KnownKind) -> None:
         self._paths = paths
         self._root = _Node()
         self._metadata = self._root.children["metadata"] = _Node()
@@ -290,7 +385,7 @@ class _Compiler:
             if not _in_identity(path.steps):
                 self._root.add(path.steps)
         self._lines: list[str] = []
-        self._globals: dict[str, Any] = {"walk": _walk, "normal": _normal, "many": _many}
+        self._globals: dict[str, Any] = {"walk": _walk, "normal": _normal, "many": _many, "known": known}
         self.projection = self._struct(self._root)
 
     def _struct(self, node: _Node) -> type[msgspec.Struct]:
@@ -317,7 +412,7 @@ class _Compiler:
             return struct | None, struct()
         if EACH in node.children and not node.is_opaque:
             return tuple[self._type(node.children[EACH])[0], ...] | None, ()  # type: ignore[misc]  # made at runtime
-        return Any, None
+        return (Any if node.is_opaque else _Value), None
 
     def reader(self, slow: Callable[[Any], Reading]) -> Callable[[Any], Reading]:
         """Generate the function that returns the reading of an instance of the projection."""
@@ -372,6 +467,8 @@ class _Compiler:
         else:
             yield f"{value} = {expression}"
             yield f"if {value}.__class__ is not str and {value} is not None: {value} = normal({value})"
+        if steps in _KIND_FIELDS:
+            yield f"if {value} is None: {value} = known.{_KIND_FIELDS[steps]} or None"
 
 
 def _in_identity(steps: tuple[str | Each, ...]) -> bool:

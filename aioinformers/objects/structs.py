@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter, eq
-from typing import Any, NamedTuple, TypeAlias, get_args
+from typing import Any, NamedTuple, TypeAlias, Union, get_args
 
 import msgspec
 
@@ -25,6 +25,7 @@ StructClass: TypeAlias = type[msgspec.Struct]
 ValuesReader: TypeAlias = Callable[[Any], tuple[str | None, ...] | None]
 
 _IDENTITY = ("name", "namespace", "uid", "resourceVersion")
+_KIND_NAMES = ("kind", "apiVersion")
 _KEPT_NAMES = {"metadata", *_IDENTITY}
 """Fields whose attributes in a mirror have the names that they have in JSON: ``ArrivalReader.read`` reads them."""
 
@@ -40,7 +41,7 @@ class ArrivalReader:
     def __init__(self, mirror: _Mirror, values: ValuesReader) -> None:
         with making:
             self._decode: Callable[[Any], Any] = msgspec.json.Decoder(mirror.type, strict=False).decode
-        self._make, self._values = mirror.make, values
+        self._make, self._values, self._unsaid = mirror.make, values, mirror.unsaid
 
     def read(self, raw: memoryview, is_stored: Callable[[str, str, str], bool] | None) -> tuple[str, Entry] | None:
         """Return the key and entry of an object; None if it is to be read the general way.
@@ -59,6 +60,8 @@ class ArrivalReader:
                 key = f"{namespace}/{key}"  # join_key, without a call per event
             if is_stored is not None and is_stored(key, uid, version):
                 return key, Entry(None, uid, version, ())
+            if self._unsaid is not None and msgspec.UNSET in self._unsaid(mirror):
+                return None
             body = self._make(mirror)
             values = self._values(body)
         except Exception:  # what is wrong, and what follows from it, is for the general way to say
@@ -84,10 +87,13 @@ class _Mirror(NamedTuple):
     Attributes:
         type: A Struct that has the user's fields, and ``metadata`` with the identity.
         make: Makes the user's object of an instance.
+        unsaid: Gives what the class declares of the object's kind, ``UNSET`` where the object does not say it: then it
+            is filled in, if it is known. None if the class declares no such field that may be absent.
     """
 
     type: StructClass
     make: Callable[[Any], Any]
+    unsaid: Callable[[Any], tuple[Any, ...]] | None
 
 
 def _mirror(struct: StructClass) -> _Mirror | None:
@@ -99,10 +105,17 @@ def _mirror(struct: StructClass) -> _Mirror | None:
         return None
     identity = {name: _TwinField(str, msgspec.field(default="")) for name in _IDENTITY if name not in _types(metadata)}
     twin_metadata = _twin(metadata, identity)
-    twin = _twin(struct, {"metadata": _TwinField(twin_metadata.type)})
+    kinds = {field.encode_name: field for field in msgspec.structs.fields(struct) if field.encode_name in _KIND_NAMES}
+    absent = {
+        name: _TwinField(Union[field.type, msgspec.UnsetType], msgspec.field(default=msgspec.UNSET))  # noqa: UP007
+        for name, field in kinds.items()
+        if not field.required
+    }
+    twin = _twin(struct, {"metadata": _TwinField(twin_metadata.type), **absent})
+    unsaid = _getter([twin.attributes[name] for name in absent]) if absent else None
     if "metadata" in types:
-        return _Mirror(twin.type, _maker_with_metadata(struct, twin, metadata, twin_metadata))
-    return _Mirror(twin.type, _maker(struct, twin))
+        return _Mirror(twin.type, _maker_with_metadata(struct, twin, metadata, twin_metadata), unsaid)
+    return _Mirror(twin.type, _maker(struct, twin), unsaid)
 
 
 def _types(struct: StructClass) -> dict[str, Any]:

@@ -387,7 +387,7 @@ class StructPod(msgspec.Struct):
     metadata: StructMeta
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Frozen:
     kind: str = ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple, Optional
 
@@ -32,14 +33,17 @@ class Everything(msgspec.Struct, frozen=True):
     f: Optional[float]  # noqa: UP045  users write both
 
 
-class Model(pydantic.BaseModel, frozen=True):
-    inner: Recursive | None = None
-    model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Class:
     inner: Recursive
+    names: tuple[str, ...] = ()
+    others: frozenset[str] = dataclasses.field(default_factory=frozenset)
+
+
+class Referable(msgspec.Struct, frozen=True, weakref=True):
+    """A weak reference changes nothing of what it refers to."""
+
+    inner: Class = Class(Recursive())
 
 
 class Thawed(msgspec.Struct):
@@ -72,6 +76,69 @@ class ClassOfThawed:
     inner: ThawedClass
 
 
+class Model(pydantic.BaseModel, frozen=True):
+    inner: Recursive | None = None
+    model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+
+
+class OpenModel(pydantic.BaseModel, frozen=True, extra="allow"):
+    name: str
+
+
+class RememberingModel(pydantic.BaseModel, frozen=True):
+    name: str
+    _seen: list[str] = pydantic.PrivateAttr(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassWithDict:
+    name: str
+
+    @functools.cached_property
+    def parts(self) -> list[str]:
+        return self.name.split("-")
+
+
+class SlottedBelow(Class):
+    """The base has slots, this has not."""
+
+
+class StructWithDict(msgspec.Struct, frozen=True, dict=True):
+    name: str
+
+
+class Mixin:
+    pass
+
+
+class StructWithMixin(Mixin, msgspec.Struct, frozen=True):
+    name: str
+
+
+class LyingStruct(msgspec.Struct, frozen=True):
+    names: tuple[str, ...] = []  # type: ignore[assignment]  # that is the point
+
+
+class LyingFactory(msgspec.Struct, frozen=True):
+    names: tuple[str, ...] = msgspec.field(default_factory=list)  # type: ignore[arg-type]
+
+
+class FailingFactory(msgspec.Struct, frozen=True):
+    name: str = msgspec.field(default_factory=lambda: str(1 / 0))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LyingClass:
+    names: tuple[tuple[str, ...], ...] = (["a"],)  # type: ignore[assignment]
+
+
+class Preparing(msgspec.Struct, frozen=True):
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "names", list(self.names))
+
+
 class Pair(NamedTuple):
     left: list[str]
 
@@ -90,7 +157,7 @@ def local() -> type[Any]:
 
 @pytest.mark.parametrize(
     "hint",
-    [str, Phase, Recursive, Everything, Class, Model, tuple[()], tuple[int, ...], Literal[1], Optional[bool]],  # noqa: UP045
+    [str, Phase, Recursive, Everything, Class, Referable, tuple[()], tuple[int, ...], Literal[1], Optional[bool]],  # noqa: UP045
 )
 def test_what_cannot_be_changed_is_immutable(hint: Any) -> None:
     assert is_deeply_immutable(hint)
@@ -100,9 +167,10 @@ def test_what_cannot_be_changed_is_immutable(hint: Any) -> None:
     "hint",
     [list, dict[str, str], list[int], tuple, tuple[list[int]], Any, object, Pair, str | list[str], Callable[[], None],
      Annotated[list[str], "x"], msgspec.Raw, bytearray, Thawed, ThawedInside, ThawedFarInside, ThawedModel,
-     ModelOfThawed, ThawedClass, ClassOfThawed],
+     ModelOfThawed, ThawedClass, ClassOfThawed, Model, OpenModel, RememberingModel, ClassWithDict, SlottedBelow,
+     StructWithDict, StructWithMixin, LyingStruct, LyingFactory, FailingFactory, LyingClass, Preparing],
 )  # fmt: skip
-def test_what_can_be_changed_or_is_unknown_is_not(hint: Any) -> None:
+def test_g13_what_can_be_changed_or_is_unknown_is_not(hint: Any) -> None:
     assert not is_deeply_immutable(hint)
 
 

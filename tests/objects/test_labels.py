@@ -6,12 +6,11 @@ import gc
 import json
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioinformers.objects.labels import LabelSets, labels_of
+from aioinformers.objects.labels import LabelSets, labels_of, texts_of
 
 some_labels = st.dictionaries(st.sampled_from("abcd"), st.sampled_from("abcd"), max_size=4)
 
@@ -30,11 +29,31 @@ def test_labels_are_read_from_the_bytes_of_an_object(metadata: dict[str, Any], l
     assert labels_of(json.dumps(obj).encode()) == labels
 
 
-def test_bytes_of_no_object_have_no_labels_but_an_error() -> None:
-    with pytest.raises(msgspec.DecodeError):
-        labels_of(b'{"metadata":{"labels":{"app":')
-    with pytest.raises(msgspec.ValidationError):
-        labels_of(b'{"metadata":{"labels":{"app":1}}}')
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({"app": "web", "none": None, "many": ["a"], "more": {"a": "b"}}, {"app": "web"}),
+        ({"number": 5, "ratio": 1.5, "yes": True}, {"number": "5", "ratio": "1.5", "yes": "true"}),
+        ({"huge": float("inf")}, {"huge": "inf"}),
+        (["app"], None),
+        ("app", None),
+        (5, None),
+    ],
+)
+def test_g11_labels_that_are_no_texts_are_read_as_texts_or_not_at_all(labels: Any, expected: Any) -> None:
+    """One odd object must not make selectors fail, whichever form of it is asked."""
+    raw = json.dumps({"metadata": {"name": "x", "labels": labels}}).replace("Infinity", "1e999").encode()
+    assert labels_of(raw) == texts_of(labels) == expected
+    LabelSets().shared(texts_of(labels))
+
+
+def test_g11_labels_are_read_however_deep_the_object_is() -> None:
+    raw = b'{"spec":%s,"metadata":{"labels":{"app":"web"}}}' % (b"[" * 900 + b"]" * 900)
+
+    def labels_after(calls: int) -> Any:
+        return labels_of(raw) if not calls else labels_after(calls - 1)
+
+    assert labels_after(0) == labels_after(400) == {"app": "web"}
 
 
 def test_equal_label_sets_are_one_object_for_as_long_as_it_is_held() -> None:

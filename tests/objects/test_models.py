@@ -8,7 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -339,6 +339,61 @@ def test_a_value_of_another_kind_makes_an_empty_model() -> None:
     assert pod.metadata == client.V1ObjectMeta()
     assert pod.spec.containers is None
     assert decode([], client.V1Pod) == client.V1Pod()
+
+
+@pytest.mark.parametrize(
+    ("model", "raw", "read", "expected"),
+    [
+        (client.V1ConfigMap, b'{"data":{"n":1e999,"m":"1"}}', lambda obj: obj.data, {"n": "inf", "m": "1"}),
+        (client.V1ConfigMap, b'{"data":{"n":%s}}' % (b"9" * 5000), lambda obj: obj.data, {"n": "inf"}),
+        (client.V1ConfigMap, b'{"kind":-1e999,"data":{}}', lambda obj: obj.kind, "-inf"),
+        (client.V1Pod, b'{"spec":{"priority":1e999}}', lambda obj: obj.spec.priority, float("inf")),
+        (client.V1Pod, b'{"spec":{"priority":1e999,"nodeName":"n1"}}', lambda obj: obj.spec.node_name, "n1"),
+        (client.V1Pod, b'{"metadata":{"generation":1e999}}', lambda obj: obj.metadata.generation, float("inf")),
+        (client.V1ControllerRevision, b'{"data":{"n":[1e999]}}', lambda obj: obj.data, {"n": [float("inf")]}),
+        (client.V1Pod, b'{"unknown":1e999,"kind":"Pod"}', lambda obj: obj.kind, "Pod"),
+    ],
+)
+def test_g11_a_number_beyond_pythons_makes_no_read_raise(
+    model: type, raw: bytes, read: Callable[[Any], Any], expected: Any
+) -> None:
+    """It is infinite, and then converted as any other."""
+    assert read(model_decoder(model)(raw)) == expected
+
+
+def test_a_text_too_long_for_a_time_is_kept_at_once() -> None:
+    text = "1 " * 500_000
+    assert decode({"metadata": {"creationTimestamp": text}}, client.V1Pod).metadata.creation_timestamp == text
+
+
+def deep_schema(levels: int, inner: bytes) -> bytes:
+    return b'{"not":' * levels + inner + b"}" * levels
+
+
+@pytest.mark.parametrize("levels", [10, 300, 850])
+@pytest.mark.parametrize("inner", [b'{"type":"string"}', b'{"type":5}', b'{"minimum":1e999}'])
+def test_g11_models_are_read_however_deep_they_are(levels: int, inner: bytes) -> None:
+    """Schemas contain schemas. Where something is odd deep below, what cannot be converted is kept as it came."""
+    version = b'{"name":"v1","schema":{"openAPIV3Schema":%s}}' % deep_schema(levels, inner)
+    raw = b'{"spec":{"group":"example.com","versions":[%s]}}' % version
+
+    def read(calls: int) -> Any:
+        if calls:
+            return read(calls - 1)
+        spec = model_decoder(client.V1CustomResourceDefinition)(raw).spec
+        assert spec.group == "example.com"
+        return spec.versions[0]
+
+    for calls in (0, 400):
+        schema: Any = read(calls)
+        if not isinstance(schema, dict):
+            schema = schema.schema.open_apiv3_schema
+        else:  # as it came
+            assert levels > 10
+            schema = schema["schema"]["openAPIV3Schema"]
+        for _ in range(levels):
+            schema = schema["not"] if isinstance(schema, dict) else schema._not
+        assert schema is not None
 
 
 def test_kind_and_api_version_fill_gaps_only() -> None:
