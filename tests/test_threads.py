@@ -21,6 +21,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from kubernetes_asyncio import client
 
 from aioinformers import NotFoundError, ObjectKey
@@ -38,7 +39,7 @@ from aioinformers.listwatch.recovery import State
 from aioinformers.objects.deltas import DELETE, REJECT, UPSERT, Batch, Delta
 from aioinformers.objects.layout import IndexDefinition, Layout
 from aioinformers.objects.models import model_decoder
-from aioinformers.objects.object_types import object_type_of
+from aioinformers.objects.object_types import ObjectType, compacted, object_type_of
 from aioinformers.queue import QueueItem, Reindex, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
 from aioinformers.testing import FakeAPIServer
 from aioinformers.types import EVERYTHING, Cause, GroupVersionResource, Scope
@@ -114,12 +115,12 @@ STEADY = {f"{scope}/steady-{number}" for scope in "ab" for number in range(3)}
 class Cluster:
     """A store of two scopes and its dispatcher; remembers each version that it has ever put into a queue."""
 
-    def __init__(self) -> None:
+    def __init__(self, object_type: ObjectType[Any]) -> None:
         self.random = random.Random(1)
         indexers: dict[str, IndexDefinition] = {
             "node": "spec.node", "tags": "spec.tags[]", "app": lambda obj: [obj["metadata"]["labels"]["app"]]
         }  # fmt: skip
-        self.store: Store[Any] = Store(Layout(object_type_of(dict), (), indexers), [Scope("a"), Scope("b")])
+        self.store: Store[Any] = Store(Layout(object_type, (), indexers), [Scope("a"), Scope("b")])
         self.queue: asyncio.Queue[QueueItem] = asyncio.Queue()
         self.dispatcher: Dispatcher[Any] = Dispatcher(self.store, self.queue, 1e-4, lambda: None)
         self.written: set[tuple[str, str]] = set()
@@ -273,9 +274,10 @@ def versions(objects: list[Any]) -> list[str]:
     return [obj["metadata"]["resourceVersion"] for obj in objects]
 
 
-async def test_reads_from_threads_are_right_while_the_dispatcher_writes() -> None:
+@pytest.mark.parametrize("is_compact", [False, True], ids=["plain", "compact"])
+async def test_reads_from_threads_are_right_while_the_dispatcher_writes(is_compact: bool) -> None:
     """Watch events, relists, changes of indexes: no read raises, and each answer was true at some moment."""
-    cluster = Cluster()
+    cluster = Cluster(compacted(object_type_of(dict)) if is_compact else object_type_of(dict))
     task = asyncio.create_task(cluster.dispatcher.run())
     for scope in "ab":
         cluster.relist(scope)
