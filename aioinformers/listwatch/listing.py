@@ -14,51 +14,81 @@ from typing import Any, NamedTuple
 import msgspec
 
 from aioinformers.errors import ResponseError
-from aioinformers.listwatch.wire import ObjectDecoder, decode_cut
+from aioinformers.listwatch.brackets import Brackets, Stop
+from aioinformers.listwatch.salvage import salvage_object
+from aioinformers.listwatch.wire import ObjectDecoder, damage
 from aioinformers.objects.deltas import BATCH_BYTES, BATCH_EVENTS, UPSERT, Batch
+from aioinformers.objects.documents import steady
 from aioinformers.objects.layout import Layout, describe
 from aioinformers.transport.status import UNREADABLE
 
-__all__ = ["ListDecoder", "ListHead"]
+__all__ = ["ListDecoder", "ListHead", "ListMeta"]
 
 
-class _ListMeta(msgspec.Struct, rename={"next": "continue"}, gc=False):
-    resourceVersion: str = ""  # noqa: N815
-    next: str = ""
+class ListMeta(NamedTuple):
+    """The metadata of a list.
+
+    Attributes:
+        resourceVersion: The version of the whole list; empty if it has none.
+        next: The token of the next page; empty after the last one.
+    """
+
+    resourceVersion: str  # noqa: N815
+    next: str
 
 
-class ListHead(msgspec.Struct, rename={"api_version": "apiVersion"}, gc=False):
-    """A list without its items."""
+class ListHead(NamedTuple):
+    """A list without its items.
 
-    kind: str = ""
-    api_version: str = ""
-    metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
+    Attributes:
+        kind: Its kind; empty if it does not say.
+        api_version: Its apiVersion; empty likewise.
+        metadata: Its metadata.
+    """
+
+    kind: str
+    api_version: str
+    metadata: ListMeta
+
+
+class _Meta(msgspec.Struct, rename={"next": "continue"}, gc=False):
+    resourceVersion: str | None = None  # noqa: N815
+    next: str | None = None
+
+
+class _Head(msgspec.Struct, rename={"api_version": "apiVersion"}, gc=False):
+    kind: str | None = None
+    api_version: str | None = None
+    metadata: _Meta | None = None
     items: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
 
     @property
     def is_list(self) -> bool:
         """Whether it is a list at all: a custom resource may name the kind of its list as it likes."""
-        return self.kind.endswith("List") or (bool(self.kind) and self.items is not msgspec.UNSET)
+        kind = self.kind or ""
+        return kind.endswith("List") or (bool(kind) and self.items is not msgspec.UNSET)
+
+    def shown(self) -> ListHead:
+        """Return it with empty texts for what is null or absent."""
+        meta = self.metadata or _Meta()
+        return ListHead(self.kind or "", self.api_version or "", ListMeta(meta.resourceVersion or "", meta.next or ""))
 
 
-_decode_list = msgspec.json.Decoder(ListHead).decode
+_decode_head = msgspec.json.Decoder(_Head).decode
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
-_TOKENS = re.compile(rb'(?s)[^][{}"]{0,4096}+(("items"[ \t\r\n]*+:[ \t\r\n]*+\[)|"[^"\\]*+(?:\\.[^"\\]*+)*+"|[][{}"]|)')
-"""What begins the items, any other string, a bracket, or nothing after a stretch of anything else.
-
-A lone quote begins a string that goes on behind the data.
-"""
-_CUT_ITEMS = re.compile(rb'"items"[ \t\r\n:]*+\Z')
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _SEPARATOR = re.compile(rb"[ \t\r\n]*+([],])[ \t\r\n]*+")
-_SCALAR = re.compile(rb'(?s)"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^][{}", \t\r\n]++')
 
 _MARKER = 12
 """Bytes at the beginning of an item that tell where one like it may begin."""
 _PATIENCE = 64 * 1024
-"""Bytes within which the end of an item is guessed; beyond, its brackets are counted, at many times the cost."""
+"""Bytes within which the end of an item is first guessed; beyond, its brackets are counted, at many times the cost."""
+_LEAST_PATIENCE = 512
+_MOST_PATIENCE = 4 * 1024 * 1024
+_SEVERAL = 256 * 1024
+"""Bytes up to a wrong guess that are tried as several items."""
 _COUNTED = 32 * 1024
 """Bytes whose brackets are counted without a pause."""
 _ODD_ITEMS = 8
@@ -108,48 +138,51 @@ class _Envelope:
         self._max_bytes = max_bytes
         self._parts: list[bytes] = []
         self._size = 0
-        self._depth = 0
+        self._brackets: Brackets | None = None
+        self._is_closed = False
 
-    def read(self, data: bytes, start: int, *, is_whole: bool) -> tuple[int, bool]:
+    def read(self, data: bytes, start: int, *, is_whole: bool) -> tuple[int, Stop]:
         """Keep what is around the items.
 
         Returns:
-            Where reading stopped, and whether the items begin there. Otherwise it is the end of the data, or the
-            beginning of a token that is cut.
+            Where reading stopped, and why: ``ITEMS`` begin there, it is the end of the data (``END``), the beginning
+            of something that is cut (``MORE``), or a ``PAUSE``.
 
         Raises:
             ResponseError: If the envelope is too large, or if items begin for the second time.
         """
-        rest = len(data)
-        for token in _TOKENS.finditer(data, start):
-            begin, end = token.span(1)
-            character = data[end - 1] if end > begin else 0
-            if character in b"{[":
-                self._depth += 1
-                if token[2] and self._depth == 2:
-                    self._begin_items(data[start:end])
-                    return end, True
-            elif character in b"}]":
-                self._depth -= 1
-            elif character and not is_whole and (end - begin == 1 or _CUT_ITEMS.match(data, begin)):
-                rest = begin
-                break
-        self._parts.append(data[start:rest])
-        self._size += rest - start
-        if self._size + len(data) - rest > self._max_bytes:
-            raise ResponseError(f"what is around the list's items is larger than max_object_bytes={self._max_bytes}")
-        return rest, False
-
-    def _begin_items(self, last_part: bytes) -> None:
-        self._parts.append(last_part)
-        if self.has_items:
+        end, stop = len(data), Stop.END
+        if not self._is_closed:
+            end, stop = self._follow(data, start, is_whole=is_whole)
+        self._parts.append(data[start:end])
+        self._size += end - start
+        if stop is Stop.ITEMS and self.has_items:
             raise ResponseError("the list has items twice")
-        self.has_items = True
+        self.has_items |= stop is Stop.ITEMS
+        rest = len(data) - end if stop is Stop.MORE else 0
+        if self._size + rest > self._max_bytes:
+            raise ResponseError(f"what is around the list's items is larger than max_object_bytes={self._max_bytes}")
+        return end, stop
+
+    def _follow(self, data: bytes, start: int, *, is_whole: bool) -> tuple[int, Stop]:
+        brackets = self._brackets
+        if brackets is None:
+            begin = _SPACE.match(data, start).end()  # type: ignore[union-attr]  # it matches anything
+            if begin == len(data):
+                return begin, Stop.MORE
+            brackets = self._brackets = Brackets(begin)
+        else:
+            brackets.at = start
+        stop = brackets.go_on(data, items=True, is_whole=is_whole)
+        if stop is Stop.END:  # what follows is nothing, or proves that the body is no list
+            self._is_closed = True
+            return len(data), stop
+        return brackets.at, stop
 
     def head_so_far(self) -> ListHead | None:
         """Return what stands before the items, which have just begun; None if that is not JSON."""
         try:
-            return _decode_list(b"".join([*self._parts, b"]}"]))
+            return _decode_head(b"".join([*self._parts, b"]}"])).shown()
         except UNREADABLE:
             return None
 
@@ -160,7 +193,7 @@ class _Envelope:
             ResponseError: If the body is cut, or is not a list in JSON, or has items that have not been read.
         """
         try:
-            head = decode_cut(_decode_list, b"".join(self._parts))
+            head = steady(_decode_head, b"".join(self._parts))
         except UNREADABLE as error:
             raise ResponseError(f"the body of the list is cut or no list: {describe(error)}") from error
         if not head.is_list:
@@ -169,52 +202,7 @@ class _Envelope:
         has_unread = head.items != [] if self.has_items else bool(head.items)
         if has_unread:
             raise ResponseError("the list has items twice, or under a name that is written with escapes")
-        head.items = None
-        return head
-
-
-class _Brackets:
-    """Finds the end of one item, whose bytes come in pieces, by the depth of its brackets.
-
-    Attributes:
-        at: Where counting goes on.
-        is_paused: Whether the data hold more to count.
-    """
-
-    __slots__ = ("_depth", "_is_done", "at", "is_paused")
-
-    def __init__(self, start: int) -> None:
-        self.at = start
-        self.is_paused = False
-        self._depth = 0
-        self._is_done = False
-
-    def find_end(self, data: bytes) -> int:
-        """Count on; return where the item ends, or -1 if that has not been reached."""
-        self.is_paused = False
-        if self._is_done:
-            return self.at
-        if not self._depth and data[self.at] not in b"{[":
-            scalar = _SCALAR.match(data, self.at)
-            return scalar.end() if scalar else -1
-        limit = self.at + _COUNTED
-        for token in _TOKENS.finditer(data, self.at):
-            begin, end = token.span(1)
-            character = data[end - 1] if end > begin else 0
-            if character in b"{[":
-                self._depth += 1
-            elif character in b"}]":
-                self._depth -= 1
-                if not self._depth:
-                    self.at, self._is_done = end, True
-                    return end
-            elif character and end - begin == 1:
-                break
-            self.at = end
-            if end > limit:
-                self.is_paused = True
-                break
-        return -1
+        return head.shown()
 
 
 class _Item(NamedTuple):
@@ -232,11 +220,13 @@ class _Item(NamedTuple):
 class _ItemCutter:
     """Knows where the items of a list may end, and finds out where one does.
 
+    Looking for the end of an item in vain costs as much as its patience, so patience halves with each time, and grows
+    with what has been read: all vain looks together cost no more than a multiple of that.
+
     Attributes:
         boundary: How the last item whose end is certain ended and how the next one began: a guess at the next boundary.
         step: Bytes from the beginning of a boundary to the item after it.
         patience: Bytes within which the boundary is looked for. An item that is found there is never too large.
-        is_counting: Whether the brackets of an item are being counted, which has begun and not ended yet.
         is_done: Whether the array of items has ended.
 
     Args:
@@ -249,7 +239,8 @@ class _ItemCutter:
         self.patience: int = min(_PATIENCE, max_item)
         self.is_done: bool = False
         self._max_item = max_item
-        self._brackets: _Brackets | None = None
+        self._brackets: Brackets | None = None
+        self._stop: Stop = Stop.MORE
 
     def begin(self, data: bytes, start: int, *, is_whole: bool) -> int:
         """Look at how the first item begins: there is no boundary as long as too little of it has come.
@@ -263,14 +254,23 @@ class _ItemCutter:
             self.is_done = data.startswith(b"]", start)
         return start
 
+    def encourage(self, size: int) -> None:
+        """Take note of bytes that have been read."""
+        self.patience = min(self.patience + 4 * size, _MOST_PATIENCE, self._max_item)
+
+    def discourage(self) -> None:
+        """Take note of a look in vain."""
+        self.patience = min(max(self.patience // 2, _LEAST_PATIENCE), self._max_item)
+
     @property
     def is_counting(self) -> bool:
+        """Whether the brackets of an item are being counted, which has begun and not ended yet."""
         return self._brackets is not None
 
     @property
     def is_paused(self) -> bool:
         """Whether counting has stopped for a pause, not for want of data."""
-        return self._brackets is not None and self._brackets.is_paused
+        return self._brackets is not None and self._stop is Stop.PAUSE
 
     def count(self, data: bytes, start: int, *, is_whole: bool) -> _Item | None:
         """Count the brackets of an item, and learn from it what the next boundary may be.
@@ -282,8 +282,11 @@ class _ItemCutter:
             ResponseError: If the item is too large, or something else than a comma follows it.
         """
         if self._brackets is None:
-            self._brackets = _Brackets(start)
-        end = self._brackets.find_end(data)
+            self._brackets, self._stop = Brackets(start), Stop.MORE
+        brackets = self._brackets
+        if self._stop is not Stop.END:
+            self._stop = brackets.go_on(data)
+        end = brackets.at if self._stop is Stop.END else -1
         separator = _SEPARATOR.match(data, end) if end >= 0 else None
         is_last = separator is not None and separator[1] == b"]"
         if separator is None or (len(data) - separator.end() < _MARKER and not (is_last or is_whole)):
@@ -296,13 +299,13 @@ class _ItemCutter:
             return _Item(end, separator.start(1))
         after = separator.end()
         self.boundary, self.step = data[end - 1 : after + _MARKER], after - end + 1
-        self.patience = min(max(self.patience, 2 * (end - start)), self._max_item)
+        self.encourage(end - start)
         return _Item(end, after)
 
     def forget(self, size: int) -> None:
         """Take note that the data will be given without their first bytes from now on."""
         if self._brackets is not None:
-            self._brackets.at -= size
+            self._brackets.forget(size)
 
     def _refuse_hopeless(self, data: bytes, start: int, end: int, *, is_whole: bool) -> None:
         """Refuse what cannot become an item and a separator, however the data go on."""
@@ -340,7 +343,6 @@ class ListDecoder(ObjectDecoder):
         self._rest = _Rest()
         self._envelope = _Envelope(max_item)
         self._cutter: _ItemCutter | None = None  # while the items are being read
-        self._batch = Batch([], "", layout)
 
     def feed(self, data: bytes) -> Iterator[Batch]:
         """Take what came next of the body and yield the batches that it completes.
@@ -372,20 +374,24 @@ class ListDecoder(ObjectDecoder):
     def _read(self, *, is_whole: bool) -> Iterator[Batch]:
         data, start = self._rest.take(), 0
         if self._cutter is None:
-            start = self._read_envelope(data, start, is_whole=is_whole)
+            start = yield from self._read_envelope(data, start, is_whole=is_whole)
         if self._cutter is not None:
             start = yield from self._read_items(self._cutter, data, start, is_whole=is_whole)
             if self._cutter.is_done:
                 self._cutter = None
-                start = self._read_envelope(data, start, is_whole=is_whole)
+                start = yield from self._read_envelope(data, start, is_whole=is_whole)
             else:
                 self._cutter.forget(start)
         self._rest.give_back(data[start:])
 
-    def _read_envelope(self, data: bytes, start: int, *, is_whole: bool) -> int:
-        """Read what stands around the items; return where they begin, or a token that is cut."""
-        start, has_begun = self._envelope.read(data, start, is_whole=is_whole)
-        if has_begun:
+    def _read_envelope(self, data: bytes, start: int, *, is_whole: bool) -> Generator[Batch, None, int]:
+        """Read what stands around the items; return where they begin, or something that is cut."""
+        stop = Stop.PAUSE
+        while stop is Stop.PAUSE:
+            start, stop = self._envelope.read(data, start, is_whole=is_whole)
+            if stop is Stop.PAUSE:
+                yield self._take_batch()
+        if stop is Stop.ITEMS:
             self._cutter = _ItemCutter(self._max_item)
             head = self._envelope.head_so_far()
             if head is not None:  # else `finish` will refuse the list
@@ -413,7 +419,15 @@ class ListDecoder(ObjectDecoder):
                 start, wrong = yield from self._read_guessed(cutter, data, start)
                 if wrong < 0 and len(data) - start <= cutter.patience and not is_whole:
                     break  # the boundary may be in what comes next
-            before, start = start, self._read_certain(cutter, data, start, wrong, is_whole=is_whole)
+                before = start
+                if start < wrong:
+                    start = yield from self._read_several(data, start, wrong, cutter.step)
+                if start > before:
+                    continue
+                if cutter.patience >= _SEVERAL:
+                    yield self._take_batch()
+                cutter.discourage()
+            before, start = start, (yield from self._read_certain(cutter, data, start, is_whole=is_whole))
             if cutter.is_counting and not cutter.is_paused:
                 break  # the end of the item is in what comes next
             if cutter.is_paused or start - before >= _COUNTED or len(self._batch.deltas) >= _ODD_ITEMS:
@@ -428,7 +442,7 @@ class ListDecoder(ObjectDecoder):
         Returns:
             Where the item begins whose end could not; and where that was guessed wrongly, or -1 without a guess.
         """
-        view, deltas = memoryview(data), self._batch.deltas
+        view, deltas, begin = memoryview(data), self._batch.deltas, start
         decode, read, delta = self._decode_item, self.layout.reader.read, self.delta
         boundary, step, patience = cutter.boundary, cutter.step, cutter.patience
         limit = start + BATCH_BYTES
@@ -443,56 +457,80 @@ class ListDecoder(ObjectDecoder):
                 yield self._take_batch()
                 deltas = self._batch.deltas
                 limit = start + BATCH_BYTES
+        cutter.encourage(start - begin)
         return start, guess
 
-    def _read_certain(self, cutter: _ItemCutter, data: bytes, start: int, wrong: int, *, is_whole: bool) -> int:
-        """Read what guessing does not find: all items up to a wrong guess, or one item by its brackets.
+    def _read_several(self, data: bytes, start: int, wrong: int, step: int) -> Generator[Batch, None, int]:
+        """Read what is up to a wrong guess if it is several items; return where the next one begins.
+
+        Items that begin otherwise than the boundary says have been taken for one with the item after them.
+        """
+        several = _whole_items(data[start : wrong + 1]) if wrong - start < _SEVERAL else []
+        for raw in several:
+            yield from self._add(raw)
+            if len(self._batch.deltas) >= BATCH_EVENTS:
+                yield self._take_batch()
+        return wrong + step if several else start
+
+    def _read_certain(
+        self, cutter: _ItemCutter, data: bytes, start: int, *, is_whole: bool
+    ) -> Generator[Batch, None, int]:
+        """Read one item by its brackets.
 
         Returns:
             Where the next item begins; the same one, if it has not been counted to its end.
         """
-        if wrong > start and not cutter.is_counting:
-            # Items that begin otherwise than the boundary says have been taken for one with the item after them.
-            several = _whole_items(data[start : wrong + 1])
-            if several:
-                for raw in several:
-                    self._add(raw)
-                return wrong + cutter.step
         item = cutter.count(data, start, is_whole=is_whole)
         if item is None:
             return start
-        self._add(data[start : item.end])
+        yield from self._add(data[start : item.end])
         return item.after
 
-    def _take_batch(self) -> Batch:
-        batch, self._batch = self._batch, Batch([], "", self.layout)
-        return batch
-
-    def _add(self, raw: bytes) -> None:
-        """Add one item that may be anything; only what is not JSON ends the list."""
+    def _add(self, raw: bytes) -> Iterator[Batch]:
+        """Add one item that may be anything."""
         try:
             reading = self.layout.reader.read(self._decode_item(raw))
         except UNREADABLE:
-            self._add_unread(raw)
+            yield from self._add_unread(raw)
         else:
             self._batch.deltas.append(self.delta(UPSERT, raw, reading))
 
-    def _add_unread(self, raw: bytes) -> None:
+    def _add_unread(self, raw: bytes) -> Iterator[Batch]:
         """Add an item that the typed pass refused."""
+        is_deep = False
         try:
-            raw = bytes(decode_cut(_decode_raw, raw))
+            try:
+                _decode_raw(raw)
+            except RecursionError:
+                is_deep = True
+                steady(_decode_raw, raw)
         except UNREADABLE as error:
-            raise ResponseError(f"the body of the list is cut or no list: {describe(error)}") from error
-        readable = self.tolerant_delta(UPSERT, raw)
-        if readable is None:
+            yield from self._add_broken(raw, error)
+            return
+        reading = self.tolerant_reading(raw)
+        if reading is None:
             self._batch.unreadable += 1
         else:
-            self._batch.deltas.append(readable[0])
+            self._batch.deltas.append(self.tolerant_delta(UPSERT, raw, reading, is_deep=is_deep))
+
+    def _add_broken(self, raw: bytes, error: Exception) -> Iterator[Batch]:
+        """Add an item that is no JSON, or nested too deeply.
+
+        Raises:
+            ResponseError: If it is no JSON and nobody knows what it is about: what is not in a list counts as deleted.
+        """
+        found = yield from self._with_pauses(salvage_object(raw, 0))
+        if found is not None:
+            self._batch.deltas.append(self.refusal(UPSERT, found.key, damage(error)))
+        elif isinstance(error, RecursionError):
+            self._batch.unreadable += 1
+        else:
+            raise ResponseError(f"the body of the list is cut or no list: {describe(error)}") from error
 
 
 def _whole_items(data: bytes) -> list[bytes]:
     """Return the items in a part of a list's body, or an empty list if it ends inside one."""
     try:
-        return [bytes(item) for item in decode_cut(_decode_raws, b"[" + data + b"]")]
+        return [bytes(item) for item in _decode_raws(b"[" + data + b"]")]
     except UNREADABLE:
         return []

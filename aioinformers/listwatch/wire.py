@@ -8,22 +8,23 @@ object that nobody reads.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
-from aioinformers.errors import ApiStatusError, ResponseError
+from aioinformers.errors import ResponseError
+from aioinformers.listwatch.salvage import salvage_event
 from aioinformers.objects.deltas import BATCH_BYTES, BATCH_EVENTS, DELETE, REJECT, UPSERT, Batch, Delta
-from aioinformers.objects.layout import Entry, Layout, RejectedError
+from aioinformers.objects.documents import is_too_deep, steady
+from aioinformers.objects.layout import Entry, Layout, RejectedError, describe
 from aioinformers.objects.paths import Reading
 from aioinformers.objects.structs import ArrivalReader, arrival_reader
 from aioinformers.transport.chunks import Block
 from aioinformers.transport.status import UNREADABLE, status_error
 
 __all__ = [
-    "ObjectDecoder", "WatchDecoder", "decode_cut",
+    "ObjectDecoder", "WatchDecoder", "damage",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ _NO_PREFIX = _Prefix(UPSERT, b"\n", 0)  # no line begins like that
 
 
 class _Meta(msgspec.Struct, gc=False):
-    resourceVersion: str = ""  # noqa: N815
+    resourceVersion: str | None = None  # noqa: N815
     annotations: dict[str, Any] | None = None
 
 
@@ -71,43 +72,23 @@ class _LooseEvent(msgspec.Struct, gc=False):
 
 _decode_loose = msgspec.json.Decoder(_LooseEvent).decode
 _decode_bookmark = msgspec.json.Decoder(_Bookmark).decode
-_decode_document = msgspec.json.Decoder(dict[str, Any]).decode
-
 _REFUSED = (ValueError, *UNREADABLE)
 """What the typed pass raises for an object that it cannot read."""
 
-_BRACKETS = re.compile(rb'(?s)"[^"\\]*+(?:\\.[^"\\]*+)*+"|[][{}]')
-_MAX_DEPTH = 256
-_CUT = b'"nested too deeply: \xff"'
-"""Replaces what is nested too deeply. As it is not UTF-8, its object is refused; the objects around it are not."""
+_TOO_DEEP: Final = "nested too deeply"
 
 
-def decode_cut(decode: Callable[[bytes], T], data: bytes) -> T:
-    """Decode, if need be without the values that are nested deeper than any decoder recurses."""
-    try:
-        return decode(data)
-    except RecursionError:
-        return decode(_cut_depths(data))
-
-
-def _cut_depths(data: bytes) -> bytes:
-    parts: list[bytes] = []
-    start = depth = 0
-    for token in _BRACKETS.finditer(data):
-        character = data[token.start()]
-        if character in b"[{":
-            depth += 1
-            if depth == _MAX_DEPTH:
-                parts += data[start : token.start()], _CUT
-        elif character in b"]}":
-            if depth == _MAX_DEPTH:
-                start = token.end()
-            depth -= 1
-    return b"".join([*parts, data[start:]])
+def damage(error: Exception) -> str:
+    """Return why a decoder has refused an object that is whole, without quoting it (G16)."""
+    if isinstance(error, RecursionError):
+        return _TOO_DEEP
+    reason = describe(error)
+    # It looks for the other half beyond the end of what it was given.
+    return "JSON is malformed: half of a surrogate pair" if reason == "Input data was truncated" else reason
 
 
 class ObjectDecoder:
-    """What both decoders share: from one object's bytes to one delta, the slow and tolerant way.
+    """What both decoders share: from one object's bytes to one delta, the slow and tolerant way, and the batch.
 
     Attributes:
         layout: How objects become entries.
@@ -118,15 +99,48 @@ class ObjectDecoder:
     def __init__(self, layout: Layout[Any]) -> None:
         self.layout = layout
         self.is_stored: Callable[[str, str, str], bool] | None = None
+        self._batch = Batch([], "", layout)
 
-    def tolerant_delta(self, operation: int, raw: bytes) -> tuple[Delta, str] | None:
-        """Return the delta and resourceVersion of an object that the typed pass refused; None if unreadable."""
+    def _take_batch(self) -> Batch:
+        batch, self._batch = self._batch, Batch([], "", self.layout)
+        return batch
+
+    def _with_pauses(self, steps: Generator[None, None, T]) -> Generator[Batch, None, T]:
+        """Take the steps of something that takes long; every pause is a batch, which may be empty."""
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            yield self._take_batch()
+
+    def tolerant_reading(self, raw: bytes) -> Reading | None:
+        """Return the reading of an object that the typed pass refused; None if there is no name in it."""
         try:
             # The key is wanted even if some text is not UTF-8, hence "replace"; `entry` will refuse the object.
-            reading = self.layout.reader.read_document(_decode_document(raw.decode(errors="replace")))
+            return self.layout.reader.read_raw(raw if raw.isascii() else raw.decode(errors="replace").encode())
         except _REFUSED:
             return None
-        return self.delta(operation, raw, reading), reading[2]
+
+    def tolerant_delta(self, operation: int, raw: bytes, reading: Reading, *, is_deep: bool) -> Delta:
+        """Return the delta of an object that the typed pass refused, but which is JSON.
+
+        Args:
+            operation: What the server did with the object.
+            raw: The object's own JSON bytes.
+            reading: What ``tolerant_reading`` read of it.
+            is_deep: Whether it was too deep for the stack on which it was decoded. It depends on the object, not on
+                that stack, whether it can be read later.
+        """
+        if is_deep and is_too_deep(raw):
+            return self.refusal(operation, reading[0], _TOO_DEEP)
+        return self.delta(operation, raw, reading)
+
+    def refusal(self, operation: int, key: str, reason: str) -> Delta:
+        """Return the delta of an object that cannot be read."""
+        # A deletion is true whether or not its last object can be read.
+        return (DELETE, key, None) if operation == DELETE else (REJECT, key, reason)
 
     def delta(self, operation: int, raw: bytes, reading: Reading) -> Delta:
         """Return the delta of an object.
@@ -142,10 +156,7 @@ class ObjectDecoder:
         try:
             return operation, key, self.layout.entry(raw, reading)
         except RejectedError as error:
-            # A deletion is true whether or not its last object can be read.
-            if operation == DELETE:
-                return DELETE, key, None
-            return REJECT, key, "nested too deeply" if _CUT in raw else str(error)
+            return self.refusal(operation, key, str(error))
 
 
 _Span: TypeAlias = tuple[int, int]
@@ -184,7 +195,6 @@ class WatchDecoder(ObjectDecoder):
         self._rest_bytes = 0
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(layout.reader.projection).decode
         self._arrival: ArrivalReader | None = arrival_reader(layout)
-        self._batch = Batch([], "", layout)
 
     @property
     def has_rest(self) -> bool:
@@ -312,10 +322,6 @@ class WatchDecoder(ObjectDecoder):
         self._batch.deltas.append(self.delta(operation, raw, reading))
         self._batch.version = reading[2] or self._batch.version
 
-    def _take_batch(self) -> Batch:
-        batch, self._batch = self._batch, Batch([], "", self.layout)
-        return batch
-
     # -- whatever else a line may be --------------------------------------------------------------------------
 
     def _read_odd(self, line: bytes) -> Iterator[Batch]:
@@ -324,47 +330,69 @@ class WatchDecoder(ObjectDecoder):
         if len(spans) > 1:  # one chunk of HTTP with several lines, which the transport took for one
             yield from self._read_block(Block(line, spans))
             return
+        if not line.strip():
+            return
+        is_deep = False
         try:
-            self._add_odd(line)
-        except ApiStatusError:
-            yield self._take_batch()
-            raise
+            try:
+                event = _decode_loose(line)
+            except RecursionError:
+                is_deep, event = True, steady(_decode_loose, line)
+        except (UnicodeDecodeError, msgspec.ValidationError):
+            self._count_lost()
+        except UNREADABLE as error:
+            yield from self._read_broken(line, error)
+        else:
+            if event.type == "ERROR":
+                yield self._take_batch()
+                raise status_error(bytes(event.object)) from None
+            self._add_odd(event.type, bytes(event.object), is_deep=is_deep)
         if self._batch.ends_initial:
             yield self._take_batch()
 
-    def _add_odd(self, line: bytes) -> None:
-        """Add what a line means to the batch.
-
-        Raises:
-            ApiStatusError: If the line is an ERROR event.
-        """
-        if not line.strip():
+    def _read_broken(self, line: bytes, error: Exception) -> Iterator[Batch]:
+        """Read a line that is no JSON, or nested too deeply: the object that it is about may be known nevertheless."""
+        steps = salvage_event(line, is_deep=isinstance(error, RecursionError))
+        found = yield from self._with_pauses(steps)
+        operation = _OPERATIONS.get(found.event) if found else None
+        if found is None or operation is None:
+            self._count_lost()
             return
-        batch = self._batch
+        self._batch.deltas.append(self.refusal(operation, found.key, damage(error)))
+        self._batch.version = found.version or self._batch.version
+
+    def _count_lost(self) -> None:
+        self._batch.unreadable += 1
+        self._batch.lost += 1
+
+    def _add_odd(self, event: str, raw: bytes, *, is_deep: bool) -> None:
+        """Add what an event of any type means to the batch."""
+        if event == "BOOKMARK":
+            self._add_bookmark(raw)
+            return
+        operation = _OPERATIONS.get(event)
+        if operation is not None:
+            try:
+                self._add_in_two_passes(operation, raw)
+            except _REFUSED:
+                pass
+            else:
+                return
+        reading = self.tolerant_reading(raw)
+        if reading is not None:
+            self._batch.version = reading[2] or self._batch.version
+            if operation is not None:
+                self._batch.deltas.append(self.tolerant_delta(operation, raw, reading, is_deep=is_deep))
+                return
+        self._batch.unreadable += 1  # of an event that does not exist yet, only the version is believed
+        self._batch.lost += operation is not None
+
+    def _add_bookmark(self, raw: bytes) -> None:
         try:
-            event = decode_cut(_decode_loose, line)
-            if event.type == "BOOKMARK":
-                self._add_bookmark(event.object)
-                return
-            if event.type == "ERROR":
-                raise status_error(bytes(event.object)) from None
-            readable = self.tolerant_delta(_OPERATIONS.get(event.type, UPSERT), bytes(event.object))
+            meta = _decode_bookmark(raw).metadata
         except UNREADABLE:
-            batch.unreadable += 1
-            batch.lost += 1
+            self._count_lost()
             return
-        is_known = event.type in _OPERATIONS  # of an event that does not exist yet, only the version is believed
-        if readable is not None:
-            delta, version = readable
-            batch.version = version or batch.version
-            if is_known:
-                batch.deltas.append(delta)
-                return
-        batch.unreadable += 1
-        batch.lost += is_known
-
-    def _add_bookmark(self, raw: msgspec.Raw) -> None:
-        meta = _decode_bookmark(raw).metadata
         batch = self._batch
         batch.version = meta.resourceVersion or batch.version
         batch.bookmarks += 1

@@ -5,9 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
+from kubernetes_asyncio import client
 
+from aioinformers import Metadata, Settings, SharedInformerFactory
 from tests.conformance.rest import Answer, Rest
+from tests.kit.fixtures import APIServer
+
+
+class Kinded(msgspec.Struct, frozen=True, rename="camel"):
+    """A user's class that needs to know the kind."""
+
+    kind: str
+    api_version: str = "unknown"
 
 
 def failure(answer: Answer) -> tuple[int, str, Any]:
@@ -296,3 +307,24 @@ async def test_delete_collection(rest: Rest) -> None:
     assert deleted.status == 200
     assert (await rest.get(rest.path("configmaps", "x"))).status == 404
     assert (await rest.get(rest.path("configmaps", "y"))).status == 200
+
+
+@pytest.mark.parametrize("watch_list", [True, False])
+@pytest.mark.parametrize("object_type", [Metadata, Kinded, dict, client.V1ConfigMap])
+async def test_an_object_says_its_own_kind(api_server: APIServer, object_type: Any, watch_list: bool) -> None:
+    """Servers leave it out in the items of lists, and name what metadata come in instead of it."""
+    settings = Settings(watch_list=watch_list)
+    async with Rest.connect(api_server) as rest, api_server.api_client() as api:
+        await rest.configmap("x", a="1")
+        async with SharedInformerFactory(api, namespace=rest.namespace, settings=settings) as factory:
+            maps = factory.core.v1.configmaps(object_type=object_type)
+            await factory.wait_for_cache_sync(timeout=20)
+            first = maps.lister.get("x", namespace=rest.namespace)
+            changed = await rest.patch(rest.path("configmaps", "x"), {"metadata": {"labels": {"a": "2"}}})
+            await maps.wait_for_resource_version(changed.version, timeout=20)
+            second = maps.lister.get("x", namespace=rest.namespace)
+    assert [kind_of(each) for each in (first, second)] == [("v1", "ConfigMap")] * 2
+
+
+def kind_of(obj: Any) -> tuple[str, str]:
+    return (obj["apiVersion"], obj["kind"]) if isinstance(obj, dict) else (obj.api_version, obj.kind)

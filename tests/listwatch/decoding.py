@@ -18,6 +18,7 @@ from aioinformers.objects.layout import Entry, Layout
 from aioinformers.objects.object_types import object_type_of
 
 __all__ = [
+    "BROKEN",
     "INDEX_PATH_COUNTS",
     "LIMIT",
     "PATHS",
@@ -43,6 +44,23 @@ INDEX_PATH_COUNTS = [{}, {"node": "spec.nodeName"}, PATHS]
 LIMIT = 1 << 20
 TOO_DEEP = 20_000
 """Levels that no decoder recurses into."""
+
+
+BROKEN = {
+    "half a surrogate pair": (rb'"data":"\ud83d"', "JSON is malformed: "),
+    "the other half": (rb'"data":"\udc00 and more"', "JSON is malformed: "),
+    "half a pair in a name": (rb'"\ud83d and more":1', "JSON is malformed: "),
+    "a bad escape": (rb'"data":"\q"', "JSON is malformed: invalid escaped character"),
+    "half an escape": (rb'"data":"\u00"', "JSON is malformed: "),
+    "a control character": (b'"data":"a\x00b"', "JSON is malformed: invalid character"),
+    "a tab": (b'"data":"a\tb"', "JSON is malformed: invalid character"),
+    "no number": (b'"data":NaN', "JSON is malformed: invalid character"),
+    "a number with a zero": (b'"data":007', "JSON is malformed: invalid number"),
+    "no value": (b'"data":', "JSON is malformed: "),
+    "no colon": (b'"data" 1', "JSON is malformed: "),
+    "another bracket": (b'"data":[}{]', "JSON is malformed: "),
+}
+"""Members that are no JSON, and what is said of them."""
 
 
 class Pod(msgspec.Struct, frozen=True):

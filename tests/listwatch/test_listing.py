@@ -18,12 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aioinformers.errors import ResponseError
-from aioinformers.listwatch import listing
+from aioinformers.listwatch import brackets, listing
 from aioinformers.listwatch.listing import ListDecoder
 from aioinformers.objects.deltas import BATCH_EVENTS, REJECT, UPSERT
 from aioinformers.objects.layout import Entry, Layout
 from aioinformers.objects.object_types import object_type_of
 from tests.listwatch.decoding import (
+    BROKEN,
     INDEX_PATH_COUNTS,
     LIMIT,
     PATHS,
@@ -51,7 +52,6 @@ def read_list(data: bytes | Iterable[bytes], layout: Layout[Any] | None = None) 
     seen = Seen().feed(decoder, (data,) if isinstance(data, bytes) else data)
     seen.take(decoder.flush())
     head = decoder.finish()
-    assert head.items is None
     return seen, head.metadata.resourceVersion, head.metadata.next
 
 
@@ -160,7 +160,10 @@ class TestListDecoder:
         layout = layout_of(**PATHS)
         deltas = [expected_delta(UPSERT, raw, json.loads(raw), layout) for raw in odd.items]
         expected = Seen([delta for delta in deltas if delta], unreadable=deltas.count(None))
-        with mock.patch.multiple(listing, _PATIENCE=patience, _COUNTED=counted):
+        with (
+            mock.patch.multiple(listing, _PATIENCE=patience, _COUNTED=counted),
+            mock.patch.multiple(brackets, STEP=counted, PLAIN=counted),
+        ):
             assert read_list(cut(odd.body, at=at), layout) == (expected, "90", "")
             assert read_list(cut(odd.body, at=range(len(odd.body))), layout)[0] == expected
             assert read_list(odd.body, layout)[0] == expected
@@ -411,6 +414,58 @@ class TestListDecoder:
         assert [delta[2] for delta in seen.deltas] == [kept(dump(pod(name))) for name in "abc"]
         assert version == "90"
 
+    @pytest.mark.parametrize("write", [pod_list, widget_list, spaced_list])
+    @pytest.mark.parametrize("step", [1, 77, 1 << 20])
+    @pytest.mark.parametrize("broken", BROKEN)
+    def test_g11_an_item_that_is_no_json_is_rejected_with_its_key(self, broken: str, step: int, write: Any) -> None:
+        """Wherever it stands; the other items come through, and the list is whole."""
+        member, reason = BROKEN[broken]
+        bad = b'{"metadata":{"namespace":"prod","name":"bad%d"},%s}'
+        items = [dump(pod(name)) for name in "abc"]
+        for number, position in enumerate((0, 2, 4)):
+            items.insert(position, bad % (number, member))
+        data = write(items)
+        seen, version, _ = read_list(cut(data, at=range(0, len(data), step)))
+        assert (version, seen.unreadable) == ("90", 0)
+        assert [delta[2] for delta in seen.deltas if delta[0] == UPSERT] == [kept(dump(pod(name))) for name in "abc"]
+        rejected = [delta for delta in seen.deltas if delta[0] == REJECT]
+        assert [key for _, key, _ in rejected] == ["prod/bad0", "prod/bad1", "prod/bad2"]
+        assert all(why.startswith(reason) for _, _, why in rejected)
+
+    @pytest.mark.parametrize("bad", [rb'{"metadata":{"name":"\q"}}', rb'{"spec":"\q"}', rb'"\q"', b"nul"])
+    def test_g5_an_item_that_may_be_any_object_ends_the_list(self, bad: bytes) -> None:
+        """It would be taken for deleted."""
+        with pytest.raises(ResponseError, match=r"cut or no list: (JSON is malformed|Input data was truncated)"):
+            read_list(pod_list([dump(pod("a")), bad, dump(pod("b"))]))
+
+    @pytest.mark.parametrize(
+        ("head", "version", "token"),
+        [
+            (b'"metadata":null', "", ""),
+            (b'"metadata":{}', "", ""),
+            (b'"metadata":{"resourceVersion":"5","continue":null}', "5", ""),
+            (b'"metadata":{"resourceVersion":null,"continue":"t"}', "", "t"),
+            (b'"metadata":{"resourceVersion":"5","remainingItemCount":null,"selfLink":null}', "5", ""),
+            (b'"metadata":{"resourceVersion":"5","remainingItemCount":1e999}', "5", ""),
+            (b'"apiVersion":null,"metadata":{"resourceVersion":"5"},"more":null', "5", ""),
+        ],
+    )
+    @pytest.mark.parametrize("items", [b'"items":[%s]' % dump(pod("a")), b'"items":null', b'"items":[]'])
+    def test_g9_a_null_in_the_head_of_a_list_is_an_absent_field(
+        self, head: bytes, version: str, token: str, items: bytes
+    ) -> None:
+        """Servers write it for nothing at all; else such a list would never be read."""
+        for body in (b'{"kind":"PodList",%s,%s}' % (head, items), b'{%s,%s,"kind":"PodList"}' % (items, head)):
+            seen, *rest = read_list(body)
+            assert rest == [version, token]
+            assert len(seen.deltas) == items.count(b"uid-a")
+
+    @pytest.mark.parametrize("head", [b'"continue":5', b'"continue":{}', b'"resourceVersion":5', b'"continue":["t"]'])
+    def test_g1_a_list_whose_head_cannot_be_understood_is_refused(self, head: bytes) -> None:
+        """What is taken for its last page may not be."""
+        with pytest.raises(ResponseError, match="Expected `str"):
+            read_list(b'{"kind":"PodList","metadata":{%s},"items":[]}' % head)
+
     def test_g11_what_the_users_type_refuses_is_rejected_with_its_key(self) -> None:
         """In a list as in a watch."""
         items = [dump(pod("a")), dump(pod("bad", node=None)), dump(pod("c"))]
@@ -438,7 +493,7 @@ class TestListDecoder:
             (b'{"kind":"Pod","metadata":{"name":"a"}}', "expected a list, got Pod"),
             (b"{}", "got an object without kind"),
             (b'{"items":[{"metadata":{"name":"a"}}]}', "got an object without kind"),
-            (b"<html>secret</html>", "cut or no list: DecodeError"),
+            (b"<html>secret</html>", "cut or no list: JSON is malformed: invalid character (byte 0)"),
             (b"[]", "Expected `object`, got `array`"),
             (b"", "cut or no list"),
             (b'{"kind":"PodList","items":{}}', "Expected `array"),

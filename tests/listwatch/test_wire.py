@@ -8,16 +8,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aioinformers.errors import ApiStatusError, GoneError, ResponseError
-from aioinformers.listwatch.wire import WatchDecoder
+from aioinformers.listwatch.wire import WatchDecoder, damage
 from aioinformers.objects.deltas import BATCH_BYTES, BATCH_EVENTS, DELETE, REJECT, UPSERT
 from aioinformers.objects.layout import Layout
 from aioinformers.objects.object_types import object_type_of
 from tests.listwatch.decoding import (
+    BROKEN,
     INDEX_PATH_COUNTS,
     LIMIT,
     PATHS,
@@ -332,6 +334,49 @@ class TestWatchDecoder:
         assert seen.deltas[1] == (expected, "deep", reason)
         assert [key for _, key, _ in seen.deltas] == ["prod/a", "deep", "prod/b"]
 
+    @pytest.mark.parametrize("python_type", [dict, Pod])
+    @pytest.mark.parametrize(("event", "expected"), [("ADDED", REJECT), ("MODIFIED", REJECT), ("DELETED", DELETE)])
+    @pytest.mark.parametrize("broken", BROKEN)
+    def test_g11_an_object_that_is_no_json_is_rejected_with_its_key(
+        self, broken: str, event: str, expected: int, python_type: Any
+    ) -> None:
+        """Not the stream: nothing of it is lost, and a list would bring the same."""
+        member, reason = BROKEN[broken]
+        raw = b'{"metadata":{"namespace":"prod","name":"bad","resourceVersion":"8"},%s}' % member
+        for line in (b'{"type":"%s","object":%s}\n', b'{"type" : "%s" , "object" : %s }\r\n'):
+            data = line_of("ADDED", pod("a")) + line % (event.encode(), raw) + line_of("ADDED", pod("b", ""))
+            seen = watch(data, layout_of(python_type))
+            assert [delta[:2] for delta in seen.deltas] == [
+                (UPSERT, "prod/a"),
+                (expected, "prod/bad"),
+                (UPSERT, "prod/b"),
+            ]
+            assert seen.deltas[1][2] is None if expected == DELETE else seen.deltas[1][2].startswith(reason)
+            assert (seen.version, seen.unreadable, seen.lost) == ("8", 0, 0)
+
+    @pytest.mark.parametrize("broken", BROKEN)
+    @pytest.mark.parametrize("event", ["BOOKMARK", "ERROR", "PAUSED"])
+    def test_what_is_no_json_and_no_event_of_an_object_is_lost(self, event: str, broken: str) -> None:
+        raw = b'{"metadata":{"name":"bad","resourceVersion":"8"},%s}' % BROKEN[broken][0]
+        seen = watch(b'{"type":"%s","object":%s}\n' % (event.encode(), raw))
+        assert (seen.deltas, seen.version, seen.unreadable, seen.lost) == ([], "", 1, 1)
+
+    @pytest.mark.parametrize("paths", INDEX_PATH_COUNTS)
+    @pytest.mark.parametrize("node", [b"1e999", b"9" * 5000, b"[" * 900 + b"]" * 900, b'{"a":1e999}'])
+    def test_g11_an_odd_value_at_the_end_of_a_path_is_one_objects(self, node: bytes, paths: dict[str, str]) -> None:
+        """With an index on it or without: the object is there, and nothing is lost."""
+        raw = dump(pod("odd")).replace(b'"n1"', node)
+        seen = watch(b'{"type":"ADDED","object":%s}\n' % raw, layout_of(**paths))
+        assert [delta[:2] for delta in seen.deltas] == [(UPSERT, "prod/odd")]
+        assert (seen.unreadable, seen.lost) == (0, 0)
+
+    def test_g12_an_object_that_no_decoder_reads_makes_pauses(self) -> None:
+        """Empty batches, in which others may run."""
+        deep = b'{"x":%s,"metadata":{"name":"deep"}}' % (b"[" * 200_000 + b"]" * 200_000)
+        batches = list(WatchDecoder(layout_of(), LIMIT).feed(b'{"type":"ADDED","object":%s}\n' % deep))
+        assert [delta for batch in batches for delta in batch.deltas] == [(REJECT, "deep", "nested too deeply")]
+        assert len(batches) > 20
+
     def test_g11_garbage_that_is_nested_too_deeply_is_counted(self) -> None:
         """Cut off in its depths: no key can be read from it."""
         seen = watch(b'{"type":"ADDED","object":{"x":' + b"[" * TOO_DEEP + b"\n" + line_of("ADDED", pod()))
@@ -354,6 +399,12 @@ class TestWatchDecoder:
         first, second = WatchDecoder(layout_of(), LIMIT).feed(data)
         assert (first.ends_initial, first.version, len(first.deltas)) == (True, "90", 1)
         assert (second.ends_initial, second.version, len(second.deltas)) == (False, "95", 1)
+
+    @pytest.mark.parametrize("version", ["null", '""'])
+    def test_a_bookmark_without_a_version_is_one_nevertheless(self, version: str) -> None:
+        data = b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":%s,"annotations":null}}}\n'
+        seen = watch(data % version.encode())
+        assert (seen.bookmarks, seen.unreadable, seen.lost) == (1, 0, 0)
 
     def test_a_bookmark_without_a_version_keeps_the_one_there_was(self) -> None:
         """An event without one too."""
@@ -432,3 +483,17 @@ def test_what_the_store_has_is_not_made_again_unless_it_is_deleted(python_type: 
     decoder.is_stored = None
     assert next(decoder.feed(line_of("ADDED", pod("a")))).deltas[0][2].body is not None
     assert len(transformed) == 3
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (rb'{"x":"\ud83d"}', "JSON is malformed: half of a surrogate pair"),
+        (rb'{"x":"\q"}', "JSON is malformed: invalid escaped character (byte 7)"),
+        (b"[" * TOO_DEEP + b"]" * TOO_DEEP, "nested too deeply"),
+    ],
+)
+def test_g16_what_is_wrong_with_an_object_is_said_without_quoting_it(raw: bytes, expected: str) -> None:
+    with pytest.raises((msgspec.DecodeError, RecursionError)) as caught:
+        msgspec.json.decode(raw, type=msgspec.Raw)
+    assert damage(caught.value) == expected
