@@ -315,7 +315,7 @@ async def test_an_object_says_its_own_kind(api_server: APIServer, object_type: A
     """Servers leave it out in the items of lists, and name what metadata come in instead of it."""
     settings = Settings(watch_list=watch_list)
     async with Rest.connect(api_server) as rest, api_server.api_client() as api:
-        await rest.configmap("x", a="1")
+        await rest.caught_up(await rest.configmap("x", a="1"))
         async with SharedInformerFactory(api, namespace=rest.namespace, settings=settings) as factory:
             maps = factory.core.v1.configmaps(object_type=object_type)
             await factory.wait_for_cache_sync(timeout=20)

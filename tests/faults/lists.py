@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from aioinformers.testing import Ending, Fault, RequestInfo
@@ -78,6 +79,22 @@ def same_page(scene: Scene) -> None:
     scene.on("list", second)
 
 
+def leading_nowhere(tokens: Iterator[str], **changes: Any) -> Callable[[Scene], None]:
+    """Give every page one of some tokens for the next one, whatever token was asked for."""
+
+    def rewrite(body: bytes) -> bytes:
+        document = json.loads(body) | changes
+        document["metadata"]["continue"] = next(tokens)
+        return json.dumps(document).encode()
+
+    def first(request: RequestInfo) -> Fault:
+        assert isinstance(request.query, dict)
+        request.query.pop("continue", None)
+        return Fault(rewrite=rewrite)
+
+    return answered("list", first)
+
+
 def unversioned_and_changing(scene: Scene) -> None:
     """Lists have no resourceVersion, and an object goes between the list and the watch."""
 
@@ -148,6 +165,21 @@ BODIES = [
         inject=changed(lambda document: document["items"].insert(0, {"data": {}})),
         at_start=True,
         server=LISTS,
+    ),
+    Case(
+        title="an object of the list holds half of a surrogate pair",
+        inject=answered("list", Fault(rewrite=lambda body: body.replace(b'"of":"first"', rb'"of":"\ud83d"', 1))),
+        at_start=True,
+        server=LISTS,
+        is_silent=True,
+        within=1,
+    ),
+    Case(
+        title="the metadata of every list hold nulls",
+        inject=changed(lambda document: document["metadata"].update({"continue": None, "remainingItemCount": None})),
+        at_start=True,
+        server=LISTS,
+        within=1,
     ),
     Case(
         title="lists are written anew by a proxy, with spaces",
@@ -250,6 +282,34 @@ PAGING = [
         server=PAGED,
         settings=PAGES,
         says="round in circles",
+    ),
+    Case(
+        title="the pages of a list lead to each other in turn",
+        inject=leading_nowhere(itertools.cycle(["one", "two"]), items=[]),
+        at_start=True,
+        server=PAGED,
+        settings=PAGES,
+        says="round in circles",
+        concerns_stock=False,
+    ),
+    Case(
+        title="the first page of a list comes again and again, with ever new tokens",
+        inject=leading_nowhere(map(str, itertools.count())),
+        at_start=True,
+        server=PAGED,
+        settings=PAGES,
+        says="round in circles",
+        concerns_stock=False,
+    ),
+    Case(
+        title="every page of a list is empty and leads to another one",
+        inject=leading_nowhere(map(str, itertools.count()), items=[]),
+        at_start=True,
+        server=PAGED,
+        settings=PAGES,
+        lasts=40,
+        says="pages of the list in a row were empty",
+        concerns_stock=False,
     ),
     Case(
         title="lists of any version but the most recent one are answered with 410",

@@ -130,6 +130,12 @@ LINES = [
         inject=rewritten_once(replaced(rb'\{"type":"MODIFIED"', b'{"type":"\xff\xfe"')),
         says="could not be read",
     ),
+    Case(
+        title="the object of an event holds a bad escape",
+        inject=rewritten_once(replaced(rb'(\{"type":"MODIFIED".*?"n":")', rb"\1\\q")),
+        is_silent=True,
+        within=1,
+    ),
     Case(title="blank lines stand between the events", inject=rewritten(replaced(rb"\n", b"\n\n \n"))),
     Case(title="lines end with carriage return and line feed", inject=rewritten(replaced(rb"\n", b"\r\n"))),
     Case(
@@ -157,7 +163,12 @@ LINES = [
                 for each in data.splitlines()
             )
         ),
-        says="could not be read",
+        says="expected a watch of configmaps.v1, got Table",
+    ),
+    Case(
+        title="watches tell of objects of another kind",
+        inject=answered("watch", saying(line("ADDED", configmap("stranger") | {"kind": "Secret"}))),
+        says="expected a watch of configmaps.v1, got Secret",
     ),
     Case(
         title="a proxy answers a watch with a Status that no ERROR event wraps",
@@ -202,7 +213,7 @@ ENDS = [
         title="every watch is closed after half a line",
         inject=answered("watch", closing(30, Ending.END)),
     ),
-    Case(title="every watch repeats one old event and closes", inject=same_event),
+    Case(title="every watch repeats one old event and closes", inject=same_event, says="had told nothing new"),
     Case(title="watches begin earlier than asked and tell old events again", inject=answered("watch", replayed)),
     Case(
         title="the connection of every watch is reset in the middle of a line",

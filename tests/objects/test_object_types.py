@@ -16,7 +16,7 @@ from kubernetes_asyncio import client
 from aioinformers import Event, Metadata
 from aioinformers.objects.layout import Layout, RejectedError
 from aioinformers.objects.object_types import ArrivalType, object_type_of
-from aioinformers.testing import FakeAPIServer
+from aioinformers.testing import FakeAPIServer, Fault
 from tests.kit import factory_on, pod
 
 pytestmark = pytest.mark.virtual_time
@@ -358,3 +358,75 @@ def test_g11_what_was_accepted_is_read_however_deep_the_reader_stands(python_typ
         return obj["metadata"]["name"] if isinstance(obj, dict) else obj.metadata.name
 
     assert [name_of(calls) for calls in (0, 200, 600)] == ["x"] * 3
+
+
+POISON = {
+    "half a pair": (rb'"\ud83d"', True),
+    "a bad escape": (rb'"\q"', True),
+    "a control character": (b'"\x00"', True),
+    "endless lists": (b"[" * 20_000 + b"]" * 20_000, True),
+    "a huge number": (b"1e999", False),
+    "many digits": (b"9" * 5000, False),
+    "deep lists": (b"[" * 900 + b"]" * 900, False),
+    "a null": (b"null", False),
+}
+"""What stands in the place of a label's and a data's value, and whether objects of any type are rejected for it."""
+
+
+@pytest.mark.parametrize("watch_list", [True, False])
+@pytest.mark.parametrize("poison", POISON)
+async def test_g11_one_odd_object_spoils_no_list_no_read_no_selector_and_no_index(
+    poison: str, watch_list: bool
+) -> None:
+    """Whether it is rejected or read; and it is there once it is well again."""
+    value, is_rejected = POISON[poison]
+
+    def spoil(data: bytes) -> bytes:
+        return data.replace(b'"VALUE"', value)
+
+    async with FakeAPIServer(watch_list=watch_list) as server, factory_on(server) as factory:
+        server.intercept(lambda _: Fault(rewrite=spoil))
+        for name, label in (("good", "web"), ("odd", "VALUE"), ("zzz", "web")):
+            labels = {"app": label, "all": "yes"}
+            server.create("configmaps", {"metadata": {"name": name, "labels": labels}, "data": {"k": label}})
+        maps = factory.core.v1.configmaps
+        informers: list[Any] = [maps(), maps(object_type=dict), maps(object_type=Metadata), maps(object_type=StructPod)]
+        informers.append(maps(object_type=dict, shared_objects=True))
+        told: list[set[str]] = [set() for _ in informers]
+
+        async def note(keys: set[str], event: Event[Any]) -> None:
+            keys.add(str(event.key))
+            _ = labels_of(event.object)
+
+        for informer, keys in zip(informers, told, strict=True):
+            informer.add_event_handler(functools.partial(note, keys), name="note")
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        await informers[0].add_indexers({"k": "data.k"})
+        await informers[1].add_indexers({"k": "data.k", "app": "metadata.labels.app"})
+        await asyncio.sleep(1)
+        for informer, keys in zip(informers, told, strict=True):
+            shown = {str(key) for key in informer.indexer}
+            assert keys == shown
+            assert shown >= {"default/good", "default/zzz"}
+            assert ("default/odd" in shown) is ("default/odd" not in informer.statistics().rejected)
+            assert not (is_rejected and "default/odd" in shown)
+            assert len(informer.lister.list()) == len(informer.lister.list("all=yes")) == len(shown)
+            assert len(informer.lister.list("app=web")) == 2
+            assert informer.health().rejected == 3 - len(shown)
+        assert [len(each.indexer.by_index("k", "web")) for each in informers[:2]] == [2, 2]
+
+        well = {"metadata": {"labels": {"app": "web"}}, "data": {"k": "web"}}
+        server.patch("configmaps", "odd", well, namespace="default")
+        await asyncio.sleep(1)
+        for informer, keys in zip(informers, told, strict=True):
+            assert len(informer.lister.list("app=web")) == len(keys) == 3
+            assert not informer.statistics().rejected
+        assert [len(each.indexer.by_index("k", "web")) for each in informers[:2]] == [3, 3]
+
+        server.patch("configmaps", "odd", {"metadata": {"labels": {"app": "VALUE"}}}, namespace="default")
+        await asyncio.sleep(1)
+        for informer in informers:
+            # What cannot be read leaves the last good version in its place.
+            left = 3 if informer.statistics().rejected else 2
+            assert (len(informer.lister.list()), len(informer.lister.list("app=web"))) == (3, left)
