@@ -18,8 +18,9 @@ from aioinformers.delivery.events import EventFactory
 from aioinformers.delivery.roster import Roster
 from aioinformers.discovery import Discovery
 from aioinformers.errors import CacheNotSyncedError, InformerClosedError, InformerCrashedError, InformerError
+from aioinformers.listwatch.attempt import Target
 from aioinformers.listwatch.recovery import State
-from aioinformers.listwatch.reflector import Reflector, Target
+from aioinformers.listwatch.reflector import Reflector
 from aioinformers.loops import Deadline, Grace, require_loop
 from aioinformers.objects.compact import Packer
 from aioinformers.objects.layout import Layout

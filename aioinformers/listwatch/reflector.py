@@ -11,8 +11,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple, TypeVar
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 from aioinformers.errors import (
     ConnectionFailedError,
@@ -21,10 +21,11 @@ from aioinformers.errors import (
     ResourceNotFoundError,
     ResponseError,
 )
+from aioinformers.listwatch.attempt import Attempt, OpenWatch, Target, use_of
 from aioinformers.listwatch.kinds import KindCheck
 from aioinformers.listwatch.listing import ListDecoder, ListHead
 from aioinformers.listwatch.liveness import Liveness
-from aioinformers.listwatch.paging import Paging
+from aioinformers.listwatch.paging import EMPTY_PAGES, Paging
 from aioinformers.listwatch.recovery import TRANSITIONS, Outcome, Plan, State, advance, first_plan
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.deltas import DELETE, REJECT, Batch
@@ -32,86 +33,15 @@ from aioinformers.objects.layout import Layout
 from aioinformers.queue import QueueItem, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
 from aioinformers.transport.source import Body, Source
 from aioinformers.transport.turns import Turn
-from aioinformers.types import END_OF_PROCESS, Absence, GroupVersionResource, Scope, WatchFailure
+from aioinformers.types import END_OF_PROCESS, Absence, WatchFailure
 
-__all__ = ["Reflector", "Target"]
+__all__ = ["Reflector"]
 
 T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aioinformers.reflector")
 
 _METADATA_LIST: Final = "PartialObjectMetadataList"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What one reflector follows.
-
-    Attributes:
-        resource: The resource.
-        scope: What of it to follow.
-        query: Selectors and further query parameters of every request.
-        is_foreign: Tells whether a list is of another kind, by its kind and apiVersion.
-    """
-
-    resource: GroupVersionResource
-    scope: Scope
-    query: Mapping[str, str]
-    is_foreign: Callable[[str, str], bool]
-
-    @property
-    def path(self) -> str:
-        """The URL path of the collection."""
-        namespace = self.scope.namespace
-        middle = f"/namespaces/{namespace}" if namespace else ""
-        return f"{self.resource.path}{middle}/{self.resource.resource}"
-
-    def __str__(self) -> str:
-        return f"{self.resource}{self.scope.place}"
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """How far the attempt under way has got, so that an error in its middle does not hide it.
-
-    Attributes:
-        has_list: A whole list has been handed to the dispatcher.
-        is_paged: The list came in pages although it was asked from the watch cache.
-        delivered: Events and bookmarks of the watch, without initial objects.
-        opened: Loop time at which the server answered the watch; None before that.
-        is_versioned: A later watch may begin at the version of each event.
-        bookmarks: Bookmarks of the watch, after its initial objects.
-        is_interrupted: Neither the server nor the network ended it.
-    """
-
-    has_list: bool = False
-    is_paged: bool = False
-    delivered: int = 0
-    opened: float | None = None
-    is_versioned: bool = True
-    bookmarks: int = 0
-    is_interrupted: bool = False
-
-    def outcome(self, error: InformerError | None, version: str, now: float) -> Outcome:
-        """Return how the attempt ended, given its error, the last version and the loop's time."""
-        lived = 0.0 if self.opened is None else now - self.opened
-        return Outcome(error, version, self.has_list, self.is_paged, self.delivered, lived, self.is_interrupted)
-
-
-class _OpenWatch(NamedTuple):
-    """A watch that the server has answered.
-
-    Attributes:
-        body: What it tells.
-        decoder: Reads that.
-        kinds: Looks whether it is about the right kind.
-        timeout: Seconds after which the server is to close it.
-    """
-
-    body: Body
-    decoder: WatchDecoder
-    kinds: KindCheck
-    timeout: float
 
 
 async def _nothing_is_gone() -> Absence:
@@ -163,7 +93,7 @@ class Reflector:
         self._liveness = Liveness(lambda: source.is_closed, source.settings.time_slice)
         self._plan: Plan | None = None
         self._due = 0.0  # loop time until which the plan waits
-        self._attempt = _Attempt()
+        self._attempt = Attempt()
         self._is_attempting = False
         self._failures = 0  # in a row, as users count them: those of a plan only measure its delay
         self._has_listed = False  # a list has been put into the queue, and was not let go of
@@ -236,7 +166,7 @@ class Reflector:
 
     async def _carry_out(self, plan: Plan) -> Outcome:
         """Carry out one plan; every failure that a server or a network can cause becomes part of the outcome."""
-        self._attempt = attempt = _Attempt()
+        self._attempt = attempt = Attempt()
         error: InformerError | None = None
         try:
             await self._not_ended_by_others(self._begin_attempt(plan))
@@ -291,7 +221,7 @@ class Reflector:
             self._failures = 0
         error = outcome.error
         if error is None and plan.delay:  # a clean end, but the watch did no good
-            error = ConnectionFailedError(f"the server closed the watch after {outcome.lived:.1f} s {_use(outcome)}")
+            error = ConnectionFailedError(f"the server closed the watch after {outcome.lived:.1f} s {use_of(outcome)}")
         if error is None:
             if not plan.failures:
                 self.last_error = None
@@ -418,7 +348,10 @@ class Reflector:
             await self._commit(head.metadata.resourceVersion, head)
 
     async def _list_pages(self, plan: Plan, turn: Turn) -> ListHead:
-        """Read all pages and return the last one's head. An expired page token means one list without pages."""
+        """Read all pages and return the last one's head.
+
+        An expired page token, or pages that bring nothing, mean one list without pages.
+        """
         version, token, paging = plan.list_version, "", Paging()
         # With a version that is neither "0" nor "", a limit would make it an exact read past the watch cache.
         limit = self._settings.page_size if version in ("", "0") or plan.is_paged else 0
@@ -428,14 +361,19 @@ class Reflector:
             except InformerError as error:
                 if not token or getattr(error, "status", 0) != 410:
                     raise
+                is_whole_wanted = True
+            else:
+                token = head.metadata.next
+                paging.end_page(token)
+                if not token:
+                    self._attempt.is_paged = paging.pages > 1 and (version == "0" or plan.is_paged)
+                    return head
+                if paging.empty_pages and not limit:
+                    raise ResponseError("the list is empty, and there is said to be more of it")
+                is_whole_wanted = paging.empty_pages >= EMPTY_PAGES
+            if is_whole_wanted:
                 await self._begin()
                 token, limit, paging = "", 0, Paging()
-                continue
-            token = head.metadata.next
-            paging.end_page(token)
-            if not token:
-                self._attempt.is_paged = paging.pages > 1 and (version == "0" or plan.is_paged)
-                return head
 
     def _page_query(self, version: str, token: str, limit: int) -> dict[str, str]:
         query = dict(self.target.query)
@@ -512,8 +450,6 @@ class Reflector:
         async with self._turn() as turn:
             self._enter(State.STREAMING)
             async with self._open_watch(query, header_timeout) as watch:
-                if not turn.is_held:
-                    await self._take_again(turn)
                 async with self._replacement("the end of the initial objects was not marked"):
                     version, together = await self._read_initial(watch, turn)
                 await self._commit(version)
@@ -522,7 +458,7 @@ class Reflector:
                 await self._put_events(together)
                 await self._follow(watch)
 
-    async def _read_initial(self, watch: _OpenWatch, turn: Turn) -> tuple[str, Iterable[Batch]]:
+    async def _read_initial(self, watch: OpenWatch, turn: Turn) -> tuple[str, Iterable[Batch]]:
         """Read up to the mark; return its version, and the events that came together with it."""
         body, decoder, kinds = watch.body, watch.decoder, watch.kinds
         settings, scope, time = self._settings, self.target.scope, asyncio.get_running_loop().time
@@ -533,6 +469,7 @@ class Reflector:
             while data := await self._liveness.read(body.read_lines):
                 if not turn.is_held:
                     await self._take_again(turn)
+                    last_object = time()
                 if kinds.is_open:
                     kinds.look(data)
                 batches = decoder.feed(data)
@@ -578,7 +515,7 @@ class Reflector:
         }  # fmt: skip
 
     @contextlib.asynccontextmanager
-    async def _open_watch(self, query: Mapping[str, str], header_timeout: float) -> AsyncIterator[_OpenWatch]:
+    async def _open_watch(self, query: Mapping[str, str], header_timeout: float) -> AsyncIterator[OpenWatch]:
         """Give a watch that the server has answered."""
         decoder = WatchDecoder(self._layout(), self._settings.max_object_bytes)
         async with self._open(query, header_timeout, decoder.layout.object_type.watch_accept) as body:
@@ -586,9 +523,9 @@ class Reflector:
             if self.state is State.OPENING:
                 self._enter(State.WATCHING)
                 self.last_error = None  # connected again; a new problem will show by itself
-            yield _OpenWatch(body, decoder, KindCheck(self._refuse_object), float(query["timeoutSeconds"]))
+            yield OpenWatch(body, decoder, KindCheck(self._refuse_object), float(query["timeoutSeconds"]))
 
-    async def _follow(self, watch: _OpenWatch) -> None:
+    async def _follow(self, watch: OpenWatch) -> None:
         """Hand on events until the server closes the stream."""
         settings, attempt, liveness = self._settings, self._attempt, self._liveness
         body, decoder, kinds = watch.body, watch.decoder, watch.kinds
@@ -638,13 +575,6 @@ def _is_made_up(error: BaseException) -> bool:
         task = asyncio.current_task()
         return task is not None and not task.cancelling()
     return not isinstance(error, (Exception, GeneratorExit, *END_OF_PROCESS))
-
-
-def _use(outcome: Outcome) -> str:
-    """Say what use a watch was that the server has closed too early."""
-    if not outcome.delivered:
-        return "without an event"
-    return "and had told nothing new" if outcome.version else "and lists give no version to resume it from"
 
 
 def _behind(names: list[str]) -> str:

@@ -12,17 +12,19 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from kubernetes_asyncio import client
 
 from aioinformers import GroupVersionResource, Metadata, ObjectKey, Settings, WatchFailure
 from aioinformers.cache.dispatcher import Dispatcher
 from aioinformers.cache.indexer import Store
+from aioinformers.listwatch.attempt import Target
 from aioinformers.listwatch.recovery import State
-from aioinformers.listwatch.reflector import Reflector, Target
+from aioinformers.listwatch.reflector import Reflector
 from aioinformers.objects.deltas import Batch
 from aioinformers.objects.layout import Layout
 from aioinformers.objects.object_types import object_type_of
-from aioinformers.queue import QueueItem, ReplaceBegin
-from aioinformers.testing import Ending, FakeAPIServer, Fault
+from aioinformers.queue import QueueItem, ReplaceBatch, ReplaceBegin
+from aioinformers.testing import ChaosProxy, Ending, FakeAPIServer, Fault
 from aioinformers.transport.source import Source
 from aioinformers.types import EVERYTHING, Scope
 from tests.kit import LISTS, QUICK, Recorder, cached, configmap, factory_on, started, stored
@@ -383,7 +385,7 @@ async def test_at_most_so_many_lists_run_at_once() -> None:
             if "watch" not in request.query:
                 under_way.append(1)
                 assert sum(under_way) <= 2
-                await asyncio.sleep(1)
+                await asyncio.sleep(0.5)
                 under_way.append(-1)
 
         server.intercept(slow)
@@ -405,11 +407,14 @@ class Drain(asyncio.Queue[QueueItem]):
 
 
 def reflector_of(
-    source: Source, namespace: str = "", on_failure: Callable[[WatchFailure], None] = lambda _: None
+    source: Source,
+    namespace: str = "",
+    on_failure: Callable[[WatchFailure], None] = lambda _: None,
+    queue: asyncio.Queue[QueueItem] | None = None,
 ) -> Reflector:
     target = Target(GroupVersionResource("", "v1", "configmaps"), Scope(namespace), {}, lambda _kind, _version: False)
     layout: Layout[Any] = Layout(object_type_of(dict))
-    return Reflector(target, source, Drain(), lambda: layout, on_failure, lambda _key, _uid, _version: False)
+    return Reflector(target, source, queue or Drain(), lambda: layout, on_failure, lambda _key, _uid, _version: False)
 
 
 async def run_for(reflector: Reflector, seconds: float) -> None:
@@ -529,6 +534,7 @@ class Follower:
         await asyncio.sleep(0)
         self.task = asyncio.create_task(self.reflector.run())
         await asyncio.sleep(0)
+        assert self.reflector.state is State.WAITING, "it begins again without a delay"
 
     async def ended(self) -> None:
         for task in (self.task, self._dispatching):
@@ -717,6 +723,58 @@ async def test_g10_the_end_of_the_process_passes_through(error: type[BaseExcepti
             await reflector.run()
         assert reflector.state is State.STOPPED
         await run_for(reflector, 5)
+
+
+# -- turns of lists -----------------------------------------------------------------------------------------------
+
+
+class SlowDrain(Drain):
+    """Takes its time for the objects of a list, and notes who had a turn meanwhile."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self.source = source
+        self.seen: list[tuple[str, list[str]]] = []
+
+    async def put(self, item: QueueItem) -> None:
+        await super().put(item)
+        if isinstance(item, ReplaceBatch):
+            self.seen.append((f"configmaps.v1 in {item.scope}", self.source.lists.holders))
+            await asyncio.sleep(0.3)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5], ids=["before the headers", "in the middle"])
+@pytest.mark.parametrize("settings", [QUICK, LISTS], ids=["stream", "list"])
+async def test_g8_who_let_others_go_first_reads_nothing_before_it_has_its_turn_again(
+    settings: Settings, seconds: float
+) -> None:
+    """However many answers come at last in one moment: not all lists are decoded at once."""
+    settings = dataclasses.replace(settings, max_concurrent_lists=3)
+    async with FakeAPIServer() as server, ChaosProxy(server.url) as proxy:
+        for namespace in "abcdef":
+            for number in range(99):
+                server.create("configmaps", configmap(f"c{number}", namespace, text="x" * 100))
+        async with client.ApiClient(client.Configuration(host=proxy.url)) as api:
+            source = Source(api, settings)
+            drain = SlowDrain(source)
+            proxy.rate, proxy.split = 20_000.0, 2000
+            tasks = [asyncio.create_task(reflector_of(source, each, queue=drain).run()) for each in "abcdef"]
+            await asyncio.sleep(seconds)
+            proxy.freeze()
+            began = len(drain.seen)
+            assert bool(began) is bool(seconds)
+            await asyncio.sleep(8)
+            assert source.lists.holders == [], "each of them has asked, and waits"
+            proxy.rate = proxy.split = None
+            proxy.thaw()
+            await asyncio.sleep(12)
+            assert len({name for name, _ in drain.seen[began:]}) == 6
+            for name, holders in drain.seen:
+                assert name in holders
+                assert len(holders) <= 2
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
 
 async def test_lagging_settings_are_refused() -> None:

@@ -1,0 +1,94 @@
+"""One attempt of a reflector: what it is about, how far it has got, and of what use it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from aioinformers.errors import InformerError
+from aioinformers.listwatch.kinds import KindCheck
+from aioinformers.listwatch.recovery import Outcome
+from aioinformers.listwatch.wire import WatchDecoder
+from aioinformers.transport.source import Body
+from aioinformers.types import GroupVersionResource, Scope
+
+__all__ = ["Attempt", "OpenWatch", "Target", "use_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What one reflector follows.
+
+    Attributes:
+        resource: The resource.
+        scope: What of it to follow.
+        query: Selectors and further query parameters of every request.
+        is_foreign: Tells whether a list is of another kind, by its kind and apiVersion.
+    """
+
+    resource: GroupVersionResource
+    scope: Scope
+    query: Mapping[str, str]
+    is_foreign: Callable[[str, str], bool]
+
+    @property
+    def path(self) -> str:
+        """The URL path of the collection."""
+        namespace = self.scope.namespace
+        middle = f"/namespaces/{namespace}" if namespace else ""
+        return f"{self.resource.path}{middle}/{self.resource.resource}"
+
+    def __str__(self) -> str:
+        return f"{self.resource}{self.scope.place}"
+
+
+@dataclass(slots=True)
+class Attempt:
+    """How far the attempt under way has got, so that an error in its middle does not hide it.
+
+    Attributes:
+        has_list: A whole list has been handed to the dispatcher.
+        is_paged: The list came in pages although it was asked from the watch cache.
+        delivered: Events and bookmarks of the watch, without initial objects.
+        opened: Loop time at which the server answered the watch; None before that.
+        is_versioned: A later watch may begin at the version of each event.
+        bookmarks: Bookmarks of the watch, after its initial objects.
+        is_interrupted: Neither the server nor the network ended it.
+    """
+
+    has_list: bool = False
+    is_paged: bool = False
+    delivered: int = 0
+    opened: float | None = None
+    is_versioned: bool = True
+    bookmarks: int = 0
+    is_interrupted: bool = False
+
+    def outcome(self, error: InformerError | None, version: str, now: float) -> Outcome:
+        """Return how the attempt ended, given its error, the last version and the loop's time."""
+        lived = 0.0 if self.opened is None else now - self.opened
+        return Outcome(error, version, self.has_list, self.is_paged, self.delivered, lived, self.is_interrupted)
+
+
+class OpenWatch(NamedTuple):
+    """A watch that the server has answered.
+
+    Attributes:
+        body: What it tells.
+        decoder: Reads that.
+        kinds: Looks whether it is about the right kind.
+        timeout: Seconds after which the server is to close it.
+    """
+
+    body: Body
+    decoder: WatchDecoder
+    kinds: KindCheck
+    timeout: float
+
+
+def use_of(outcome: Outcome) -> str:
+    """Say what use a watch was that the server has closed too early."""
+    if not outcome.delivered:
+        return "without an event"
+    return "and had told nothing new" if outcome.version else "and lists give no version to resume it from"
