@@ -13,7 +13,7 @@ from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.transport.source import Body
 from aioinformers.types import GroupVersionResource, Scope
 
-__all__ = ["Attempt", "OpenWatch", "Target", "use_of"]
+__all__ = ["Attempt", "OpenWatch", "Target", "named_kind", "use_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +92,8 @@ def use_of(outcome: Outcome) -> str:
     if not outcome.delivered:
         return "without an event"
     return "and had told nothing new" if outcome.version else "and lists give no version to resume it from"
+
+
+def named_kind(kind: str, api_version: str) -> str:
+    """Return a kind with its apiVersion, if that is known, for messages."""
+    return f"{kind} of {api_version}" if api_version else kind

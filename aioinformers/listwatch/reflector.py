@@ -21,7 +21,7 @@ from aioinformers.errors import (
     ResourceNotFoundError,
     ResponseError,
 )
-from aioinformers.listwatch.attempt import Attempt, OpenWatch, Target, use_of
+from aioinformers.listwatch.attempt import Attempt, OpenWatch, Target, named_kind, use_of
 from aioinformers.listwatch.kinds import KindCheck
 from aioinformers.listwatch.listing import ListDecoder, ListHead
 from aioinformers.listwatch.liveness import Liveness
@@ -405,12 +405,14 @@ class Reflector:
     def _refuse_foreign(self, head: ListHead) -> None:
         """Refuse a list of another kind, such as a confused proxy may answer; every list may call itself a List."""
         if head.kind not in ("", "List") and self._is_foreign(head.kind, head.api_version):
-            raise ResponseError(f"expected a list of {self.target.resource}, got {_named(head.kind, head.api_version)}")
+            raise ResponseError(
+                f"expected a list of {self.target.resource}, got {named_kind(head.kind, head.api_version)}"
+            )
 
     def _refuse_object(self, kind: str, api_version: str) -> None:
         """Refuse a watch that tells of another kind."""
         if self._is_foreign(f"{kind}List", api_version):
-            raise ResponseError(f"expected a watch of {self.target.resource}, got {_named(kind, api_version)}")
+            raise ResponseError(f"expected a watch of {self.target.resource}, got {named_kind(kind, api_version)}")
 
     def _is_foreign(self, kind_of_list: str, api_version: str) -> bool:
         if kind_of_list == _METADATA_LIST:
@@ -582,7 +584,3 @@ def _behind(names: list[str]) -> str:
     more = f" and {len(names) - 3} others" if len(names) > 4 else ""
     named = ", ".join(names[:3] if more else names)
     return f", behind {named}{more}" if names else ""
-
-
-def _named(kind: str, api_version: str) -> str:
-    return f"{kind} of {api_version}" if api_version else kind
