@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from aioinformers import WatchFailure
+from aioinformers import Settings, WatchFailure
 from aioinformers.testing import Ending, FakeAPIServer, Fault, RequestInfo, drop_bookmarks
 from tests.kit import LISTS, QUICK, configmap, factory_on, synced
 
@@ -238,3 +238,92 @@ async def test_g9_reason_of_an_optional_informer_names_what_it_waits_for(status:
         server.faults.clear()
         await asyncio.sleep(61)
         assert configmaps.health().reason == ""
+
+
+# -- servers of API groups that hang ------------------------------------------------------------------------------
+
+HANGS = {
+    "before the headers": HANGING,
+    "after the headers": SILENT,
+    "in the middle": Fault(ending=Ending.STALL, after=120),
+}
+
+
+@pytest.mark.parametrize("settings", [QUICK, LISTS], ids=["streaming", "listing"])
+@pytest.mark.parametrize("hang", HANGS)
+async def test_g9_hanging_api_group_delays_nobody_else(hang: str, settings: Settings) -> None:
+    """Twenty of its kinds are wanted first. Others have their first sync at once, and it says what it waits for."""
+    loop = asyncio.get_running_loop()
+    async with FakeAPIServer() as server, factory_on(server, settings=settings) as factory:
+        hanging = []
+        for number in range(20):
+            resource = f"w{number:02}s.v1.hang.example.com"
+            server.add_resource(resource, "W")
+            server.create(resource, {"metadata": {"name": "w"}})
+            hanging.append(factory.for_resource(resource, optional=True))
+        server.intercept(lambda request: HANGS[hang] if "hang.example.com" in request.path else None)
+        maps, pods = factory.for_resource("configmaps.v1."), factory.core.v1.pods()
+        await factory.start()
+        await maps.wait_synced(timeout=5)
+        await pods.wait_synced(timeout=5)
+        assert loop.time() < 0.1
+        reasons = [informer.health().reason for informer in hanging]
+        doing = "streaming" if settings.watch_list else "listing"
+        queued = "waiting for its turn to list, behind w00s.v1.hang.example.com, w01s.v1.hang.example.com, "
+        assert reasons[:4] == [doing] * 3 + [f"{queued}w02s.v1.hang.example.com"]
+        await asyncio.sleep(3.5)
+        assert hanging[0].health().reason.startswith(f"{doing}, nothing from the server for ")
+        await asyncio.sleep(6.5)
+        assert all(doing in informer.health().reason for informer in hanging), "each of them has asked"
+        for kind in ("secrets.v1.", "services.v1.", "deployments.v1.apps", "jobs.v1.batch", "nodes.v1."):
+            begin = loop.time()
+            await factory.for_resource(kind).wait_synced(timeout=5)
+            assert loop.time() - begin < 1.1
+        server.faults.clear()
+        server.reset_connections()
+        await asyncio.sleep(61)
+        assert {each.reason for each in factory.health().informers} == {""}
+
+
+async def test_g9_many_hanging_groups_delay_others_by_a_second() -> None:
+    """However many there are: each group gets a turn in turn, and loses it when its server does not answer."""
+    loop = asyncio.get_running_loop()
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.intercept(lambda request: HANGING if "hang.example.com" in request.path else None)
+        for group in range(6):
+            for number in range(5):
+                resource = f"w{number}s.v1.g{group}.hang.example.com"
+                server.add_resource(resource, "W")
+                factory.for_resource(resource, optional=True)
+        pods = factory.core.v1.pods()
+        await factory.start()
+        await pods.wait_synced(timeout=10)
+        assert loop.time() <= 2.1
+
+
+async def test_g9_lists_are_staggered_and_few_are_under_way_where_the_server_answers() -> None:
+    """Also when many informers start at once, or come back together after an outage."""
+    under_way = most = 0
+    async with FakeAPIServer() as server, factory_on(server, settings=LISTS) as factory:
+
+        async def slow(request: RequestInfo) -> None:
+            nonlocal under_way, most
+            if request.verb == "list" and request.query.get("limit") != "1":  # which only checks a version
+                under_way += 1
+                most = max(most, under_way)
+                await asyncio.sleep(0.5)
+                under_way -= 1
+
+        server.intercept(slow)
+        for number in range(12):
+            for group in ("a", "b", "c"):
+                server.add_resource(f"w{number}s.v1.{group}.example.com", "W")
+                factory.for_resource(f"w{number}s.v1.{group}.example.com")
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=10)
+        assert most == 4
+        server.expire()
+        server.reset_connections()
+        await asyncio.sleep(61)
+        assert most == 4
+        assert {each.reason for each in factory.health().informers} == {""}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
-from aioinformers import CacheNotSyncedError, Deleted, Metadata, WatchFailure
+from aioinformers import CacheNotSyncedError, Deleted, Metadata, Settings, WatchFailure
 from aioinformers.testing import Ending, FakeAPIServer, Fault, drop_bookmarks
 from aioinformers.types import EVERYTHING
 from tests.faults.scene import kind_of
@@ -355,6 +357,131 @@ async def test_watches_are_never_compressed_and_lists_only_on_request(compressio
             ("watch", "identity"),
         ]
         assert cached(configmaps) == stored(server, "configmaps")
+
+
+# -- namespaces that something ignores ----------------------------------------------------------------------------
+
+
+def everywhere(server: FakeAPIServer) -> Callable[[bytes], bytes]:
+    """Answer lists and streams of a namespace with the ConfigMaps of all, as a proxy does that shortens paths."""
+
+    def rewrite(body: bytes) -> bytes:
+        objects = server.list("configmaps")
+        if body.startswith(b'{"type"'):
+            lines = body.splitlines(keepends=True)
+            objects = [each for each in objects if json.dumps(each["metadata"]["uid"]).encode() not in body]
+            return b"".join([*[line("ADDED", each) for each in objects], *lines])
+        return json.dumps(json.loads(body) | {"items": objects}).encode()
+
+    return rewrite
+
+
+@pytest.mark.parametrize("settings", [QUICK, LISTS], ids=["streaming", "listing"])
+async def test_g11_objects_of_other_namespaces_are_refused(settings: Settings) -> None:
+    """Whatever drops the namespace from the path: nothing is doubled, and what came is named."""
+    async with FakeAPIServer() as server, factory_on(server, settings=settings) as factory:
+        for namespace in ("default", "other", "third"):
+            for name in ("a", "b", "c"):
+                server.create("configmaps", configmap(name, namespace))
+        heal = server.intercept(lambda request: Fault(rewrite=everywhere(server)))
+        configmaps = factory.for_resource("configmaps.v1.", namespace=["default", "other"])
+        recorders = Recorder(), Recorder()
+        configmaps.add_event_handler(recorders[0])
+        configmaps.add_event_handler(recorders[1], limit=1)  # merges per object
+        await started(factory)
+        for number in range(9):
+            for namespace in ("default", "third"):
+                server.patch("configmaps", "a", {"data": {"n": str(number)}}, namespace=namespace)
+            await asyncio.sleep(0.1)
+        server.delete("configmaps", "b", namespace="other")
+        await asyncio.sleep(1)
+        wanted = stored(server, "configmaps", "default") | stored(server, "configmaps", "other")
+        assert cached(configmaps) == wanted
+        rejected = configmaps.statistics().rejected
+        assert rejected["third/a"].startswith("is in namespace 'third', although those of '")
+        assert configmaps.health().rejected > 0
+        heal()
+        server.reset_connections()
+        server.create("configmaps", configmap("later", "third"))
+        server.expire()  # so that both scopes are listed
+        await asyncio.sleep(61)
+        assert cached(configmaps) == wanted
+        assert configmaps.statistics().rejected == {}
+        for recorder in recorders:
+            assert recorder.problems == []
+            assert recorder.state == wanted
+
+
+async def test_g11_objects_without_a_namespace_are_no_part_of_one() -> None:
+    async with FakeAPIServer() as server, factory_on(server, settings=LISTS) as factory:
+        metadata = {"name": "stranger", "uid": "u", "resourceVersion": "2"}
+        first(server, "watch", saying(line("ADDED", {"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata})))
+        configmaps = await started(factory, namespace="default")
+        assert configmaps.statistics().rejected == {
+            "stranger": "is in no namespace, although those of 'default' were asked for"
+        }
+        assert len(configmaps.lister) == 0
+
+
+# -- pages that lead nowhere --------------------------------------------------------------------------------------
+
+
+def leading(tokens: Iterator[str], *, is_empty: bool) -> Callable[[Any], Fault | None]:
+    """Give every page one of some tokens for the next one, whatever token was asked for, and perhaps no object."""
+
+    def rewrite(body: bytes) -> bytes:
+        document = json.loads(body)
+        document["metadata"]["continue"] = next(tokens)
+        return json.dumps(document | ({"items": []} if is_empty else {})).encode()
+
+    def interceptor(request: Any) -> Fault | None:
+        if request.verb != "list":
+            return None
+        request.query.pop("continue", None)
+        return Fault(rewrite=rewrite)
+
+    return interceptor
+
+
+@pytest.mark.parametrize("tokens", [["one", "two"], ["one"], map(str, range(10**6))], ids=["in turn", "one", "new"])
+@pytest.mark.parametrize("is_empty", [True, False])
+async def test_g9_pages_that_lead_nowhere_are_a_failed_attempt(tokens: Iterable[str], is_empty: bool) -> None:
+    """With its delay, and three requests each time at most."""
+    async with FakeAPIServer(watch_cache=False) as server, factory_on(server, settings=LISTS) as factory:
+        server.create("configmaps", configmap("c"))
+        heal = server.intercept(leading(itertools.cycle(tokens), is_empty=is_empty))
+        configmaps = factory.for_resource("configmaps.v1.")
+        await factory.start()
+        await asyncio.sleep(300)
+        reason = configmaps.health().reason
+        assert "round in circles" in reason or "there is said to be more of it" in reason
+        assert len(server.requests) <= 3 * (7 + (300 - 51) // 30)
+        heal()
+        await asyncio.sleep(31)
+        assert cached(configmaps) == stored(server, "configmaps")
+
+
+async def test_server_that_selects_after_it_has_cut_pages_is_listed_without_pages() -> None:
+    """Most of its pages are empty, and the selector is for few objects: that is no fault."""
+
+    def select(request: Any) -> Fault | None:
+        if request.verb == "list" and "limit" in request.query:
+            number = int(request.query.pop("continue", "0"))
+            asked.append(number)
+            items = [server.get("configmaps", "first", namespace="default")] if number == 0 else []
+            page = {"kind": "ConfigMapList", "apiVersion": "v1", "items": items}
+            return Fault(status=200, body={**page, "metadata": {"resourceVersion": "9", "continue": str(number + 1)}})
+        return None
+
+    asked: list[int] = []
+    async with FakeAPIServer() as server, factory_on(server, settings=LISTS) as factory:
+        for name in ("first", "last"):
+            server.create("configmaps", configmap(name))
+        server.intercept(select)
+        configmaps = await started(factory)
+        assert asked == [0, 1, 2]
+        assert cached(configmaps) == stored(server, "configmaps")
+        assert configmaps.statistics().failures == 0
 
 
 # -- the end of an informer ---------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ The other columns are what `watch.Watch` of kubernetes_asyncio and `SharedInform
 nothing and delivers nothing any more; whether handlers are told the right things is not looked at. A dash stands where
 it makes no request of that kind, or where the fault is one of our informers.
 
-Three bounds are worth knowing:
+Some bounds are worth knowing:
 
 - A watch that has shown nothing at all, not even a bookmark, is checked by one small request when it ends: from a
   version that a server restored from a backup does not know yet, a watch is told nothing. Such a restore is noticed
@@ -53,6 +53,16 @@ Three bounds are worth knowing:
   seconds (600) at most. Where such an API cannot be watched at all, it is listed every 30 to 60 seconds.
 - A line of a watch that cannot be read may have been about any object: what came before and after it in the same
   chunk is delivered, then the objects are listed again.
+- A kind that the server does not serve any more, or a namespace that is gone with the rights in it, cannot be listed.
+  Its objects are let go of once the server has said so twice, `gone_after` seconds (30) apart: after 51 seconds,
+  without jitter. What may be an outage, such as an API group that is not served at all, leaves them for as long as it
+  lasts; only a group of CustomResourceDefinitions that the client may read is known to be gone.
+- A list whose pages are empty twice in a row is asked for again without pages.
+
+One limit is the protocol's. An etcd that is restored from a backup, and has gone beyond the old `resourceVersion` before
+the informer asks again, cannot be told from one that was never touched: the watch goes on from a version that means
+something else now, and what the restore has undone stays in the cache until the next list. That is so in client-go,
+too. After a restore, restart what watches, or the API servers.
 """
 
 

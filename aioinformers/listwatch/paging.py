@@ -9,8 +9,8 @@ from aioinformers.objects.deltas import Batch
 
 __all__ = ["EMPTY_PAGES", "Paging"]
 
-EMPTY_PAGES: Final = 10
-"""Pages in a row that may be empty: kube-apiserver fills each page, other servers may select after they have cut."""
+EMPTY_PAGES: Final = 2
+"""Empty pages in a row after which pages are no longer asked for: a server may select after it has cut them."""
 
 
 class Paging:
@@ -18,15 +18,16 @@ class Paging:
 
     Attributes:
         pages: Pages that are complete.
+        empty_pages: How many of the last ones brought nothing at all.
     """
 
     def __init__(self) -> None:
         self.pages: int = 0
+        self.empty_pages: int = 0
         self._tokens: set[str] = set()
         self._first_keys: set[str] = set()
         self._first_key: str | None = None
         self._items = 0
-        self._empty_pages = 0
 
     def note(self, batch: Batch) -> None:
         """Note some of the page's objects."""
@@ -41,17 +42,14 @@ class Paging:
             token: What leads to the next page; empty after the last one.
 
         Raises:
-            ResponseError: If the pages lead nowhere: their tokens go round in circles, or their objects do, or they
-                are empty.
+            ResponseError: If the pages lead nowhere: their tokens go round in circles, or their objects do.
         """
         self.pages += 1
         if token in self._tokens:
             raise ResponseError("the list goes round in circles: a page gave a token that an earlier one had given")
         if self._first_key in self._first_keys:
             raise ResponseError("the list goes round in circles: a page began with the same object as an earlier one")
-        self._empty_pages = 0 if self._items else self._empty_pages + 1
-        if token and self._empty_pages >= EMPTY_PAGES:
-            raise ResponseError(f"{EMPTY_PAGES} pages of the list in a row were empty, and there are said to be more")
+        self.empty_pages = 0 if self._items else self.empty_pages + 1
         if token:
             self._tokens.add(token)
         if self._first_key is not None:

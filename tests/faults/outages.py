@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 
 from aioinformers.testing import Fault, RequestInfo, drop_bookmarks
 from tests.faults.answers import answered, status_of
@@ -109,6 +110,31 @@ def crd_created(scene: Scene) -> None:
     scene.server.add_resource(WIDGETS, "Widget")
     for name in ("kept", "phoenix", *(f"victim-{number}" for number in range(1, 9))):
         scene.server.create(scene.plural, made(name))
+
+
+async def crd_deleted_unseen(scene: Scene) -> None:
+    """The kind goes while nobody watches; its group has others."""
+    await scene.server.stop()
+    scene.server.add_resource("gizmos.v1.example.com", "Gizmo")
+    crd_deleted(scene)
+    await scene.server.start()
+
+
+def group_away(scene: Scene) -> None:
+    """As long as its server is, nothing tells of the group."""
+
+    def without(body: bytes) -> bytes:
+        document = json.loads(body)
+        document["items"] = [each for each in document["items"] if each["metadata"].get("name") != "example.com"]
+        return json.dumps(document).encode()
+
+    def gone(request: RequestInfo) -> Fault | None:
+        if request.path == "/apis":
+            return Fault(rewrite=without)
+        return Fault(status=404, body="404 page not found\n") if "/apis/example.com" in request.path else None
+
+    scene.server.intercept(gone)
+    scene.server.reset_connections()
 
 
 def forbidden(request: RequestInfo) -> Fault:
@@ -254,6 +280,23 @@ SERVERS = [
         undo=crd_created,
         resource=WIDGETS,
         says="404",
+        concerns_stock=False,
+    ),
+    Case(
+        title="a kind is not served any more, which nobody saw, and comes back",
+        inject=crd_deleted_unseen,
+        undo=crd_created,
+        resource=WIDGETS,
+        says="waiting for the kind to be served",
+        concerns_stock=False,
+    ),
+    Case(
+        title="the API group of an aggregated server is away for an hour",
+        inject=group_away,
+        resource=WIDGETS,
+        lasts=3600,
+        is_quiet=True,
+        says="its objects are kept: the API group example.com is not served",
         concerns_stock=False,
     ),
     Case(

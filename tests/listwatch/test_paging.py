@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aioinformers.errors import ResponseError
-from aioinformers.listwatch.paging import EMPTY_PAGES, Paging
+from aioinformers.listwatch.paging import Paging
 from aioinformers.objects.deltas import REJECT, UPSERT, Batch
 from aioinformers.objects.layout import Entry, Layout
 from aioinformers.objects.object_types import object_type_of
@@ -52,16 +52,11 @@ def test_g9_objects_that_go_round_are_refused(keys: str) -> None:
         read(*pages)
 
 
-def test_g9_empty_pages_are_counted_in_a_row() -> None:
-    """Some servers select after they have cut the pages, so that a few may be empty; the last one always may."""
-    some = [(f"t{at}", [batch()]) for at in range(EMPTY_PAGES - 1)]
-    read(*some, ("", []))
-    read(*some, ("x", [batch("a")]), *((f"again-{token}", batches) for token, batches in some), ("", []))
-    with pytest.raises(ResponseError, match=f"{EMPTY_PAGES} pages of the list in a row were empty"):
-        read(*some, ("last", []))
-
-
-def test_what_cannot_be_read_is_something() -> None:
-    """A page of it is not empty."""
+def test_empty_pages_are_counted_in_a_row() -> None:
+    """What cannot be read is something, too."""
     rejected = Batch([(REJECT, "a", "no")], "", LAYOUT)
-    read(*((f"t{at}", [batch(unreadable=1)]) for at in range(2 * EMPTY_PAGES)), ("x", [rejected]))
+    assert read(("t", [])).empty_pages == 1
+    assert read(("t1", []), ("t2", [batch()]), ("t3", [])).empty_pages == 3
+    for something in (batch("a"), batch(unreadable=1), rejected):
+        assert read(("t1", []), ("t2", [something])).empty_pages == 0
+        assert read(("t1", []), ("t2", [batch(), something]), ("t3", [])).empty_pages == 1
