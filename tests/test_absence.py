@@ -91,9 +91,9 @@ async def scene(*, namespace: Any = None, is_defined: bool = True, **options: An
 def without_group(body: bytes) -> bytes:
     """Take the group out of the document of all groups, of either form."""
     document = json.loads(body)
-    for field, name in (("items", lambda each: each["metadata"].get("name")), ("groups", lambda each: each["name"])):
-        if field in document:
-            document[field] = [each for each in document[field] if name(each) != "example.com"]
+    for field in {"items", "groups"} & document.keys():
+        names = [each["name"] if "name" in each else each["metadata"].get("name") for each in document[field]]
+        document[field] = [each for each, name in zip(document[field], names, strict=True) if name != "example.com"]
     return json.dumps(document).encode()
 
 

@@ -534,7 +534,7 @@ class Follower:
         await asyncio.sleep(0)
         self.task = asyncio.create_task(self.reflector.run())
         await asyncio.sleep(0)
-        assert self.reflector.state is State.WAITING, "it begins again without a delay"
+        assert self.reflector.state.name == "WAITING", "it begins again without a delay"
 
     async def ended(self) -> None:
         for task in (self.task, self._dispatching):
