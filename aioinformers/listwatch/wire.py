@@ -338,7 +338,7 @@ class WatchDecoder(ObjectDecoder):
                 event = _decode_loose(line)
             except RecursionError:
                 is_deep, event = True, steady(_decode_loose, line)
-        except (UnicodeDecodeError, msgspec.ValidationError):
+        except msgspec.ValidationError:
             self._count_lost()
         except UNREADABLE as error:
             yield from self._read_broken(line, error)

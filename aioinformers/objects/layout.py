@@ -229,7 +229,8 @@ class Layout(Generic[T]):
 
 
 _QUOTING_NOTHING = (
-    "Expected `", "Object missing required field `", "JSON is malformed: ", "Input data was truncated",
+    "Expected `", "Object missing required field `",
+    "JSON is malformed: ", "Input data was truncated", "Invalid UTF-8 ",
 )  # fmt: skip
 
 

@@ -236,7 +236,10 @@ class MetadataType(StructType[Metadata]):
         return path.steps[0] == "metadata" and path.steps[1:2] != ("managedFields",)
 
     def decode(self, body: Any) -> Metadata:
-        obj = super().decode(body)
+        try:
+            obj = self._decode(body)
+        except RecursionError:
+            obj = steady(self._decode, body)
         if self.kind and not obj.kind:
             obj.kind, obj.api_version = self.kind, self.api_version
         return obj

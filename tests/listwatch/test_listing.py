@@ -498,7 +498,7 @@ class TestListDecoder:
             (b"", "cut or no list"),
             (b'{"kind":"PodList","items":{}}', "Expected `array"),
             (b"[" * TOO_DEEP, "cut or no list"),
-            (b'{"kind":"\xffList","items":[]}', "cut or no list: UnicodeDecodeError"),
+            (b'{"kind":"\xffList","items":[]}', "cut or no list: "),  # in other words with each msgspec
         ],
     )
     def test_what_is_no_list_is_refused(self, body: bytes, problem: str) -> None:
