@@ -470,8 +470,9 @@ class Reflector:
         async with self._liveness.limit_silence(lambda: silence, "the stream of initial objects", lambda: body.arrived):
             while data := await self._liveness.read(body.read_lines):
                 if not turn.is_held:
+                    arrived = time()
                     await self._take_again(turn)
-                    last_object = time()
+                    last_object += time() - arrived  # the wait for a turn is not the server's
                 if kinds.is_open:
                     kinds.look(data)
                 batches = decoder.feed(data)
