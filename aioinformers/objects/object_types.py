@@ -112,7 +112,10 @@ class ObjectType(Generic[T]):
 
     def encode(self, obj: Any) -> bytes:
         """Return the JSON bytes of what a transform returned."""
-        return _encode(obj)
+        try:
+            return _encode(obj)
+        except RecursionError:
+            return steady(_encode, obj)
 
     def document(self, raw: bytes) -> Document:
         """Return the object as a plain dict, its kind filled in if that is absent and known."""

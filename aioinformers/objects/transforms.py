@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from aioinformers.errors import InvalidPathError
+from aioinformers.objects.documents import steady
 from aioinformers.objects.paths import EACH, Each, Path, parse_path
 
 __all__ = [
@@ -354,7 +355,11 @@ class TransformChain:
             elif isinstance(obj, dict):
                 obj = stage(obj)
             else:
-                raw, obj = stage.apply(raw if obj is _GONE else encode(obj)), _GONE
+                before, obj = raw if obj is _GONE else encode(obj), _GONE
+                try:
+                    raw = stage.apply(before)
+                except RecursionError:
+                    raw = steady(stage.apply, before)
         return raw if obj is _GONE else encode(obj)
 
     def preserves(self, paths: Iterable[Path]) -> bool:

@@ -18,7 +18,7 @@ from aioinformers.errors import IndexConflictError, InvalidPathError
 from aioinformers.objects.layout import Entry, Layout, RejectedError, describe
 from aioinformers.objects.metadata import Metadata
 from aioinformers.objects.object_types import compacted, object_type_of
-from aioinformers.objects.transforms import drop_fields, strip_managed_fields
+from aioinformers.objects.transforms import drop_fields, keep_fields, strip_managed_fields
 
 RAW = (
     b'{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web","namespace":"prod","uid":"u-1","resourceVersion":"42",'
@@ -379,6 +379,25 @@ def test_g11_a_transform_that_renames_an_object_of_the_users_type_is_rejected() 
 
     with pytest.raises(RejectedError, match="namespace or name"):
         arrive(transforming(transform, python_type=Mutable))
+
+
+@pytest.mark.parametrize("python_type", [dict, client.V1Pod, Mutable])
+@pytest.mark.parametrize(
+    "transforms",
+    [[strip_managed_fields], [drop_fields("status.x", "spec.deep[].y")], [keep_fields("spec")], [same],
+     [same, strip_managed_fields]],
+)  # fmt: skip
+def test_g11_a_transform_takes_whatever_has_been_accepted(transforms: list[Any], python_type: Any) -> None:
+    """However deep it is, and however deep in the stack it is transformed."""
+    deep = b"[" * 900 + b"]" * 900
+    raw = b'{"metadata":{"name":"web"},"spec":{"nodeName":"n1","deep":%s},"status":%s}' % (deep, deep)
+    layout = transforming(*transforms, python_type=python_type)
+
+    def arrived(calls: int) -> Entry:
+        return arrived(calls - 1) if calls else layout.entry(raw, layout.reader.read_raw(raw))
+
+    for calls in (0, 300):
+        assert arrived(calls).index == ("", "n1", None)
 
 
 class LocalMeta(msgspec.Struct):
