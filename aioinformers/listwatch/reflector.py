@@ -90,6 +90,7 @@ class Reflector:
         self._is_stored = is_stored
         self._offer = offer
         self._find_absence = find_absence
+        self._prefix = f"{target.scope.namespace}/" if target.scope.namespace else ""  # of all keys of a namespace
         self._liveness = Liveness(lambda: source.is_closed, source.settings.time_slice)
         self._plan: Plan | None = None
         self._due = 0.0  # loop time until which the plan waits
@@ -419,26 +420,26 @@ class Reflector:
             return _METADATA_LIST not in self._layout().object_type.list_accept
         return self.target.is_foreign(kind_of_list, api_version)
 
-    def _refuse_strangers(self, batch: Batch) -> None:
+    @staticmethod
+    def _refuse_strangers(batch: Batch, prefix: str) -> None:
         """Refuse the objects of other namespaces: something may drop the namespace from the path.
 
         Another scope has them, or nobody wants them. A deletion may pass: nothing is deleted by it.
         """
-        mine = self.target.scope.namespace
-        prefix = f"{mine}/"
-        if not mine or all(key.startswith(prefix) for _, key, _ in batch.deltas):
+        if all(key.startswith(prefix) for _, key, _ in batch.deltas):
             return
         for at, (operation, key, _) in enumerate(batch.deltas):
             if operation != DELETE and not key.startswith(prefix):
                 where = key.rpartition("/")[0]
                 why = f"is in namespace {where[:63]!r}" if where else "is in no namespace"
-                batch.deltas[at] = REJECT, key, f"{why}, although those of {mine!r} were asked for"
+                batch.deltas[at] = REJECT, key, f"{why}, although those of {prefix[:-1]!r} were asked for"
 
     async def _put_objects(self, batches: Iterable[Batch], paging: Paging) -> None:
         for batch in batches:
             await self._liveness.pause()
             paging.note(batch)
-            self._refuse_strangers(batch)
+            if self._prefix:
+                self._refuse_strangers(batch, self._prefix)
             await self._queue.put(ReplaceBatch(self.target.scope, batch))
 
     # -- WATCH with initial objects ---------------------------------------------------------------------------
@@ -478,7 +479,8 @@ class Reflector:
                 batches = decoder.feed(data)
                 for batch in batches:
                     self._refuse_lost(batch)
-                    self._refuse_strangers(batch)
+                    if self._prefix:
+                        self._refuse_strangers(batch, self._prefix)
                     await self._liveness.pause()
                     await self._queue.put(ReplaceBatch(scope, batch))
                     # Once objects have come, only the mark may be missing: older servers send it late.
@@ -549,7 +551,8 @@ class Reflector:
         attempt = self._attempt
         for batch in batches:
             await self._liveness.pause()
-            self._refuse_strangers(batch)
+            if self._prefix:
+                self._refuse_strangers(batch, self._prefix)
             item = WatchBatch(self.target.scope, batch)
             if not self._offer(item):
                 await self._queue.put(item)
