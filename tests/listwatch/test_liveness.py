@@ -82,6 +82,36 @@ async def test_waiting_for_room_in_the_queue_is_not_silence_of_the_server() -> N
         await liveness.read(lambda: after(1))
 
 
+async def test_g9_a_read_after_a_long_wait_for_room_has_the_whole_limit() -> None:
+    """Whenever it is looked at: what was waited for before was not the server."""
+    liveness = liveness_of()
+    async with liveness.limit_silence(lambda: 20.0, "the watch"):
+        for _ in range(9):
+            await liveness.read(lambda: after(1))
+            await asyncio.sleep(29)
+            await liveness.read(lambda: after(19))
+
+
+async def test_waiting_for_the_server_is_measured() -> None:
+    """For an answer, and for each read; not what is done in between."""
+    liveness = liveness_of()
+    assert liveness.waits_for == 0.0
+    with liveness.expecting():
+        await asyncio.sleep(3)
+        assert (liveness.waits_for, liveness.waiting_since) == (3.0, now() - 3)
+        liveness.touch()
+        await asyncio.sleep(3)
+        assert liveness.waits_for == 0.0
+        reading = asyncio.create_task(liveness.read(lambda: after(5)))
+        await asyncio.sleep(2)
+        assert liveness.waits_for == 2.0
+        await reading
+        assert (liveness.waits_for, liveness.waiting_since) == (0.0, None)
+    with pytest.raises(ValueError, match="no answer"), liveness.expecting():
+        raise ValueError("no answer")
+    assert liveness.waiting_since is None
+
+
 async def test_a_limit_may_change_meanwhile() -> None:
     """As it does once a watch has shown a bookmark."""
     liveness, begin = liveness_of(), now()

@@ -777,6 +777,37 @@ async def test_g8_who_let_others_go_first_reads_nothing_before_it_has_its_turn_a
             await asyncio.wait(tasks)
 
 
+class NotingDrain(Drain):
+    """Notes the kinds of items."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kinds: list[str] = []
+
+    async def put(self, item: QueueItem) -> None:
+        await super().put(item)
+        self.kinds.append(type(item).__name__)
+
+
+async def test_what_comes_together_with_the_mark_is_no_part_of_the_list() -> None:
+    """An error there does not take the list back, nor is it under the list's deadline."""
+    mark = {"resourceVersion": "3", "annotations": {"k8s.io/initial-events-end": "true"}}
+    said = [
+        {"type": "BOOKMARK", "object": {"kind": "ConfigMap", "apiVersion": "v1", "metadata": mark}},
+        {"type": "ADDED", "object": configmap("c") | {"metadata": {"name": "c", "resourceVersion": "4"}}},
+        {"type": "ERROR", "object": _status(500, "InternalError")},
+    ]
+    body = b"".join(json.dumps(each).encode() + b"\n" for each in said)
+    async with FakeAPIServer() as server, server.api_client() as api:
+        server.fail("watch configmaps", 200, body=body, times=1)
+        drain, failures = NotingDrain(), list[WatchFailure]()
+        reflector = reflector_of(Source(api, QUICK), on_failure=failures.append, queue=drain)
+        await run_for(reflector, 0.5)
+        assert drain.kinds == ["ReplaceBegin", "ReplaceBatch", "ReplaceEnd", "WatchBatch"]
+        assert reflector.version == "4"
+        assert [str(failure.error)[:3] for failure in failures] == ["500"]
+
+
 async def test_lagging_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="watch_timeout_max"):
         Settings(watch_timeout_min=10, watch_timeout_max=5)
