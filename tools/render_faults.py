@@ -59,10 +59,10 @@ Some bounds are worth knowing:
   lasts; only a group of CustomResourceDefinitions that the client may read is known to be gone.
 - A list whose pages are empty twice in a row is asked for again without pages.
 
-One limit is the protocol's. An etcd that is restored from a backup, and has gone beyond the old `resourceVersion` before
-the informer asks again, cannot be told from one that was never touched: the watch goes on from a version that means
-something else now, and what the restore has undone stays in the cache until the next list. That is so in client-go,
-too. After a restore, restart what watches, or the API servers.
+One limit is the protocol's. An etcd that is restored from a backup, and has gone beyond the old `resourceVersion`
+before the informer asks again, cannot be told from one that was never touched: the watch goes on from a version that
+means something else now, and what the restore has undone stays in the cache until the next list. That is so in
+client-go, too. After a restore, restart what watches, or the API servers.
 """
 
 

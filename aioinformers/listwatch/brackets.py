@@ -61,8 +61,8 @@ class Brackets:
     __slots__ = ("_is_in_string", "at", "depth")
 
     def __init__(self, at: int) -> None:
-        self.at = at
-        self.depth = 0
+        self.at: int = at
+        self.depth: int = 0
         self._is_in_string = False
 
     def go_on(self, data: bytes, *, items: bool = False, is_whole: bool = False) -> Stop:

@@ -186,10 +186,10 @@ class Credentials:
     """
 
     def __init__(self, found: FoundCluster) -> None:
-        self.generation = 0
-        self.tls_generation = 0
+        self.generation: int = 0
+        self.tls_generation: int = 0
         self._identity = Identity(found)
-        self.authorization = ""
+        self.authorization: str = ""
         self._tls = Tls()
         self._stamps: dict[str, Stamp] = {}
         self._look_at = -math.inf

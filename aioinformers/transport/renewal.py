@@ -49,7 +49,7 @@ class Renewal(Generic[T]):
         self, fetch: Callable[[], Awaitable[T]], lifetime: Callable[[T], float | None], name: str = "renew credentials"
     ) -> None:
         self.value: T | None = None
-        self.problem = ""
+        self.problem: str = ""
         self._fetch = fetch
         self._lifetime = lifetime
         self._name = name
