@@ -40,7 +40,7 @@ types: $(STAMP)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright typing_tests
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright --ignoreexternal --verifytypes aioinformers > /dev/null
 
-matrix: $(STAMP)  ## unit and embedded-server tests on every supported Python that is installed
+matrix: $(STAMP)  ## unit and embedded-server tests, without the slow ones, on every supported Python that is installed
 	$(BIN)/python tools/matrix.py
 
 soak: $(STAMP)  ## random histories, faults and consumers for as long as asked: make soak SECONDS=3600

@@ -1,4 +1,4 @@
-"""Runs the unit and embedded-server tests on every supported Python that this machine has, besides the default one.
+"""Runs unit and embedded-server tests, not the slow ones, on every supported Python here besides the default one.
 
 Interpreters are found on PATH and among pyenv's versions; one that is missing is named and left out.
 """
@@ -42,7 +42,7 @@ def test_on(version: str, python: str) -> bool:
         subprocess.run([*pip, "-r", "requirements/dev.txt"], cwd=ROOT, check=True)
         subprocess.run([*pip, "--no-deps", "--editable", "."], cwd=ROOT, check=True)
         (venv / ".installed").touch()
-    command = [str(venv / "bin" / "python"), "-m", "pytest", "-q", "-n", "auto", "-m", "not realserver"]
+    command = [str(venv / "bin" / "python"), "-m", "pytest", "-q", "-n", "auto", "-m", "not realserver and not slow"]
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
