@@ -13,7 +13,7 @@ from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.transport.source import Body
 from aioinformers.types import GroupVersionResource, Scope
 
-__all__ = ["Attempt", "OpenWatch", "Target", "named_kind", "use_of"]
+__all__ = ["Attempt", "OpenWatch", "Target", "behind", "named_kind", "use_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +97,10 @@ def use_of(outcome: Outcome) -> str:
 def named_kind(kind: str, api_version: str) -> str:
     """Return a kind with its apiVersion, if that is known, for messages."""
     return f"{kind} of {api_version}" if api_version else kind
+
+
+def behind(names: list[str]) -> str:
+    """Say who has the turns; of many only some are named."""
+    more = f" and {len(names) - 3} others" if len(names) > 4 else ""
+    named = ", ".join(names[:3] if more else names)
+    return f", behind {named}{more}" if names else ""

@@ -1,4 +1,4 @@
-"""Whether a watch tells of the right kind: its first object is looked at, and each bookmark before it. Pure."""
+"""Whether what comes is what was asked for: the kind of a watch, the namespace of an object. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from aioinformers.objects.deltas import DELETE, REJECT, Batch
 from aioinformers.transport.chunks import Block
 from aioinformers.transport.status import UNREADABLE
 
-__all__ = ["KindCheck"]
+__all__ = ["KindCheck", "refuse_strangers"]
 
 
 class _Typed(msgspec.Struct, rename={"api_version": "apiVersion"}, gc=False):
@@ -29,7 +30,9 @@ _SHOWS_NO_KIND = ("BOOKMARK", "ERROR", None)
 
 
 class KindCheck:
-    """Looks at the beginning of one watch, because every answer comes from one server: what begins right goes on so.
+    """Looks at the beginning of one watch: its first object, and each bookmark before it.
+
+    Every answer comes from one server, so that what begins right goes on so.
 
     Args:
         refuse: Given the kind and the apiVersion of what the watch tells; raises if it is not to be believed.
@@ -80,3 +83,21 @@ def _lines_of(blocks: list[Block]) -> Iterator[bytes]:
     for block in blocks:
         for start, end in block.spans:
             yield block.data[start:end]
+
+
+def refuse_strangers(batch: Batch, prefix: str) -> None:
+    """Reject the objects of other namespaces: something may drop the namespace from the path.
+
+    Another scope has them, or nobody wants them. A deletion may pass: nothing is deleted by it.
+
+    Args:
+        batch: The objects; changed in place.
+        prefix: How the keys of the right namespace begin.
+    """
+    if all(key.startswith(prefix) for _, key, _ in batch.deltas):
+        return
+    for at, (operation, key, _) in enumerate(batch.deltas):
+        if operation != DELETE and not key.startswith(prefix):
+            where = key.rpartition("/")[0]
+            why = f"is in namespace {where[:63]!r}" if where else "is in no namespace"
+            batch.deltas[at] = REJECT, key, f"{why}, although those of {prefix[:-1]!r} were asked for"

@@ -21,14 +21,14 @@ from aioinformers.errors import (
     ResourceNotFoundError,
     ResponseError,
 )
-from aioinformers.listwatch.attempt import Attempt, OpenWatch, Target, named_kind, use_of
-from aioinformers.listwatch.kinds import KindCheck
+from aioinformers.listwatch.attempt import Attempt, OpenWatch, Target, behind, named_kind, use_of
+from aioinformers.listwatch.kinds import KindCheck, refuse_strangers
 from aioinformers.listwatch.listing import ListDecoder, ListHead
 from aioinformers.listwatch.liveness import Liveness
 from aioinformers.listwatch.paging import EMPTY_PAGES, Paging
 from aioinformers.listwatch.recovery import TRANSITIONS, Outcome, Plan, State, advance, first_plan
 from aioinformers.listwatch.wire import WatchDecoder
-from aioinformers.objects.deltas import DELETE, REJECT, Batch
+from aioinformers.objects.deltas import Batch
 from aioinformers.objects.layout import Layout
 from aioinformers.queue import QueueItem, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
 from aioinformers.transport.source import Body, Source
@@ -116,7 +116,7 @@ class Reflector:
         doing: str = state.value
         match state:
             case State.QUEUED:
-                return f"{doing}{_behind(self._source.lists.holders)}"
+                return f"{doing}{behind(self._source.lists.holders)}"
             case State.LISTING | State.STREAMING if since is not None and now - since >= 1.0:
                 return f"{doing}, nothing from the server for {now - since:.0f} s"
             case State.WAITING | State.ABSENT if remark:
@@ -420,26 +420,12 @@ class Reflector:
             return _METADATA_LIST not in self._layout().object_type.list_accept
         return self.target.is_foreign(kind_of_list, api_version)
 
-    @staticmethod
-    def _refuse_strangers(batch: Batch, prefix: str) -> None:
-        """Refuse the objects of other namespaces: something may drop the namespace from the path.
-
-        Another scope has them, or nobody wants them. A deletion may pass: nothing is deleted by it.
-        """
-        if all(key.startswith(prefix) for _, key, _ in batch.deltas):
-            return
-        for at, (operation, key, _) in enumerate(batch.deltas):
-            if operation != DELETE and not key.startswith(prefix):
-                where = key.rpartition("/")[0]
-                why = f"is in namespace {where[:63]!r}" if where else "is in no namespace"
-                batch.deltas[at] = REJECT, key, f"{why}, although those of {prefix[:-1]!r} were asked for"
-
     async def _put_objects(self, batches: Iterable[Batch], paging: Paging) -> None:
         for batch in batches:
             await self._liveness.pause()
             paging.note(batch)
             if self._prefix:
-                self._refuse_strangers(batch, self._prefix)
+                refuse_strangers(batch, self._prefix)
             await self._queue.put(ReplaceBatch(self.target.scope, batch))
 
     # -- WATCH with initial objects ---------------------------------------------------------------------------
@@ -480,7 +466,7 @@ class Reflector:
                 for batch in batches:
                     self._refuse_lost(batch)
                     if self._prefix:
-                        self._refuse_strangers(batch, self._prefix)
+                        refuse_strangers(batch, self._prefix)
                     await self._liveness.pause()
                     await self._queue.put(ReplaceBatch(scope, batch))
                     # Once objects have come, only the mark may be missing: older servers send it late.
@@ -552,7 +538,7 @@ class Reflector:
         for batch in batches:
             await self._liveness.pause()
             if self._prefix:
-                self._refuse_strangers(batch, self._prefix)
+                refuse_strangers(batch, self._prefix)
             item = WatchBatch(self.target.scope, batch)
             if not self._offer(item):
                 await self._queue.put(item)
@@ -581,10 +567,3 @@ def _is_made_up(error: BaseException) -> bool:
         task = asyncio.current_task()
         return task is not None and not task.cancelling()
     return not isinstance(error, (Exception, GeneratorExit, *END_OF_PROCESS))
-
-
-def _behind(names: list[str]) -> str:
-    """Say who has the turns; of many only some are named."""
-    more = f" and {len(names) - 3} others" if len(names) > 4 else ""
-    named = ", ".join(names[:3] if more else names)
-    return f", behind {named}{more}" if names else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aioinformers.errors import ConnectionFailedError
-from aioinformers.listwatch.attempt import Attempt, Target, use_of
+from aioinformers.listwatch.attempt import Attempt, Target, behind, use_of
 from aioinformers.listwatch.recovery import Outcome
 from aioinformers.types import EVERYTHING, GroupVersionResource, Scope
 
@@ -46,3 +46,16 @@ def test_an_attempt_tells_how_far_it_had_got_when_it_ended() -> None:
 )
 def test_of_what_use_a_watch_was_is_said_as_it_was(outcome: Outcome, words: str) -> None:
     assert use_of(outcome) == words
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ([], ""),
+        (["a"], ", behind a"),
+        (["a", "b", "c", "d"], ", behind a, b, c, d"),
+        (["a", "b", "c", "d", "e"], ", behind a, b, c and 2 others"),
+    ],
+)
+def test_who_is_waited_for_is_named_but_not_everybody(names: list[str], words: str) -> None:
+    assert behind(names) == words

@@ -1,4 +1,4 @@
-"""The kind of what a watch tells is looked at until its first object has been seen, whatever the framing."""
+"""What comes is what was asked for: the kind of a watch, whatever its framing, and the namespace of each object."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from aioinformers.errors import ResponseError
-from aioinformers.listwatch.kinds import KindCheck
+from aioinformers.listwatch.kinds import KindCheck, refuse_strangers
+from aioinformers.objects.deltas import DELETE, REJECT, UPSERT, Batch
+from aioinformers.objects.layout import Entry, Layout
+from aioinformers.objects.object_types import object_type_of
 from aioinformers.transport.chunks import Block
 
 
@@ -113,3 +116,28 @@ def test_what_has_no_kind_is_believed(kind: str | None) -> None:
     check.look(line("ADDED", kind, None))
     assert refusal.seen == []
     assert not check.is_open
+
+
+# -- namespaces ---------------------------------------------------------------------------------------------------
+
+
+def test_g11_objects_of_other_namespaces_are_rejected_by_name() -> None:
+    """Also those whose namespace only begins alike, and those that have none; what is deleted may pass."""
+    layout: Layout[Any] = Layout(object_type_of(dict))
+    entry = Entry(b"{}", "u", "1", ("shop",))
+    keys = ["shop/a", "shopping/a", "shop/b", "a", "other/shop"]
+    batch = Batch([*((UPSERT, key, entry) for key in keys), (DELETE, "other/b", entry)], "1", layout)
+    refuse_strangers(batch, "shop/")
+    asked = "although those of 'shop' were asked for"
+    assert batch.deltas == [
+        (UPSERT, "shop/a", entry),
+        (REJECT, "shopping/a", f"is in namespace 'shopping', {asked}"),
+        (UPSERT, "shop/b", entry),
+        (REJECT, "a", f"is in no namespace, {asked}"),
+        (REJECT, "other/shop", f"is in namespace 'other', {asked}"),
+        (DELETE, "other/b", entry),
+    ]
+    before = list(batch.deltas[:1])
+    batch = Batch(list(before), "1", layout)
+    refuse_strangers(batch, "shop/")
+    assert batch.deltas == before
