@@ -26,6 +26,7 @@ from aioinformers.listwatch.kinds import KindCheck, refuse_strangers
 from aioinformers.listwatch.listing import ListDecoder, ListHead
 from aioinformers.listwatch.liveness import Liveness
 from aioinformers.listwatch.paging import EMPTY_PAGES, Paging
+from aioinformers.listwatch.portions import Portions
 from aioinformers.listwatch.recovery import TRANSITIONS, Outcome, Plan, State, advance, first_plan
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.deltas import Batch
@@ -92,6 +93,7 @@ class Reflector:
         self._find_absence = find_absence
         self._prefix = f"{target.scope.namespace}/" if target.scope.namespace else ""  # of all keys of a namespace
         self._liveness = Liveness(lambda: source.is_closed, source.settings.time_slice)
+        self._portions = Portions()
         self._plan: Plan | None = None
         self._due = 0.0  # loop time until which the plan waits
         self._attempt = Attempt()
@@ -534,18 +536,21 @@ class Reflector:
                 await self._put_events(decoder.feed(data))
 
     async def _put_events(self, batches: Iterable[Batch]) -> None:
-        attempt = self._attempt
+        attempt, portions, time = self._attempt, self._portions, asyncio.get_running_loop().time
         for batch in batches:
-            await self._liveness.pause()
             if self._prefix:
                 refuse_strangers(batch, self._prefix)
-            item = WatchBatch(self.target.scope, batch)
-            if not self._offer(item):
-                await self._queue.put(item)
-            if attempt.is_versioned:
-                self.version = batch.version or self.version
-            attempt.delivered += len(batch.deltas) + batch.bookmarks
-            attempt.bookmarks += batch.bookmarks
+            for portion in portions.of(batch):
+                await self._liveness.pause()
+                item, began = WatchBatch(self.target.scope, portion), time()
+                if self._offer(item):
+                    portions.note(len(portion.deltas), time() - began)
+                else:
+                    await self._queue.put(item)
+                if attempt.is_versioned:
+                    self.version = portion.version or self.version
+                attempt.delivered += len(portion.deltas) + portion.bookmarks
+                attempt.bookmarks += portion.bookmarks
             self._refuse_lost(batch)
 
     @staticmethod

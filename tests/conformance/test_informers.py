@@ -14,6 +14,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 
 from aioinformers import Added, Deleted, Event, Metadata, Settings, SharedInformer, SharedInformerFactory
 from aioinformers.objects import compact
+from aioinformers.objects.object_types import MetadataType
 from aioinformers.types import EVERYTHING, Scope
 from tests.kit import Recorder, cached, version_of
 from tests.kit.fixtures import APIServer
@@ -181,6 +182,23 @@ async def test_custom_resources_are_followed_as_dicts(api: client.ApiClient, nam
         assert str(await factory.resolve(f"widgets.{group}")) == f"widgets.v1.{group}"
 
 
+async def test_what_is_asked_for_lets_a_server_send_metadata_alone(api: client.ApiClient, namespace: str) -> None:
+    core: Any = client.CoreV1Api(api)
+    await core.create_namespaced_config_map(namespace, configmap("c", v="x" * 2000))
+    response: Any = await api.call_api(
+        f"/api/v1/namespaces/{namespace}/configmaps",
+        "GET",
+        header_params={"Accept": MetadataType.list_accept},
+        auth_settings=["BearerToken"],
+        _preload_content=False,
+        _return_http_data_only=True,
+    )
+    body = await response.read()
+    # The embedded server cannot do it, and sends whole objects; the real one must not.
+    assert (b"x" * 2000 in body) == (not api.configuration.ssl_ca_cert)
+    assert (b"PartialObjectMetadataList" in body) == bool(api.configuration.ssl_ca_cert)
+
+
 @pytest.mark.parametrize("watch_list", [True, False])
 async def test_metadata_alone_is_followed(
     api: client.ApiClient, namespace: str, watch_list: bool, is_compact: bool
@@ -196,8 +214,7 @@ async def test_metadata_alone_is_followed(
         await factory.wait_for_cache_sync(timeout=20)
         found = configmaps.lister.get("c", namespace=namespace)
         assert found.metadata.labels == {"app": "web"}
-        # The embedded server cannot do it, and sends whole objects; the real one must not.
-        assert found.kind == ("PartialObjectMetadata" if api.configuration.ssl_ca_cert else "ConfigMap")
+        assert found.kind == "ConfigMap"
         await core.patch_namespaced_config_map("c", namespace, {"metadata": {"labels": {"app": "db"}}})
         await configmaps.wait_for(
             (namespace, "c"), lambda obj: obj is not None and obj.metadata.labels["app"] == "db", timeout=10

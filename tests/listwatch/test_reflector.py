@@ -23,8 +23,8 @@ from aioinformers.listwatch.reflector import Reflector
 from aioinformers.objects.deltas import Batch
 from aioinformers.objects.layout import Layout
 from aioinformers.objects.object_types import object_type_of
-from aioinformers.queue import QueueItem, ReplaceBatch, ReplaceBegin
-from aioinformers.testing import ChaosProxy, Ending, FakeAPIServer, Fault
+from aioinformers.queue import QueueItem, ReplaceBatch, ReplaceBegin, WatchBatch
+from aioinformers.testing import ChaosProxy, Ending, FakeAPIServer, Fault, VirtualTimeLoop
 from aioinformers.transport.source import Source
 from aioinformers.types import EVERYTHING, Scope
 from tests.kit import LISTS, QUICK, Recorder, cached, configmap, factory_on, started, stored
@@ -775,6 +775,32 @@ async def test_g8_who_let_others_go_first_reads_nothing_before_it_has_its_turn_a
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+
+
+async def test_g12_events_that_take_long_to_apply_are_applied_in_small_portions() -> None:
+    """As with a thousand handlers that are all behind. Nothing is lost or told twice, also if that is interrupted."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    steps: list[int] = []
+    async with following(LISTS) as (server, follower, _):
+        await converged(server, follower)
+        applied = follower.reflector._offer
+
+        def slow(item: WatchBatch) -> bool:
+            steps.append(len(item.batch.deltas))
+            loop._now += 0.001 * len(item.batch.deltas)
+            return applied(item)
+
+        follower.reflector._offer = slow
+        for turn in range(10):
+            for number in range(100):
+                server.create("configmaps", configmap(f"c-{turn}-{number}"))
+            await turns(5 * turn)
+            await follower.cancelled_by_a_stranger()
+            await converged(server, follower)
+        assert max(steps[5:]) <= 5
+        names = [key for key, _ in follower.dispatcher.told]
+        assert names == [f"default/c-{turn}-{number}" for turn in range(10) for number in range(100)]
 
 
 class NotingDrain(Drain):
