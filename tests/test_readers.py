@@ -286,7 +286,10 @@ def test_g1_g6_an_item_of_a_list_is_the_object_of_a_watch(
     event = f'{{"apiVersion":"v1","kind":"Pod","spec":{spec},"metadata":{text}}}'
     as_listed = listed(layout_of(python_type, paths), item.encode())
     for reader in (watched, watched_in_two_passes, watched_in_another_envelope):
-        assert reader(layout_of(python_type, paths), event.encode()) == as_listed
+        as_watched = reader(layout_of(python_type, paths), event.encode())
+        if as_watched[0] == "rejected":  # of two reasons, the one that comes first is told
+            as_watched, as_listed = as_watched[:2], as_listed[:2]
+        assert as_watched == as_listed
 
 
 @pytest.mark.parametrize("python_type", [Defaulting, Located])
