@@ -360,6 +360,7 @@ class WatchDecoder(ObjectDecoder):
             return
         self._batch.deltas.append(self.refusal(operation, found.key, damage(error)))
         self._batch.version = found.version or self._batch.version
+        yield self._take_batch()  # even a short line takes so long that many of them must not follow each other
 
     def _count_lost(self) -> None:
         self._batch.unreadable += 1

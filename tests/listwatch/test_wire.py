@@ -371,7 +371,10 @@ class TestWatchDecoder:
         assert (seen.unreadable, seen.lost) == (0, 0)
 
     def test_g12_an_object_that_no_decoder_reads_makes_pauses(self) -> None:
-        """Empty batches, in which others may run."""
+        """Empty batches, in which others may run; after each, so that many short ones do not add up."""
+        many = b"".join(b'{"type":"ADDED","object":{"metadata":{"name":"b%d"},\\}}\n' % number for number in range(50))
+        sizes = [len(batch.deltas) for batch in WatchDecoder(layout_of(), LIMIT).feed(many)]
+        assert sizes == [1] * 50
         deep = b'{"x":%s,"metadata":{"name":"deep"}}' % (b"[" * 200_000 + b"]" * 200_000)
         batches = list(WatchDecoder(layout_of(), LIMIT).feed(b'{"type":"ADDED","object":%s}\n' % deep))
         assert [delta for batch in batches for delta in batch.deltas] == [(REJECT, "deep", "nested too deeply")]
