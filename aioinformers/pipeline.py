@@ -195,7 +195,7 @@ class Pipeline(Generic[T]):
         if self._grace.cancelled is not None:
             raise self._grace.cancelled
         if self.crash is not None:
-            raise self._end_error() from self.crash
+            raise self._end_error()
 
     def stop(self, grace: float | None) -> None:
         """Ask :meth:`run` to end; consumers get ``grace`` seconds for what is queued. Never blocks.
@@ -225,7 +225,7 @@ class Pipeline(Generic[T]):
             return
         await self._ended.wait()
         if self.crash is not None:
-            raise self._end_error() from self.crash
+            raise self._end_error()
 
     def _start_stages(self) -> None:
         self.roster.join_decorated(self.resync_period)
@@ -363,14 +363,18 @@ class Pipeline(Generic[T]):
         self._ended.set()
         self._synced.set()
 
-    def _end_error(self) -> Exception:
+    def _end_error(self) -> InformerError:
         if self.closed_because:
             return InformerClosedError(f"{self.name} {self.closed_because}")
+        if self.crash is None:
+            return InformerClosedError(f"{self.name} is closed")
+        error: InformerError
         if isinstance(self.crash, _RefusedError):
-            return InformerClosedError(f"{self.name} cannot run: {self.crash}")
-        if self.crash is not None:
-            return InformerCrashedError(f"{self.name} ended by a bug: {self.crash!r}")
-        return InformerClosedError(f"{self.name} is closed")
+            error = InformerClosedError(f"{self.name} cannot run: {self.crash}")
+        else:
+            error = InformerCrashedError(f"{self.name} ended by a bug: {self.crash!r}")
+        error.__cause__ = self.crash  # whoever waits wants the bug's own traceback, too
+        return error
 
     # -- indexes ----------------------------------------------------------------------------------------------
 

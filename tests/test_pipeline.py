@@ -42,6 +42,9 @@ async def test_crash_of_a_stage_is_loud_and_the_other_informers_go_on(
             await pods.wait_closed()
         with pytest.raises(InformerCrashedError):
             pods.lister.list()
+        with pytest.raises(InformerCrashedError) as caught:
+            await pods.wait_for(("default", "never"), lambda obj: obj is not None, timeout=5)
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
         with pytest.raises(CacheSyncError, match="crashed"):
             await factory.wait_for_cache_sync(timeout=5)
         assert any(record.levelno == logging.CRITICAL for record in caplog.records)
