@@ -221,7 +221,7 @@ class Consumer(Listener[T]):
         self._busy[record.key] = now
         try:
             await call(event)
-            if _cancelling():
+            if _cancellations():
                 raise asyncio.CancelledError
             self._handled += 1
         except BaseException as error:
@@ -243,10 +243,11 @@ class Consumer(Listener[T]):
             failure = error if isinstance(error, Exception) else RuntimeError(f"the handler raised {error!r}")
             await self._report(failure, event, error)
             return
-        if self._is_dismissed:
+        cancellations = _cancellations()
+        if self._is_dismissed and cancellations < 2:  # with more, a stranger was first
             self._undelivered += 1
             raise error
-        if not _cancelling():
+        if not cancellations:
             await self._report(RuntimeError("the handler let a CancelledError of its own escape"), event, error)
             return
         failure = RuntimeError("the handler's task was cancelled while it ran, by itself or by a stranger")
@@ -274,10 +275,10 @@ class Consumer(Listener[T]):
         except END_OF_PROCESS:
             raise
         except BaseException as raised:
-            if isinstance(raised, asyncio.CancelledError) and _cancelling():
+            if isinstance(raised, asyncio.CancelledError) and _cancellations():
                 raise
             logger.exception("%s: on_error of handler %s raised", self._host.name, self.name)
-        if _cancelling():
+        if _cancellations():
             logger.error("%s: on_error of handler %s cancelled the task that it ran in", self._host.name, self.name)
             raise asyncio.CancelledError
 
@@ -345,10 +346,10 @@ def current_consumer() -> Consumer[Any] | None:
     return consumer if consumer is not None and consumer.is_busy else None
 
 
-def _cancelling() -> bool:
-    """Tell whether somebody has cancelled the current task."""
+def _cancellations() -> int:
+    """Return how often the current task has been cancelled."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return 0 if task is None else task.cancelling()
 
 
 def _timed(handler: EventHandler[T], seconds: float) -> EventHandler[T]:

@@ -154,7 +154,9 @@ async def test_bookmarks_need_news_of_the_resource(rest: Rest) -> None:
     for reads in (False, True):
         query = {"resourceVersion": made.version, "allowWatchBookmarks": "true"}
         events, _ = await asyncio.gather(rest.watch(path, query, timeout=4), write(reads=reads))
-        assert {(event.type, event.version) for event in events} == {("BOOKMARK", version) for version in versions}
+        assert {event.type for event in events} == ({"BOOKMARK"} if reads else set())
+        # Not at most: whoever else uses a real server may have made a later version known.
+        assert all(int(event.version) >= int(versions[0]) for event in events)
     stream = await rest.watch(path, STREAM, timeout=4, allowWatchBookmarks="true", resourceVersion=versions[0])
     assert [event.type for event in stream[:2]] == ["ADDED", "BOOKMARK"]  # another may follow before the watch ends
     assert END in stream[1].object["metadata"]["annotations"]
