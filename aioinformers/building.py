@@ -8,20 +8,25 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, Unpack, overload
 
+from aioinformers.checks import require_plain
 from aioinformers.discovery import Discovery
 from aioinformers.informer import SharedInformer
+from aioinformers.naming import resource_of
 from aioinformers.objects.layout import IndexDefinition, Layout
 from aioinformers.objects.object_types import ObjectType, compacted, object_type_of
+from aioinformers.objects.schemas import Schema
 from aioinformers.objects.selectors import parse_field_selector, parse_label_selector
 from aioinformers.objects.transforms import BytesTransform
 from aioinformers.options import InformerOptions, Transform, Tweak, check_options, period_of, scopes_of, transforms_of
 from aioinformers.pipeline import InformerSpec, Pipeline
-from aioinformers.resources import GROUPS, Kind, kind_of_model, kind_of_resource, kinds
+from aioinformers.resources import GROUPS, Kind, kind_of_resource, kinds
 from aioinformers.settings import Settings
-from aioinformers.transport.source import Source
+from aioinformers.tally import Tally, so_often
+from aioinformers.transport.source import Source, load_model
 from aioinformers.types import EVERYTHING, GroupVersionResource, ListOptions, Scope, WatchFailure
+from aioinformers.words import printable
 
-__all__ = ["Defaults", "InformerRequest", "build_informer", "new_informer", "request_of", "resource_of"]
+__all__ = ["Defaults", "InformerRequest", "build_informer", "new_informer", "request_of"]
 
 T = TypeVar("T")
 
@@ -40,6 +45,7 @@ def new_informer(
     tweak_list_options: Tweak | None = None,
     settings: Settings | None = None,
     on_watch_error: Callable[[WatchFailure], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
     **options: Unpack[InformerOptions],
 ) -> SharedInformer[T]: ...
 @overload
@@ -51,6 +57,7 @@ def new_informer(
     tweak_list_options: Tweak | None = None,
     settings: Settings | None = None,
     on_watch_error: Callable[[WatchFailure], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
     **options: Unpack[InformerOptions],
 ) -> SharedInformer[dict[str, Any]]: ...
 @overload
@@ -62,6 +69,7 @@ def new_informer(
     tweak_list_options: Tweak | None = None,
     settings: Settings | None = None,
     on_watch_error: Callable[[WatchFailure], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
     **options: Unpack[InformerOptions],
 ) -> SharedInformer[dict[str, Any]]: ...
 @overload
@@ -73,6 +81,7 @@ def new_informer(
     tweak_list_options: Tweak | None = None,
     settings: Settings | None = None,
     on_watch_error: Callable[[WatchFailure], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
     **options: Unpack[InformerOptions],
 ) -> SharedInformer[T]: ...
 def new_informer(
@@ -83,6 +92,7 @@ def new_informer(
     tweak_list_options: Tweak | None = None,
     settings: Settings | None = None,
     on_watch_error: Callable[[WatchFailure], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
     **options: Unpack[InformerOptions],
 ) -> SharedInformer[Any]:
     """Make an informer that needs no factory: ``async with informer:``, ``await informer.run()`` or ``factory.add``.
@@ -94,6 +104,7 @@ def new_informer(
         tweak_list_options: Called once with its :class:`ListOptions`.
         settings: Deadlines, sizes and delays.
         on_watch_error: Observes each failed attempt to list or watch.
+        on_warning: Told of each text that the server sends as a ``Warning`` header, once.
         options: See :class:`InformerOptions`.
 
     Raises:
@@ -101,11 +112,15 @@ def new_informer(
         ValueError: If ``what`` names no resource, or an option cannot be.
         ImportError: If ``compact`` needs a package that is not installed.
     """
-    also = ("object_type", "tweak_list_options", "settings", "on_watch_error")
+    also = ("object_type", "tweak_list_options", "settings", "on_watch_error", "on_warning")
     check_options(InformerOptions, options, "new_informer()", also)
+    if on_watch_error is not None:
+        require_plain(on_watch_error, "on_watch_error", "the failure")
     default_type = what if isinstance(what, type) else dict
     request = request_of(resource_of(what), object_type or default_type, options, Defaults(tweak=tweak_list_options))
-    source = Source(api_client, settings or Settings())
+    if on_warning is not None:
+        require_plain(on_warning, "on_warning", "the text")
+    source = Source(api_client, settings or Settings(), on_warning)
     return build_informer(request, source, Discovery(source), on_watch_error)[0]
 
 
@@ -127,6 +142,10 @@ class Defaults:
     resync_periods: Mapping[GroupVersionResource, float] | None = None
     tweak: Tweak | None = None
 
+    def __post_init__(self) -> None:
+        if self.tweak is not None:
+            require_plain(self.tweak, "tweak_list_options", "the list options")
+
 
 @dataclass(frozen=True, slots=True)
 class InformerRequest:
@@ -136,6 +155,7 @@ class InformerRequest:
         spec: What it follows.
         object_type: How objects are kept and shown, but for packing.
         transforms: What changes objects on arrival, in order.
+        own_transforms: Those of them that were asked for here, and so are about this resource.
         resync_period: Seconds, if given.
         default_resync: Seconds of a new informer to which none were given.
         indexers: Its indexes, beside those that a shared one has.
@@ -146,6 +166,7 @@ class InformerRequest:
     spec: InformerSpec
     object_type: ObjectType[Any]
     transforms: tuple[Transform, ...]
+    own_transforms: tuple[Transform, ...]
     resync_period: float | None
     default_resync: float
     indexers: Mapping[str, IndexDefinition]
@@ -206,13 +227,15 @@ def request_of(
     kind = kind_of_resource(resource)
     is_shared = options.get("shared_objects", False)
     shown = object_type_of(object_type, shared=is_shared)
-    transforms = transforms_of(options.get("transform")) or defaults.transforms
+    own = transforms_of(options.get("transform"))
+    transforms = own or defaults.transforms
     marks = [*_type_marks(kind, shown, is_shared=is_shared), *_transform_marks(transforms, defaults.transforms)]
     period = options.get("resync_period")
     return InformerRequest(
         spec=_spec_of(resource, kind, options, defaults, marks),
         object_type=shown,
         transforms=transforms,
+        own_transforms=own,
         resync_period=None if period is None else period_of(period),
         default_resync=(defaults.resync_periods or {}).get(resource, defaults.resync_period),
         indexers=options.get("indexers") or {},
@@ -299,13 +322,21 @@ def build_informer(
     """
     spec = request.spec
 
-    def on_index_error(name: str, key: str, error: BaseException) -> None:
-        logger.error("%s: index %s raised for %s; filed under nothing", spec.name, name, key, exc_info=error)
+    tally = Tally()
+
+    def on_user_error(what: str, key: str, error: BaseException) -> None:
+        if count := tally.note((what, type(error))):
+            again = so_often(count)
+            logger.error("%s: %s raised for %s%s", spec.name, what, printable(key), again, exc_info=error)
 
     object_type = compacted(request.object_type) if request.is_compact else request.object_type
     if (kind := kind_of_resource(spec.resource)) is not None:
         object_type.learn_kind(kind.kind, spec.resource.api_version)  # not all servers say it of every object
-    layout: Layout[Any] = Layout(object_type, request.transforms, None, on_index_error)
+    schema = _schema_of(spec.resource, kind)
+    for transform in request.own_transforms:
+        for path in transform.paths if isinstance(transform, BytesTransform) else ():
+            schema.check(str(path), path, is_value=False)
+    layout: Layout[Any] = Layout(object_type, request.transforms, None, on_user_error, schema)
     pipeline = Pipeline(spec, layout, source, discovery, on_watch_error)
     pipeline.owner, pipeline.is_optional = owner, request.is_optional
     given = request.resync_period
@@ -313,6 +344,13 @@ def build_informer(
     informer = SharedInformer(pipeline)
     _ = informer.add_indexers(request.indexers)
     return informer, pipeline
+
+
+def _schema_of(resource: GroupVersionResource, kind: Kind | None) -> Schema:
+    """Return what checks the paths of a resource's indexes; it loads the client's models when it is first asked."""
+    model = None if kind is None else kind.model
+    whole = None if model is None else functools.partial(load_model, model)
+    return Schema(kind.kind if kind else resource.resource, whole, functools.partial(load_model, "V1ObjectMeta"))
 
 
 def is_foreign(resource: GroupVersionResource, kind: str, api_version: str) -> bool:
@@ -327,10 +365,3 @@ def is_foreign(resource: GroupVersionResource, kind: str, api_version: str) -> b
     if api_version.rpartition("/")[0] not in GROUPS:
         return False
     return any(kind == f"{each.kind}List" and api_version == each.resource.api_version for each in kinds())
-
-
-def resource_of(what: type[Any] | GroupVersionResource | str) -> GroupVersionResource:
-    """Return the resource that a model class, a resource or its text names."""
-    if isinstance(what, GroupVersionResource):
-        return what
-    return GroupVersionResource.parse(what) if isinstance(what, str) else kind_of_model(what).resource

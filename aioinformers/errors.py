@@ -7,7 +7,7 @@
     ├── CacheNotSyncedError (RuntimeError)   read before the first sync
     ├── InformerClosedError (RuntimeError)   used after its end
     ├── InformerCrashedError (RuntimeError)  a bug of ours ended it
-    ├── NotFoundError (LookupError)          no such object in the cache
+    ├── NotFoundError (KeyError)             no such object in the cache
     ├── UnknownIndexError (LookupError)      no such index
     ├── InvalidSelectorError (ValueError)
     ├── InvalidPathError (ValueError)
@@ -110,21 +110,23 @@ class InformerCrashedError(InformerError, RuntimeError):
     """A task of the informer ended with an unexpected exception, which is chained: please report this bug."""
 
 
-class NotFoundError(InformerError, LookupError):
+class NotFoundError(InformerError, KeyError):
     """The cache does not hold the object.
 
     Attributes:
         resource: The resource, as ``plural.version.group``.
         key: The object's key, as ``namespace/name``.
+        advice: What was probably meant; may be empty.
     """
 
-    def __init__(self, resource: str, key: str) -> None:
+    def __init__(self, resource: str, key: str, advice: str = "") -> None:
         self.resource = resource
         self.key = key
-        super().__init__(resource, key)
+        self.advice = advice
+        super().__init__(resource, key, advice)
 
     def __str__(self) -> str:
-        return f"{self.resource} {self.key!r} is not in the cache"
+        return f"{self.resource} {self.key!r} is not in the cache" + (f": {self.advice}" if self.advice else "")
 
 
 class UnknownIndexError(InformerError, LookupError):

@@ -10,13 +10,15 @@ import warnings
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, Self, TypeAlias, TypeVar, Unpack, overload
 
-from aioinformers.building import Defaults, InformerRequest, build_informer, request_of, resource_of
+from aioinformers.building import Defaults, InformerRequest, build_informer, request_of
+from aioinformers.checks import require_plain
 from aioinformers.delivery.handlers import Handler
 from aioinformers.delivery.registration import Registration
 from aioinformers.discovery import ApiResource, Discovery
 from aioinformers.errors import CacheSyncError, InformerClosedError, InformerError
 from aioinformers.informer import SharedInformer, pipeline_of
-from aioinformers.loops import require_loop
+from aioinformers.loops import Deadline, require_loop
+from aioinformers.naming import resource_of
 from aioinformers.options import (
     HandlerOptions,
     InformerOptions,
@@ -64,6 +66,8 @@ class SharedInformerFactory(Groups):
         name: Shown in logs and task names.
         settings: Deadlines, sizes and delays.
         on_watch_error: Observes each failed attempt to list or watch; called synchronously.
+        on_warning: Told of each text that the server sends as a ``Warning`` header, such as that a version is
+            deprecated, once; called synchronously. It is logged and stands in ``health()``, too.
 
     Raises:
         TypeError: If ``api_client`` is not an API client.
@@ -82,11 +86,16 @@ class SharedInformerFactory(Groups):
         name: str | None = None,
         settings: Settings | None = None,
         on_watch_error: Callable[[WatchFailure], None] | None = None,
+        on_warning: Callable[[str], None] | None = None,
     ) -> None:
+        if on_watch_error is not None:
+            require_plain(on_watch_error, "on_watch_error", "the failure")
+        if on_warning is not None:
+            require_plain(on_warning, "on_warning", "the text")
         super().__init__(self._informer_of)
         self.namespace = namespace
         self.name: str = name or "factory"
-        self._source = Source(api_client, settings or Settings())
+        self._source = Source(api_client, settings or Settings(), on_warning)
         self._discovery = Discovery(self._source)
         self._defaults = Defaults(
             scopes=scopes_of(namespace),
@@ -152,11 +161,15 @@ class SharedInformerFactory(Groups):
             options: See :class:`InformerOptions`.
 
         Raises:
-            TypeError: If an option is unknown.
-            ValueError: If the text names no resource, or as for the accessors.
+            TypeError: If an option is unknown, or ``resource`` is something else.
+            ValueError: If it names no resource, or as for the accessors.
         """
         check_options(InformerOptions, options, "for_resource()", ("object_type",))
-        gvr = GroupVersionResource.parse(resource) if isinstance(resource, str) else resource
+        if isinstance(resource, type):
+            raise TypeError(
+                f"for_resource() takes a resource: for a model class write informer_for({resource.__name__})"
+            )
+        gvr = resource_of(resource)
         return self._informer(request_of(gvr, object_type or dict, options, self._defaults))
 
     def informer_for(self, model: type[T], **options: Unpack[InformerOptions]) -> SharedInformer[T]:
@@ -248,9 +261,7 @@ class SharedInformerFactory(Groups):
             if what not in self._pipelines:
                 raise ValueError(f"{what.name} is not an informer of this factory: add() it first")
             return what
-        if isinstance(what, GroupVersionResource | str):
-            return self.for_resource(what)
-        return self.informer_for(what)
+        return self.informer_for(what) if isinstance(what, type) else self.for_resource(what)
 
     def add_event_handler(
         self, what: What, handler: Handler[Any], **options: Unpack[HandlerOptions[Any]]
@@ -308,10 +319,8 @@ class SharedInformerFactory(Groups):
             RuntimeError: If the factory has not been started.
             InformerClosedError: If it has been shut down.
         """
-        self._require_open()
-        if self._loop is None:
-            raise RuntimeError(f"{self.name} has not been started: `await factory.start()` first")
-        self._require_loop()
+        self._require_started()
+        assert self._loop is not None
         waits = {self._sync_task(informer): informer for informer in self if not informer.is_optional}
         deadline = None if timeout is None else self._loop.time() + timeout
         is_late, report_at = False, self._loop.time() + PROGRESS_PERIOD
@@ -336,6 +345,43 @@ class SharedInformerFactory(Groups):
         awaited = {informer for informer in waits.values() if informer in self._pipelines}  # not those released since
         if unsynced := {i.name: i.health().reason or "starting" for i in awaited if not i.has_synced}:
             raise CacheSyncError(unsynced, timeout if is_late else None)
+
+    async def wait_live(self, *, timeout: float | None = None) -> None:
+        """Wait until every informer that is not optional has synced and follows the server's changes right now.
+
+        After an outage: until what is read is current again. Cancellation changes nothing.
+
+        Args:
+            timeout: Seconds; None waits without limit.
+
+        Raises:
+            TimeoutError: If the time is up; names each informer that is late, and why.
+            InformerCrashedError: If a bug has ended one.
+            InformerClosedError: If the factory has been shut down, or is meanwhile.
+            RuntimeError: If it has not been started.
+        """
+        self._require_started()
+
+        def late() -> list[Pipeline[Any]]:
+            return [each for each in self._pipelines.values() if not (each.is_optional or each.is_live)]
+
+        def words() -> str:
+            reasons = "; ".join(f"{each.name}: {each.reason() or 'starting'}" for each in late())
+            return f"{self.name} is not live within {timeout:g} s: {reasons}"
+
+        async with Deadline(timeout, words):
+            while waiting := late():
+                try:
+                    await waiting[0].wait_live()
+                except InformerError:
+                    if waiting[0] in self._pipelines.values():  # otherwise it has been released
+                        raise
+
+    def _require_started(self) -> None:
+        self._require_open()
+        if self._loop is None:
+            raise RuntimeError(f"{self.name} has not been started: `await factory.start()` first")
+        self._require_loop()
 
     def _report_unsynced(self, informers: Iterable[SharedInformer[Any]]) -> None:
         for informer in informers:
@@ -444,10 +490,12 @@ class SharedInformerFactory(Groups):
             for each in informers
             if each.has_crashed or (each.name in awaited and not each.has_synced)
         }
-        reason = "; ".join(f"{name}: {why}" for name, why in unready.items())
+        is_ready = not unready and self.is_started
+        degraded = {each.name: each.reason for each in informers if each.is_degraded}
+        reason = "; ".join(f"{name}: {why}" for name, why in (degraded | unready).items())
         if not self.is_started:
             reason = "shut down" if self._is_closed else "not started"
-        return FactoryHealth(not reason, informers, reason)
+        return FactoryHealth(is_ready, informers, reason, bool(degraded))
 
     def _require_open(self) -> None:
         if self._is_closed:

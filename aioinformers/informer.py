@@ -9,15 +9,16 @@ from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from typing import Any, Generic, Self, TypeVar, Unpack
 
 from aioinformers.cache.lister import Indexer, Lister, StoreReader
+from aioinformers.checks import require_plain, truth_of
 from aioinformers.delivery.handlers import Handler
 from aioinformers.delivery.listener import ConsumerOptions
 from aioinformers.delivery.registration import Registration
 from aioinformers.delivery.stream import Stream
 from aioinformers.errors import InformerClosedError, UnknownIndexError
-from aioinformers.loops import Deadline
+from aioinformers.loops import Deadline, finishes_before
 from aioinformers.objects.layout import NAMESPACE_INDEX, IndexDefinition
 from aioinformers.objects.paths import join_key
-from aioinformers.options import HandlerOptions, StreamOptions, check_options
+from aioinformers.options import HandlerOptions, StreamOptions, Until, check_options, require_until
 from aioinformers.pipeline import Phase, Pipeline
 from aioinformers.statistics import InformerHealth, InformerStatistics
 from aioinformers.types import GroupVersionResource, ObjectKey, Scope, version_order
@@ -116,15 +117,27 @@ class SharedInformer(Generic[T]):
         check_options(HandlerOptions, options, "add_event_handler()")
         consumer_options: ConsumerOptions[T] = ConsumerOptions(**options)
         self._pipeline.require_loop()
-        return self._pipeline.roster.register(handler, consumer_options.with_default_resync(self.resync_period))
+        return self._pipeline.roster.register(handler, self._prepared(consumer_options))
 
-    def remove_event_handler(self, registration: Registration[T]) -> None:
+    def _prepared(self, options: ConsumerOptions[T]) -> ConsumerOptions[T]:
+        """Return the options of a consumer of this informer, which reads from now on what they need of each object."""
+        options = options.with_default_resync(self.resync_period)
+        fields = options.fields
+        return options if fields is None else options.at(self._pipeline.add_fact(fields))
+
+    def remove_event_handler(self, handler: Registration[T] | Handler[T]) -> None:
         """Remove a handler: no further call begins, one under way ends by itself, what is queued is dropped.
 
-        Twice is harmless, and so is a registration of another informer. To let the queue drain first, await
-        ``registration.aclose()``.
+        To let the queue drain first, await ``registration.aclose()``.
+
+        Args:
+            handler: A registration, which may be closed already; or a handler as it was given to
+                :meth:`add_event_handler`, all of whose registrations end.
+
+        Raises:
+            ValueError: If it is not registered here.
         """
-        self._pipeline.roster.remove(registration)
+        self._pipeline.roster.remove(handler)
 
     def on_add(self, function: F) -> F:
         """Decorate ``async def function(obj)`` to be called for each addition; see :attr:`default_registration`."""
@@ -165,10 +178,14 @@ class SharedInformer(Generic[T]):
             RuntimeError: If called from another event loop than the informer's.
         """
         check_options(StreamOptions, options, "stream()")
+        until = options.get("until")
+        if until is not None:
+            require_until(until)
         options.setdefault("resync_period", 0.0)
-        consumer_options: ConsumerOptions[T] = ConsumerOptions(**options)
+        given: dict[str, Any] = {name: value for name, value in options.items() if name != "until"}
+        consumer_options: ConsumerOptions[T] = ConsumerOptions(**given)
         self._pipeline.require_loop()
-        return self._pipeline.roster.stream(consumer_options.with_default_resync(self.resync_period))
+        return self._pipeline.roster.stream(self._prepared(consumer_options), None if until is None else until.wait)
 
     # -- indexes ----------------------------------------------------------------------------------------------
 
@@ -189,10 +206,10 @@ class SharedInformer(Generic[T]):
         """
         self._pipeline.require_loop()
         store = self._pipeline.store
-        changed = self._pipeline.layout.with_indexers(indexers)  # raises before anything is queued
+        changed = self._pipeline.indexing.layout.with_indexers(indexers)  # raises before anything is queued
         names = {name for name in indexers if name not in store.layout.names}
         if self._pipeline.phase is Phase.NEW:
-            self._pipeline.reindex_empty(changed)
+            self._pipeline.indexing.change_empty(changed)
             return IndexChange(None)
         if self._pipeline.phase is not Phase.RUNNING:
             raise InformerClosedError(f"{self.name} is closed")
@@ -202,7 +219,7 @@ class SharedInformer(Generic[T]):
             )
         if not names:
             return IndexChange(None)
-        return IndexChange(self._pipeline.reindex(lambda layout: layout.with_indexers(indexers), names))
+        return IndexChange(self._pipeline.indexing.change(lambda layout: layout.with_indexers(indexers), names))
 
     def remove_indexer(self, name: str) -> IndexChange:
         """Remove an index: done at once before the start; of a running informer, await the result.
@@ -218,9 +235,9 @@ class SharedInformer(Generic[T]):
         if name not in store.layout.names:
             raise UnknownIndexError(name, store.layout.names)
         if self._pipeline.phase is Phase.NEW:
-            self._pipeline.reindex_empty(store.layout.without_index(name))
+            self._pipeline.indexing.change_empty(store.layout.without_index(name))
             return IndexChange(None)
-        return IndexChange(self._pipeline.reindex(lambda layout: layout.without_index(name), {name}))
+        return IndexChange(self._pipeline.indexing.change(lambda layout: layout.without_index(name), {name}))
 
     # -- state ------------------------------------------------------------------------------------------------
 
@@ -307,6 +324,7 @@ class SharedInformer(Generic[T]):
         condition: Callable[[T | None], bool],
         *,
         timeout: float | None = None,
+        until: Until | None = None,
     ) -> T | None:
         """Wait until a condition on one object holds; it is asked now and after each change of the object.
 
@@ -314,15 +332,20 @@ class SharedInformer(Generic[T]):
             key: The object: an ``ObjectKey``, ``(namespace, name)`` or ``"namespace/name"``.
             condition: Called with the object, or None while there is none.
             timeout: Seconds.
+            until: The wait is given up when this event is set, such as when a server stops.
 
         Returns:
-            The object for which it held.
+            The object for which it held; None if it held although there is none.
 
         Raises:
-            TimeoutError: If the time is up.
+            TypeError: If the condition is an async function, or cannot be called with the object.
+            TimeoutError: If the time is up, or ``until`` has been set.
             InformerClosedError: If the informer ends first.
         """
         self._pipeline.require_loop()
+        require_plain(condition, "condition", "the object or None")
+        if until is not None:
+            require_until(until)
         text = key if isinstance(key, str) else join_key(*key)
         namespace = text.rpartition("/")[0]
         store, decode = self._pipeline.store, self._pipeline.store.layout.object_type.decode
@@ -332,7 +355,7 @@ class SharedInformer(Generic[T]):
             nonlocal last
             entry = store.get(text)
             last = None if entry is None else decode(entry.body)
-            return store.has_synced(namespace) and condition(last)
+            return store.has_synced(namespace) and truth_of(condition(last), "condition")
 
         def words() -> str:
             state = "did not come into the cache" if last is None else "did not meet the condition"
@@ -340,7 +363,11 @@ class SharedInformer(Generic[T]):
 
         with self._waiting():
             async with Deadline(timeout, words):
-                await self._pipeline.dispatcher.wait_for(text, is_met)
+                waiting = self._pipeline.dispatcher.wait_for(text, is_met)
+                if until is None:
+                    await waiting
+                elif not await finishes_before(waiting, until.wait()):
+                    raise TimeoutError(f"{self.name}: the wait for {text} was given up, as its `until` event was set")
         return last
 
     @contextlib.contextmanager
@@ -394,6 +421,8 @@ class SharedInformer(Generic[T]):
             rejected=len(self._pipeline.dispatcher.rejected),
             reason=self._pipeline.reason(),
             scopes=scopes,
+            is_degraded=any(each.is_degraded for each in scopes),
+            warnings=self._pipeline.notices,
         )
 
     def statistics(self) -> InformerStatistics:

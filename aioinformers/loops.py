@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Deadline", "Grace", "require_loop"]
+__all__ = ["Deadline", "Grace", "finishes_before", "require_loop"]
 
 
 class Deadline:
@@ -35,6 +35,32 @@ class Deadline:
             await self._timer.__aexit__(kind, error, traceback)
         except TimeoutError as expired:
             raise TimeoutError(self._words()) from expired
+
+
+async def finishes_before(work: Coroutine[Any, Any, None], is_over: Coroutine[Any, Any, Any]) -> bool:
+    """Await something unless something else ends first, which is cancelled then; so is the rest of ``work``.
+
+    Cancellation: cancels both.
+
+    Args:
+        work: What to await; what it raises is raised.
+        is_over: What may end it.
+
+    Returns:
+        Whether it was done first, or at the same time.
+    """
+    tasks = working, ending = asyncio.ensure_future(work), asyncio.ensure_future(is_over)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working
+            return True
+        await ending  # to raise what it raises
+        return False
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Grace:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Generic, TypeAlias, TypedDict, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 
+from aioinformers.checks import is_coroutine_function, require_number, require_plain, shown, suggestion
 from aioinformers.delivery.events import Event
 from aioinformers.objects.layout import IndexDefinition
 from aioinformers.types import ALL_NAMESPACES, EVERYTHING, AllNamespaces, ListOptions, Scope
 
 __all__ = [
-    "HandlerOptions", "InformerOptions", "Namespaces", "StreamOptions", "Transform", "Transforms", "Tweak",
-    "check_options", "period_of", "scopes_of", "transforms_of",
+    "HandlerOptions", "InformerOptions", "Namespaces", "StreamOptions", "Transform", "Transforms", "Tweak", "Until",
+    "check_options", "period_of", "require_until", "scopes_of", "transforms_of",
 ]  # fmt: skip
 
 T = TypeVar("T")
+
+
+class Until(Protocol):
+    """What ends a wait or a stream when it is set: an ``asyncio.Event``."""
+
+    def is_set(self) -> bool:
+        """Tell whether it has been set."""
+
+    async def wait(self) -> Any:
+        """Wait until it is set."""
+
 
 Namespaces: TypeAlias = str | Sequence[str] | AllNamespaces | None
 Transform: TypeAlias = Callable[[Any], Any]
@@ -68,6 +79,10 @@ class HandlerOptions(TypedDict, Generic[T], total=False):
         on_error: Called (and awaited, if it gives an awaitable) with the exception and event of a failed call.
         handler_timeout: Seconds after which a call is cancelled and counts as failed; None, the default, for no limit.
         name: Shown in logs and statistics; the handler's own name by default.
+        ignore: Fields whose changes are no events for this handler, as JSON paths: ``("status",)``. An update that
+            changes nothing else is counted as ``ignored``. The cache holds the new version all the same. The
+            resourceVersion, the managed fields and the generation never count.
+        only: The only fields whose changes are events: ``("spec.template", "metadata.labels")``.
     """
 
     concurrency: int
@@ -77,6 +92,8 @@ class HandlerOptions(TypedDict, Generic[T], total=False):
     on_error: Callable[[Exception, Event[T]], Awaitable[None] | None] | None
     handler_timeout: float | None
     name: str | None
+    ignore: str | Sequence[str]
+    only: str | Sequence[str]
 
 
 class StreamOptions(TypedDict, Generic[T], total=False):
@@ -87,12 +104,18 @@ class StreamOptions(TypedDict, Generic[T], total=False):
         limit: As for handlers.
         filter: As for handlers.
         name: Shown in statistics.
+        ignore: As for handlers.
+        only: As for handlers.
+        until: The stream ends when it is set, and drops what is queued.
     """
 
     resync_period: float | None
     limit: int | None
     filter: Callable[[T], bool] | None
     name: str | None
+    ignore: str | Sequence[str]
+    only: str | Sequence[str]
+    until: Until | None
 
 
 def check_options(known: type[Any], given: Mapping[str, Any], where: str, also: Sequence[str] = ()) -> None:
@@ -111,19 +134,31 @@ def check_options(known: type[Any], given: Mapping[str, Any], where: str, also: 
     for name in given:
         if name in names:
             continue
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
-        raise TypeError(f"{where} has no option {name!r}: {hint}")
+        raise TypeError(f"{where} has no option {name!r}: {suggestion(name, names)}")
+
+
+def require_until(until: Any) -> None:
+    """Refuse what cannot be waited for.
+
+    Raises:
+        TypeError: If it is no event, such as ``asyncio.Event``.
+    """
+    if isinstance(until, type) or not (
+        hasattr(until, "is_set") and is_coroutine_function(getattr(until, "wait", None))
+    ):
+        raise TypeError(f"until must be an asyncio.Event, not {shown(until)}")
 
 
 def scopes_of(namespace: Namespaces) -> tuple[Scope, ...]:
     """Return one scope per namespace, sorted; :data:`EVERYTHING` alone for all namespaces."""
     if namespace is None or namespace is ALL_NAMESPACES:
         return (EVERYTHING,)
-    names = (namespace,) if isinstance(namespace, str) else tuple(namespace)
+    names = (namespace,) if isinstance(namespace, str) or not isinstance(namespace, Iterable) else tuple(namespace)
     if not names:
         raise ValueError("namespace=[] selects nothing: give names, or ALL_NAMESPACES")
     for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"a namespace is a text, not {shown(name)}: for all of them use ALL_NAMESPACES alone")
         if not _NAMESPACE.fullmatch(name):
             raise ValueError(f"{name!r} cannot be a namespace: for all of them leave it out or use ALL_NAMESPACES")
     return tuple(Scope(name) for name in sorted(set(names)))
@@ -131,15 +166,18 @@ def scopes_of(namespace: Namespaces) -> tuple[Scope, ...]:
 
 def transforms_of(transform: Transforms) -> tuple[Transform, ...]:
     """Return the transforms in order, whether one was given, several or none."""
-    transforms = () if transform is None else (transform,) if callable(transform) else tuple(transform)
+    if transform is None:
+        return ()
+    given: Any = transform
+    transforms = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
     for one in transforms:
-        if not callable(one):
-            raise TypeError(f"a transform must be callable, not {one!r}")
+        require_plain(one, "transform", "the object")
     return transforms
 
 
 def period_of(seconds: float) -> float:
     """Return a resync period: 0 for never, else at least a second."""
+    require_number("a resync period", seconds)
     if seconds < 0:
         raise ValueError(f"a resync period must not be negative, not {seconds!r}")
     return max(seconds, 1.0) if seconds else 0.0

@@ -14,22 +14,27 @@ from typing import Any, Generic, TypeVar
 
 from aioinformers.cache.dispatcher import Dispatcher
 from aioinformers.cache.indexer import Partition, Store
+from aioinformers.checks import truth_of
 from aioinformers.delivery.events import EventFactory
 from aioinformers.delivery.roster import Roster
 from aioinformers.discovery import Discovery
 from aioinformers.errors import CacheNotSyncedError, InformerClosedError, InformerCrashedError, InformerError
+from aioinformers.indexing import Indexing
 from aioinformers.listwatch.attempt import Target
 from aioinformers.listwatch.recovery import State
 from aioinformers.listwatch.reflector import Reflector
 from aioinformers.loops import Deadline, Grace, require_loop
 from aioinformers.objects.compact import Packer
+from aioinformers.objects.facts import Fact
 from aioinformers.objects.layout import Layout
 from aioinformers.queue import PackingQueue, QueueItem, Reindex, WatchBatch
 from aioinformers.statistics import InformerStatistics, ScopeHealth
 from aioinformers.supervisor import Supervisor
+from aioinformers.tally import Tally, so_often
 from aioinformers.transport.pool import Reservation
 from aioinformers.transport.source import Source
 from aioinformers.types import END_OF_PROCESS, EVERYTHING, GroupVersionResource, Scope, WatchFailure
+from aioinformers.words import printable
 
 __all__ = ["InformerSpec", "Phase", "Pipeline"]
 
@@ -109,7 +114,7 @@ class Pipeline(Generic[T]):
         is_optional: Its factory's readiness does not wait for it.
         resync_period: Seconds; what handlers are given that do not say otherwise.
         tasks: Starts its tasks and starts them again.
-        layout: The layout once all changes of indexes that are under way are done.
+        indexing: Changes what is read of each object.
         failures: Failed attempts to list or watch since the start.
     """
 
@@ -130,7 +135,6 @@ class Pipeline(Generic[T]):
         self.owner: str = ""
         self.is_optional: bool = False
         self.resync_period: float = 0.0
-        self.layout: Layout[T] = layout
         self.store: Store[T] = Store(layout, spec.scopes)
         self.reflectors: dict[Scope, Reflector] = {}
         self.failures: int = 0
@@ -141,15 +145,19 @@ class Pipeline(Generic[T]):
         self._queue: asyncio.Queue[QueueItem] = (
             asyncio.Queue(settings.queue_size) if self.packer is None else PackingQueue(1)
         )
-        self.dispatcher: Dispatcher[T] = Dispatcher(self.store, self._queue, settings.time_slice, self._on_synced)
+        self.dispatcher: Dispatcher[T] = Dispatcher(
+            self.store, self._queue, settings.time_slice, self._on_synced, self._on_rejected
+        )
         events = EventFactory(spec.resource, layout.object_type)
+        self.indexing: Indexing[T] = Indexing(self.store, self._put_change)
         self.tasks: Supervisor = Supervisor(spec.name, self._on_bug)
         self.roster: Roster[T] = Roster(spec.name, events, self.dispatcher, self, self.tasks, settings.time_slice)
         self._stages: set[asyncio.Task[None]] = set()
         self._dispatching: asyncio.Task[None] | None = None
-        self._changes: list[asyncio.Future[None]] = []
         self._synced = asyncio.Event()
         self._ended = asyncio.Event()
+        self._tally = Tally()
+        self._live_waits: list[asyncio.Future[None]] = []
         self._grace = Grace()
 
     @property
@@ -160,7 +168,7 @@ class Pipeline(Generic[T]):
     @property
     def packer(self) -> Packer | None:
         """What packs the stored objects; None if they stay as they are."""
-        return self.layout.object_type.packer
+        return self.store.layout.object_type.packer
 
     # -- life -------------------------------------------------------------------------------------------------
 
@@ -244,6 +252,24 @@ class Pipeline(Generic[T]):
         self._stages.add(task)
         task.add_done_callback(self._stages.discard)
 
+    def _put_change(self, change: Reindex) -> None:
+        self._start_stage(functools.partial(self._queue.put, change), "change of indexes")
+
+    def add_fact(self, fact: Fact) -> int:
+        """Read something more of each object from now on; of what is stored, in slices.
+
+        Returns:
+            Its place in ``Entry.facts``. Entries may have no value there yet.
+
+        Raises:
+            InvalidPathError: If no object has the fields that it names.
+            ValueError: If a running informer keeps no bytes that it could be read of.
+            InformerClosedError: If the informer is closed.
+        """
+        if self.phase is not Phase.NEW and self.phase is not Phase.RUNNING:
+            raise InformerClosedError(f"{self.name} is closed")
+        return self.indexing.add_fact(fact, self.name, is_running=self.phase is Phase.RUNNING)
+
     def _on_bug(self, stage: str, error: BaseException) -> None:
         """A stage that raises has a bug: loud, and the end of this informer alone."""
         if isinstance(error, _StageError):
@@ -280,6 +306,7 @@ class Pipeline(Generic[T]):
             functools.partial(self.store.has_version, scope),
             self._offer,
             functools.partial(self._discovery.find_absence, self.spec.resource, scope.namespace),
+            self._on_state,
         )
         self.reflectors[scope] = reflector
         self._start_stage(reflector.run, f"reflector{scope.place}")
@@ -319,14 +346,27 @@ class Pipeline(Generic[T]):
         if self._on_watch_error is None:
             return
         try:
-            self._on_watch_error(failure)
+            truth_of(self._on_watch_error(failure), "on_watch_error")
         except END_OF_PROCESS:
             raise
-        except BaseException:  # a CancelledError here is none of the loop's: nothing is awaited
-            logger.exception("%s: on_watch_error raised", self.name)
+        except BaseException as error:  # a CancelledError here is none of the loop's: nothing is awaited
+            if count := self._tally.note(("on_watch_error", type(error))):
+                logger.exception("%s: on_watch_error raised%s", self.name, so_often(count))
+
+    def _on_rejected(self, key: str, reason: str) -> None:
+        if count := self._tally.note(("rejected", reason)):
+            logger.warning("%s: %s cannot be read: %s%s", self.name, printable(key), reason, so_often(count))
+
+    def _on_state(self) -> None:
+        """Let those look again who wait for it to be live."""
+        waits, self._live_waits = self._live_waits, []
+        for future in waits:
+            if not future.done():  # it is, if its task has just been cancelled
+                future.set_result(None)
 
     def _on_synced(self) -> None:
         self._synced.set()
+        self._on_state()
         logger.info("%s: synced, %d objects", self.name, len(self.store))
         self.roster.check_synced()
 
@@ -349,9 +389,7 @@ class Pipeline(Generic[T]):
                 self.tasks.dismiss(applied)
             await self.tasks.end({self._dispatching}, self._grace)
         self.dispatcher.close(self._end_error())
-        for change in self._changes:
-            if not change.done():
-                change.set_exception(self._end_error())
+        self.indexing.close(self._end_error())
         await self.roster.end(self._grace)
         self._conclude()
         await self.tasks.end_letting_go(self._grace)
@@ -362,6 +400,7 @@ class Pipeline(Generic[T]):
         self.dispatcher.close(self._end_error())
         self._ended.set()
         self._synced.set()
+        self._on_state()
 
     def _end_error(self) -> InformerError:
         if self.closed_because:
@@ -375,40 +414,6 @@ class Pipeline(Generic[T]):
             error = InformerCrashedError(f"{self.name} ended by a bug: {self.crash!r}")
         error.__cause__ = self.crash  # whoever waits wants the bug's own traceback, too
         return error
-
-    # -- indexes ----------------------------------------------------------------------------------------------
-
-    def reindex_empty(self, layout: Layout[T]) -> None:
-        """Change the indexes before the start, when nothing is stored."""
-        self.layout = layout
-        for _ in self.store.rebuilt(layout, {}):
-            raise AssertionError("nothing can be stored before the start")
-
-    def reindex(self, change: Callable[[Layout[T]], Layout[T]], names: set[str]) -> asyncio.Future[None]:
-        """Change the indexes of a running informer; readers are not blocked, reads of these indexes raise until then.
-
-        Args:
-            change: Makes the new layout of the one that holds when its turn comes.
-            names: The indexes that are not to be read before it is done.
-
-        Returns:
-            Done once the change is; fails with the informer's end.
-        """
-        assert self.loop is not None, "before the start indexes are changed in place"
-        self.layout = change(self.layout)
-        self.store.building |= names
-        done: asyncio.Future[None] = self.loop.create_future()
-
-        def settle(done: asyncio.Future[None]) -> None:
-            self.store.building -= names
-            if not done.cancelled():
-                done.exception()  # whoever does not await the change is not interested in its failure
-
-        done.add_done_callback(settle)
-        self._changes.append(done)
-        done.add_done_callback(self._changes.remove)
-        self._start_stage(functools.partial(self._queue.put, Reindex(change, done)), "change of indexes")
-        return done
 
     # -- state ------------------------------------------------------------------------------------------------
 
@@ -466,6 +471,30 @@ class Pipeline(Generic[T]):
         if not self.store.is_synced:
             raise self._end_error()
 
+    @property
+    def is_live(self) -> bool:
+        """Whether every scope has synced and follows the change stream right now."""
+        return all(each.has_synced and each.is_watching and not each.is_degraded for each in self.scope_health())
+
+    async def wait_live(self) -> None:
+        """Wait until it is live; raises as :meth:`wait_closed` if it ends first. Cancellation leaves nothing behind."""
+        self.require_loop()
+        while not self.is_live:
+            if self._ended.is_set():
+                raise self._end_error()
+            future = asyncio.get_running_loop().create_future()
+            self._live_waits.append(future)
+            try:
+                await future
+            finally:
+                if future in self._live_waits:
+                    self._live_waits.remove(future)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the server said beside its answers, each once."""
+        return tuple(dict.fromkeys(each for one in list(self.reflectors.values()) for each in list(one.notices)))
+
     # Other threads may ask for all of this: what may change meanwhile is looked at once, and no dict that may grow is
     # gone through in Python (see `cache/indexer.py`).
 
@@ -489,7 +518,9 @@ class Pipeline(Generic[T]):
                 doing = "applying the list" if state is State.WATCHING else doing
                 reason = f"{doing}{scope.place}" + ("" if error is None else f": {error}")
             silent_for = None if since is None else max(now - since, 0.0)
-            scopes.append(ScopeHealth(scope, is_synced, is_running and state is State.WATCHING, silent_for, reason))
+            is_watching = is_running and state is State.WATCHING
+            is_degraded = partition.is_synced and (error is not None or self.phase is Phase.FAILED)
+            scopes.append(ScopeHealth(scope, is_synced, is_watching, silent_for, reason, is_degraded))
         return tuple(scopes)
 
     def _whole_reason(self) -> str:

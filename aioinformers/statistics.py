@@ -39,6 +39,7 @@ class ConsumerStatistics:
         undelivered: Events that were dropped when the consumer was closed.
         high_water: The longest backlog there has been.
         busy_keys: Objects inside handlers, the longest first.
+        ignored: Updates that changed nothing which matters to the consumer, as its ``ignore`` and ``only`` say.
     """
 
     queued: int
@@ -49,6 +50,7 @@ class ConsumerStatistics:
     undelivered: int
     high_water: int
     busy_keys: tuple[BusyKey, ...] = ()
+    ignored: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class ScopeHealth:
         has_synced: Whether the cache holds a whole state of it, so that its namespace can be read.
         is_watching: Whether its change stream is followed right now.
         silent_for: Seconds since the server was last heard of; None before that.
+        is_degraded: It has synced, but the last attempt to follow it failed: what the cache holds may be out of date.
         reason: What it waits for and why; empty if nothing is wrong.
     """
 
@@ -121,6 +124,7 @@ class ScopeHealth:
     is_watching: bool
     silent_for: float | None
     reason: str
+    is_degraded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,9 @@ class InformerHealth:
         rejected: How many objects could not be read.
         reason: What it waits for and why; empty if nothing is wrong.
         scopes: Each scope's health, such as each namespace's.
+        is_degraded: It has synced, but of a scope the last attempt to follow it failed, or a bug has ended it: what the
+            cache holds may be out of date, and ``reason`` says why.
+        warnings: What the server said beside its answers, such as that this version is deprecated.
     """
 
     name: str
@@ -146,6 +153,8 @@ class InformerHealth:
     rejected: int
     reason: str
     scopes: tuple[ScopeHealth, ...] = ()
+    is_degraded: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +164,11 @@ class FactoryHealth:
     Attributes:
         is_ready: Every informer that is not optional has synced, and none at all has crashed.
         informers: Each informer's health.
-        reason: Why it is not ready, by informer; empty if it is.
+        reason: Why it is not ready, or degraded, by informer; empty if all is well.
+        is_degraded: An informer, optional or not, is: reads are answered, but may be out of date.
     """
 
     is_ready: bool
     informers: tuple[InformerHealth, ...]
     reason: str = ""
+    is_degraded: bool = False

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+from aioinformers.checks import shown
+
 __all__ = [
     "ALL_NAMESPACES",
     "END_OF_PROCESS",
@@ -19,6 +21,7 @@ __all__ = [
     "ObjectKey",
     "Scope",
     "WatchFailure",
+    "is_version",
     "version_order",
 ]
 
@@ -82,11 +85,14 @@ class GroupVersionResource(NamedTuple):
         """Parse a text such as ``deployments.v1.apps`` or, for the core group, ``pods.v1`` or ``pods.v1.``.
 
         Raises:
+            TypeError: If it is not a text.
             ValueError: If the text does not have the form ``plural.version.group``.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"a resource is named by a text such as 'deployments.v1.apps', not by {shown(text)}")
         resource, dot, rest = text.partition(".")
         version, _, group = rest.partition(".")
-        if not (dot and resource and _is_version(version)):
+        if not (dot and resource and is_version(version)):
             raise ValueError(
                 f"{text!r} does not name a resource: write plural.version.group, such as 'deployments.v1.apps', "
                 f"or 'pods.v1.' for the core group"
@@ -107,7 +113,8 @@ class GroupVersionResource(NamedTuple):
         return f"{self.resource}.{self.version}.{self.group}".rstrip(".")
 
 
-def _is_version(text: str) -> bool:
+def is_version(text: str) -> bool:
+    """Tell whether a text is a version as Kubernetes' own are: ``v1``, ``v2beta1``."""
     return len(text) > 1 and text[0] == "v" and text[1].isdigit() and text.isalnum()
 
 

@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from aioinformers.transport.source import READ_BUFFER, Body
+from aioinformers.transport.adapter import READ_BUFFER
+from aioinformers.transport.source import Body
 from benchmarks.client import arguments
 from benchmarks.measure import cpu, memory, peak_memory
 

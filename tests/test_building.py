@@ -10,7 +10,7 @@ import pytest
 from kubernetes_asyncio import client
 
 from aioinformers import GroupVersionResource, ListOptions, Metadata, new_informer, strip_managed_fields
-from aioinformers.building import Defaults, is_foreign, request_of, resource_of
+from aioinformers.building import Defaults, is_foreign, request_of
 from aioinformers.errors import InvalidSelectorError
 from aioinformers.options import InformerOptions, Transform
 from aioinformers.pipeline import InformerSpec
@@ -44,17 +44,6 @@ def spec(
 ) -> InformerSpec:
     defaults = Defaults(scopes=inherited, transforms=transforms, tweak=tweak)
     return request_of(resource, object_type, options, defaults).spec
-
-
-@pytest.mark.parametrize("what", [PODS, "pods.v1.", "pods.v1", client.V1Pod])
-def test_a_resource_is_named_by_itself_its_text_or_its_model(what: Any) -> None:
-    assert resource_of(what) == PODS
-
-
-@pytest.mark.parametrize("what", ["pods", "", client.V1PodSpec])
-def test_what_names_no_resource_is_refused(what: Any) -> None:
-    with pytest.raises(ValueError, match="resource"):
-        resource_of(what)
 
 
 @pytest.mark.parametrize(

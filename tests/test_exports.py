@@ -108,7 +108,7 @@ PUBLIC = {
         on_add on_delete on_update remove_event_handler remove_indexer resource resource_versions resync_period run
         statistics stream wait_closed wait_for wait_for_resource_version wait_synced
     """,
-    aioinformers.Registration: "aclose has_synced name statistics wait_synced",
+    aioinformers.Registration: "aclose has_synced is_closed name statistics wait_synced",
     aioinformers.Stream: "has_synced name statistics wait_synced",
     aioinformers.Lister: "get list namespace",
     aioinformers.NamespaceLister: "get list namespace",
@@ -129,7 +129,7 @@ async def test_a_factory_shows_its_groups_and_what_users_need() -> None:
         names = {name for name in dir(factory) if not name.startswith("_")}
     methods = """
         add add_event_handler discover for_resource health informer_for on_add on_delete on_update release resolve
-        shutdown start wait_for_cache_sync
+        shutdown start wait_for_cache_sync wait_live
     """
     assert names - set(GROUPS.values()) == {*methods.split(), "api_client", "is_started", "name", "namespace"}
 

@@ -686,7 +686,7 @@ async def test_g11_transform_that_raises_is_that_objects_alone() -> None:
         await factory.wait_for_cache_sync(timeout=5)
 
         assert [obj["data"] for obj in configmaps.lister.list()] == [{"seen": "yes"}]
-        assert configmaps.statistics().rejected == {"default/bad": "KeyError"}
+        assert configmaps.statistics().rejected == {"default/bad": "the transform transform raised KeyError"}
 
 
 # -- G13 mutation-proof ---------------------------------------------------------------------------------------

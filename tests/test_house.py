@@ -25,9 +25,12 @@ LINES_OF_THE_MEDIAN = 250
 
 LOOPS_AND_SOCKETS = {"asyncio", "socket", "aiohttp", "kubernetes_asyncio"}
 
+OF_NAMED_TUPLES = {"_replace", "_fields"}
+"""Public methods whose names begin with an underscore so that no field has them."""
+
 FOREIGN = {
-    ("transport/source", "rest._create_pool_manager"): "kubernetes.aio has no public way to its session",
-    ("transport/source", "connector._acquired"): "aiohttp says nowhere else how many connections are in use",
+    ("transport/adapter", "rest._create_pool_manager"): "kubernetes.aio has no public way to its session",
+    ("transport/adapter", "connector._acquired"): "aiohttp says nowhere else how many connections are in use",
     ("transport/client", "connector._acquired"): "aiohttp says nowhere else whether a response is open",
 }
 """Underscore names that another module or package has made, and why they are used nevertheless."""
@@ -169,7 +172,7 @@ def foreign_reads(path: Path) -> Iterator[tuple[str, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in own:
             owner = ast.unparse(node.value)
-            if owner not in ("self", "cls", "super()"):
+            if owner not in ("self", "cls", "super()") and node.attr not in OF_NAMED_TUPLES:
                 yield place(path, node), f"{owner.rpartition('.')[2]}.{node.attr}"
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("aioinformers"):
             for alias in node.names:

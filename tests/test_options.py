@@ -67,7 +67,7 @@ def test_transforms_are_kept_in_the_order_in_which_they_were_given() -> None:
 
 @pytest.mark.parametrize("transform", [["strip"], [str, None], "strip"])
 def test_a_transform_that_cannot_be_called_is_refused_when_it_is_given(transform: Any) -> None:
-    with pytest.raises(TypeError, match="a transform must be callable, not"):
+    with pytest.raises(TypeError, match="transform must be a function, not"):
         transforms_of(transform)
 
 
@@ -89,7 +89,7 @@ def test_a_negative_resync_period_is_refused() -> None:
         (InformerOptions, "namespaces", "did you mean 'namespace'?"),
         (HandlerOptions, "concurency", "did you mean 'concurrency'?"),
         (HandlerOptions, "timeout", "did you mean 'handler_timeout'?"),
-        (StreamOptions, "concurrency", "there are resync_period, limit, filter, name"),
+        (StreamOptions, "concurrency", "there are resync_period, limit, filter, name, ignore, only, until"),
     ],
 )
 def test_an_unknown_option_is_refused_with_the_name_that_comes_near(options: type, given: str, message: str) -> None:

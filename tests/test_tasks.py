@@ -224,7 +224,7 @@ async def test_g7_whatever_a_handler_does_it_is_given_its_next_event(
         assert statistics.busy_keys == ()
         assert [name for name, _ in told] == ["bad"] * 3
         assert all(words for _, words in told)
-        assert caplog.text.count("handler mine failed on") == 3
+        assert caplog.text.count("handler mine failed on") == 2, "the first time, and when it has doubled"
         assert configmaps.health().reason == ""
         late = configmaps.add_event_handler(handler, concurrency=concurrency)
         await late.wait_synced(timeout=5)

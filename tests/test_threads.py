@@ -461,7 +461,9 @@ async def test_scopes_that_appear_one_by_one_are_told_of() -> None:
     async with FakeAPIServer() as server, factory_on(server, namespace=scopes) as factory:
         configmaps = factory.for_resource("configmaps.v1.")
         pipeline = pipeline_of(configmaps)
-        reflector: Any = SimpleNamespace(state=State.LISTING, last_error=ValueError("no"), last_activity=1.0)
+        reflector: Any = SimpleNamespace(
+            state=State.LISTING, last_error=ValueError("no"), last_activity=1.0, notices={}
+        )
 
         def check() -> None:
             assert configmaps.health().reason

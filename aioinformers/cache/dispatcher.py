@@ -54,16 +54,23 @@ class Dispatcher(Generic[T]):
         queue: Where the reflectors put their batches.
         time_slice: Seconds of work after which other tasks may run.
         on_synced: Called once, when every scope's first list has been committed.
+        on_rejected: Told of each object that could not be read: its key, and why.
     """
 
     def __init__(
-        self, store: Store[T], queue: asyncio.Queue[QueueItem], time_slice: float, on_synced: Callable[[], None]
+        self,
+        store: Store[T],
+        queue: asyncio.Queue[QueueItem],
+        time_slice: float,
+        on_synced: Callable[[], None],
+        on_rejected: Callable[[str, str], None] = lambda _key, _reason: None,
     ) -> None:
         self.store = store
         self.queue = queue
         self.counts: DispatchCounts = DispatchCounts()
         self._time_slice = time_slice
         self._on_synced = on_synced
+        self._on_rejected = on_rejected
         self._mailboxes: dict[Mailbox, None] = {}  # a dict: registration order, removal in O(1)
         self._staging: dict[Scope, Staging] = {}
         self._waits = Waits()
@@ -259,6 +266,7 @@ class Dispatcher(Generic[T]):
                 rejected.pop(key, None)
             else:
                 rejected[key] = entry
+                self._on_rejected(key, entry)
         return records
 
     def _current(self, batch: Batch) -> Iterable[Delta]:
@@ -277,7 +285,8 @@ class Dispatcher(Generic[T]):
         staging = self._staging[scope]
         deltas = self._current(batch)
         # Only this scope's reflector changes the partition, and it is listing.
-        staging.put(deltas, self.store.partitions[scope].objects)
+        for key, reason in staging.put(deltas, self.store.partitions[scope].objects):
+            self._on_rejected(key, reason)
         staging.unreadable += batch.unreadable
         if self._packing is not None:
             self._packing.waiting.append((staging.partition, deltas))

@@ -85,10 +85,21 @@ class StoreReader(Generic[T]):
     def find(self, namespace: str, name: str) -> T:
         """Return the object of a name, or raise ``NotFoundError``."""
         key = join_key(namespace, name)
-        obj = self.get(key, namespace)
+        obj = None if "/" in name and not namespace else self.get(key, namespace)  # it could be taken for a key
         if obj is None:
-            raise NotFoundError(str(self.resource), key)
+            raise NotFoundError(str(self.resource), key, self._advice(namespace, name))
         return obj
+
+    def _advice(self, namespace: str, name: str) -> str:
+        """Return how to ask for an object that was asked for without its namespace."""
+        if namespace:
+            return ""
+        within, slash, rest = name.partition("/")
+        if slash:
+            return f"a name has no slash: did you mean {rest!r} with namespace={within!r}?"
+        found = [key.partition("/")[0] for key, _ in self._store.named(name, None)]
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        return f"one is in namespace {', '.join(map(repr, sorted(found)[:3]))}{more}: give namespace=" if found else ""
 
     def each(self, namespace: str | None = None) -> Iterator[T]:
         """Return all objects of now, or those of a namespace, each decoded when its turn comes."""
@@ -270,7 +281,7 @@ class Indexer(Mapping[ObjectKey, T]):
         text = key if isinstance(key, str) else join_key(*key)
         obj = self._reader.get(text, text.rpartition("/")[0])
         if obj is None:
-            raise NotFoundKeyError(str(self._reader.resource), text)
+            raise NotFoundError(str(self._reader.resource), text)
         return obj
 
     def __contains__(self, key: object) -> bool:
@@ -336,7 +347,7 @@ class Indexer(Mapping[ObjectKey, T]):
         """
         entry = self._reader.store(key[0]).get(join_key(*key))
         if entry is None:
-            raise NotFoundKeyError(str(self._reader.resource), str(key))
+            raise NotFoundError(str(self._reader.resource), str(key))
         return entry.version
 
 
@@ -363,7 +374,3 @@ class _Values(ValuesView[T]):
 
     def __contains__(self, value: object) -> bool:
         return any(each is value or each == value for each in self)
-
-
-class NotFoundKeyError(NotFoundError, KeyError):
-    """A :class:`NotFoundError` that mappings may raise."""

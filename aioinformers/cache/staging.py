@@ -33,8 +33,8 @@ class Staging:
         self.counts: list[int] = [0, 0, 0]
         self._segment: list[Record] = []
 
-    def put(self, deltas: Iterable[Delta], live: Mapping[str, Entry]) -> None:
-        """Add some of the list's objects.
+    def put(self, deltas: Iterable[Delta], live: Mapping[str, Entry]) -> list[tuple[str, str]]:
+        """Add some of the list's objects; return those that could not be read, by key, and why.
 
         Args:
             deltas: The objects; of a stream of initial objects also what happened to them meanwhile.
@@ -42,6 +42,7 @@ class Staging:
         """
         staged = self.partition
         rejected = staged.rejected
+        refused: list[tuple[str, str]] = []
         for operation, key, entry in deltas:
             if operation == UPSERT:
                 old = live.get(key)
@@ -54,8 +55,10 @@ class Staging:
                 rejected.pop(key, None)
             else:
                 rejected[key] = entry
+                refused.append((key, entry))
                 if key in live and key not in staged.objects:
                     staged.put(key, live[key])  # a known key keeps its last good version (G11)
+        return refused
 
     def begin(self) -> None:
         """Take all objects as new: nothing has been told of the scope before."""

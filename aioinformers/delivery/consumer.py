@@ -19,6 +19,8 @@ from aioinformers.delivery.events import EVENT_TYPES, Event
 from aioinformers.delivery.handlers import EventHandler, HandlerSet
 from aioinformers.delivery.listener import ConsumerOptions, Listener, ListenerHost
 from aioinformers.delivery.mailbox import KeyedMailbox, Record
+from aioinformers.loops import Deadline
+from aioinformers.tally import so_often
 from aioinformers.types import END_OF_PROCESS
 
 __all__ = ["CANCEL_WAIT", "Consumer", "current_consumer"]
@@ -49,7 +51,7 @@ class Consumer(Listener[T]):
             call if call is None or timeout is None else _timed(call, timeout) for call in handlers.by_type
         ]
         self._unfiltered: list[EventHandler[T] | None] = list(self._calls)
-        if options.filter is not None:
+        if self._judges:
             self._unfiltered = [None] * len(self._calls)
         self._context = contextvars.copy_context()
         self._context.run(_INSIDE.set, self)
@@ -211,10 +213,9 @@ class Consumer(Listener[T]):
 
     async def _deliver(self, record: Record, now: float) -> None:
         """Give one record to its handler; whatever the handler does stays here (G7)."""
-        judged = record if self.options.filter is None else self._judge(record)
+        judged = self._judge(record) if self._judges else record
         call = None if judged is None else self._calls[judged.type]
         if judged is None or call is None:
-            self._filtered += judged is None
             self.mailbox.settle(record)
             return
         event = self._events.make(judged)
@@ -261,7 +262,15 @@ class Consumer(Listener[T]):
         await self._tell(error, event)
 
     def _log(self, event: Event[T], cause: BaseException) -> None:
-        logger.error("%s: handler %s failed on %r", self._host.name, self.name, event, exc_info=cause)
+        count = self._tally.note(("handler", type(cause)))
+        if not count:
+            return
+        is_told = self.options.on_error is not None  # then the traceback is its to show
+        what = f": {type(cause).__name__}" if is_told else ""
+        logger.error(
+            "%s: handler %s failed on %r%s%s", self._host.name, self.name, event, what, so_often(count),
+            exc_info=None if is_told else cause,
+        )  # fmt: skip
 
     async def _tell(self, error: Exception, event: Event[T]) -> None:
         """Give a failure to ``on_error``; what that raises is logged."""
@@ -277,7 +286,8 @@ class Consumer(Listener[T]):
         except BaseException as raised:
             if isinstance(raised, asyncio.CancelledError) and _cancellations():
                 raise
-            logger.exception("%s: on_error of handler %s raised", self._host.name, self.name)
+            if count := self._tally.note(("on_error", type(raised))):
+                logger.exception("%s: on_error of handler %s raised%s", self._host.name, self.name, so_often(count))
         if _cancellations():
             logger.error("%s: on_error of handler %s cancelled the task that it ran in", self._host.name, self.name)
             raise asyncio.CancelledError
@@ -356,7 +366,7 @@ def _timed(handler: EventHandler[T], seconds: float) -> EventHandler[T]:
     """Return a handler whose calls are cancelled after so many seconds."""
 
     async def timed(event: Event[T]) -> None:
-        async with asyncio.timeout(seconds):
+        async with Deadline(seconds, lambda: f"the handler has not handled {event!r} within {seconds:g} s"):
             await handler(event)
 
     return timed

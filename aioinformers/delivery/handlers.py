@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
+from aioinformers.checks import is_coroutine_function, name_of, near, require_arguments
 from aioinformers.delivery.events import Event
 from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED
 
 __all__ = [
-    "AddHandler", "DeleteHandler", "EventHandler", "Handler", "HandlerSet", "UpdateHandler", "handler_name",
-    "handler_set", "require_coroutine_function",
+    "AddHandler", "DeleteHandler", "EventHandler", "Handler", "HandlerSet", "UpdateHandler", "handler_set",
+    "require_coroutine_function",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -49,7 +50,17 @@ class DeleteHandler(Protocol[T_contra]):
 Handler: TypeAlias = EventHandler[T] | AddHandler[T] | UpdateHandler[T] | DeleteHandler[T]
 """Whatever ``add_event_handler`` accepts."""
 
-_METHODS = {"on_add": ADDED, "on_update": UPDATED, "on_delete": DELETED}
+
+class _Method(NamedTuple):
+    event_type: int
+    arguments: tuple[str, ...]
+
+
+_METHODS = {
+    "on_add": _Method(ADDED, ("the object",)),
+    "on_update": _Method(UPDATED, ("the old object", "the new one")),
+    "on_delete": _Method(DELETED, ("the object",)),
+}
 
 
 class HandlerSet(Generic[T]):
@@ -57,6 +68,7 @@ class HandlerSet(Generic[T]):
 
     def __init__(self) -> None:
         self.by_type: list[EventHandler[T] | None] = [None, None, None]
+        self._functions: list[Any] = []
 
     def add(self, event_type: int, function: EventHandler[T]) -> None:
         """Call a function for a type of event, after those that are there."""
@@ -70,7 +82,13 @@ class HandlerSet(Generic[T]):
             TypeError: If the function is not a coroutine function.
         """
         require_coroutine_function(function, method)
-        self.add(_METHODS[method], _on_update(function) if method == "on_update" else _on_object(function))
+        require_arguments(function, method, *_METHODS[method].arguments)
+        self._functions.append(function)
+        self.add(_METHODS[method].event_type, _on_update(function) if method == "on_update" else _on_object(function))
+
+    def has(self, function: Any) -> bool:
+        """Tell whether a function is one of those that were added by :meth:`add_method`."""
+        return function in self._functions
 
 
 def _both(first: EventHandler[T], second: EventHandler[T]) -> EventHandler[T]:
@@ -94,23 +112,57 @@ def handler_set(handler: Any) -> HandlerSet[Any]:
 
     Raises:
         TypeError: If it is neither a coroutine function of one event nor an object with ``on_add``, ``on_update`` or
-            ``on_delete`` coroutine methods, or if it is both.
+            ``on_delete`` coroutine methods, or if it is both; if it has further ``on_...`` methods, or one does not
+            take what it is called with.
     """
     handlers: HandlerSet[Any] = HandlerSet()
-    methods = {name: getattr(handler, name) for name in _METHODS if callable(getattr(handler, name, None))}
-    if methods and not inspect.isclass(handler):
-        if _is_coroutine_function(handler):
-            raise TypeError(
-                f"{handler_name(handler)} is both a coroutine function and an object with {', '.join(methods)}: "
-                f"register one form"
-            )
-        for name, method in methods.items():
-            handlers.add_method(name, method)
+    methods = {} if inspect.isclass(handler) else _methods_of(handler)
+    if not methods:
+        require_coroutine_function(handler, "the handler")
+        require_arguments(handler, "a handler", "one event")
+        for event_type in (ADDED, UPDATED, DELETED):
+            handlers.add(event_type, handler)
         return handlers
-    require_coroutine_function(handler, "the handler")
-    for event_type in (ADDED, UPDATED, DELETED):
-        handlers.add(event_type, handler)
+    if callable(handler) and inspect.iscoroutinefunction(type(handler).__call__):  # of mocks that is a plain one
+        raise TypeError(
+            f"{name_of(handler)} is both a coroutine function and an object with {', '.join(methods)}: "
+            f"register one form"
+        )
+    for name, method in methods.items():
+        handlers.add_method(name, method)
     return handlers
+
+
+def _methods_of(handler: Any) -> dict[str, Any]:
+    """Return an object's methods for events; none of what it only makes up when it is asked for, as mocks do.
+
+    Raises:
+        TypeError: If it has others that are called so: nobody would call them.
+    """
+    is_function = is_coroutine_function(handler)
+    if inspect.isroutine(handler) or isinstance(handler, functools.partial):
+        return {}
+    found = {name: getattr(handler, name, None) for name in dir(handler) if name.startswith("on_")}
+    methods = {name: method for name, method in found.items() if callable(method)}
+    if is_function and not methods.keys() & _METHODS.keys():
+        return {}
+    for name in methods:
+        if name not in _METHODS:
+            raise TypeError(
+                f"{name_of(handler)}.{name} would never be called: {_suggestion(name)}; a handler has on_add(obj), "
+                f"on_update(old, new) and on_delete(obj), any of them, and no other method named on_..."
+            )
+    return methods
+
+
+_OTHER_NAMES = {"create": "on_add", "new": "on_add", "modif": "on_update", "change": "on_update", "remove": "on_delete"}
+"""What the methods are called elsewhere, by how that begins."""
+
+
+def _suggestion(name: str) -> str:
+    meant = (method for word, method in _OTHER_NAMES.items() if name.startswith(f"on_{word}"))
+    found = next(meant, None) or near(name, _METHODS, 0.75)
+    return f"did you mean {found}?" if found else "there is no such event"
 
 
 def require_coroutine_function(function: Any, role: str) -> None:
@@ -119,26 +171,10 @@ def require_coroutine_function(function: Any, role: str) -> None:
     Raises:
         TypeError: If it is not a coroutine function, a partial or method of one, or an object with async ``__call__``.
     """
-    if _is_coroutine_function(function):
+    if is_coroutine_function(function):
         return
     hint = "instantiate the class" if inspect.isclass(function) else "declare it with `async def`"
     raise TypeError(
         f"{role} must be a coroutine function or an object with async on_add, on_update or on_delete; "
-        f"{handler_name(function)} is not: {hint}"
+        f"{name_of(function)} is not: {hint}"
     )
-
-
-def _is_coroutine_function(function: Any) -> bool:
-    while isinstance(function, functools.partial):
-        function = function.func
-    if inspect.isclass(function):
-        return False
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
-
-
-def handler_name(handler: Any) -> str:
-    """Return a name that a reader of a log can find in the code."""
-    while isinstance(handler, functools.partial):
-        handler = handler.func
-    name = getattr(handler, "__qualname__", None)
-    return name if isinstance(name, str) else type(handler).__qualname__

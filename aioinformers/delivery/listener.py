@@ -6,16 +6,19 @@ import asyncio
 import contextvars
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
+from aioinformers.checks import require_arguments, require_callable, require_number, require_plain, shown, truth_of
 from aioinformers.delivery.events import Event, EventFactory
 from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, KeyedMailbox, Mailbox, Record
 from aioinformers.errors import InformerClosedError
 from aioinformers.loops import Deadline
+from aioinformers.objects.facts import FieldSet
 from aioinformers.objects.layout import Entry
 from aioinformers.statistics import BusyKey, ConsumerStatistics
+from aioinformers.tally import Tally, so_often
 from aioinformers.types import END_OF_PROCESS, Cause, ObjectKey
 
 __all__ = ["ConsumerOptions", "Listener", "ListenerHost", "Pace"]
@@ -53,16 +56,43 @@ class ConsumerOptions(Generic[T]):
     on_error: Callable[[Exception, Event[T]], Awaitable[None] | None] | None = None
     handler_timeout: float | None = None
     name: str | None = None
+    ignore: str | Sequence[str] = ()
+    only: str | Sequence[str] = ()
+    place: int | None = None
+
+    @property
+    def fields(self) -> FieldSet | None:
+        """The fields whose changes matter; None if all do."""
+        only, ignore = _paths("only", self.only), _paths("ignore", self.ignore)
+        return FieldSet(only, ignore) if only or ignore else None
 
     def __post_init__(self) -> None:
+        require_number("concurrency", self.concurrency, whole=True)
         if self.concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {self.concurrency}")
-        if self.limit is not None and self.limit < 1:
-            raise ValueError(f"limit must be at least 1, or None for no limit, not {self.limit}")
-        if self.resync_period is not None and self.resync_period < 0:
-            raise ValueError(f"resync_period must not be negative, not {self.resync_period}")
-        if self.handler_timeout is not None and self.handler_timeout <= 0:
-            raise ValueError(f"handler_timeout must be positive, not {self.handler_timeout}")
+        if self.limit is not None:
+            require_number("limit", self.limit, whole=True)
+            if self.limit < 1:
+                raise ValueError(f"limit must be at least 1, or None for no limit, not {self.limit}")
+        if self.resync_period is not None:
+            require_number("resync_period", self.resync_period)
+            if self.resync_period < 0:
+                raise ValueError(f"resync_period must not be negative, not {self.resync_period}")
+        if self.handler_timeout is not None:
+            require_number("handler_timeout", self.handler_timeout)
+            if self.handler_timeout <= 0:
+                raise ValueError(f"handler_timeout must be positive, not {self.handler_timeout}")
+        if self.filter is not None:
+            require_plain(self.filter, "filter", "the object")
+        if self.on_error is not None:
+            require_callable(self.on_error, "on_error")
+            require_arguments(self.on_error, "on_error", "the exception", "the event")
+        if not isinstance(self.name, str | None):
+            raise TypeError(f"name must be a text, not {shown(self.name)}")
+
+    def at(self, place: int) -> ConsumerOptions[T]:
+        """Return the same options, with the place that the fingerprint of :attr:`fields` has in ``Entry.facts``."""
+        return replace(self, place=place)
 
     def with_default_resync(self, period: float) -> ConsumerOptions[T]:
         """Return the same options, with an informer's resync period where none was asked for."""
@@ -71,6 +101,13 @@ class ConsumerOptions(Generic[T]):
     def mailbox(self) -> Mailbox:
         """Return a new mailbox of the right kind."""
         return KeyedMailbox(self.limit) if self.concurrency > 1 else Mailbox(self.limit)
+
+
+def _paths(option: str, paths: str | Sequence[str]) -> tuple[str, ...]:
+    given: Any = (paths,) if isinstance(paths, str) else paths
+    if not (isinstance(given, Sequence) and all(isinstance(path, str) for path in given)):
+        raise TypeError(f"{option} takes paths, such as ('status', 'metadata.annotations'), not {shown(given)}")
+    return tuple(given)
 
 
 class ListenerHost(Protocol):
@@ -136,12 +173,15 @@ class Listener(ABC, Generic[T]):
         self._handled = 0
         self._failed = 0
         self._filtered = 0
+        self._ignored = 0
         self._undelivered = 0
         self._busy: dict[str, float] = {}
         self._current: Record | None = None  # with the serial worker: an attribute is cheaper than a key in `_busy`
         self._since = 0.0
+        self._tally = Tally()
         self._synced = asyncio.Event()
         self._resync: asyncio.Task[None] | None = None
+        self._judges = options.filter is not None or options.place is not None
         self._is_closed = False
         self._is_ended = False
         self._end: Exception | None = None
@@ -200,6 +240,24 @@ class Listener(ABC, Generic[T]):
         return False
 
     def _judge(self, record: Record) -> Record | None:
+        """Return what a record is for this consumer; None if it is to hear nothing of it, which is counted."""
+        judged = record if self.options.filter is None else self._filtered_form(record)
+        if judged is None:
+            self._filtered += 1
+        elif judged.type == UPDATED and self._is_ignored(judged):
+            self._ignored += 1
+            return None
+        return judged
+
+    def _is_ignored(self, record: Record) -> bool:
+        """Tell whether nothing has changed that matters to this consumer; a resync is for those who want it anyway."""
+        place, base = self.options.place, record.base
+        if place is None or base is None or record.cause is Cause.RESYNC:
+            return False
+        before, after = base.facts, record.entry.facts
+        return len(before) > place < len(after) and before[place] == after[place]
+
+    def _filtered_form(self, record: Record) -> Record | None:
         """Apply the filter to what the consumer was last given and to what it is now (fail to pass is an addition)."""
         matches = self._passes
         if record.type == ADDED:
@@ -220,11 +278,15 @@ class Listener(ABC, Generic[T]):
         assert entry is not None, "an update or deletion has a base"
         assert self.options.filter is not None
         try:
-            return bool(self.options.filter(self._events.decode(entry)))
+            passes: Any = self.options.filter(self._events.decode(entry))
+            return passes if passes is True or passes is False else truth_of(passes, "filter")
         except END_OF_PROCESS:
             raise
-        except BaseException:  # a CancelledError here is none of the loop's: nothing is awaited
-            logger.exception("%s: the filter of %s raised; taken as false", self._host.name, self.name)
+        except BaseException as error:  # a CancelledError here is none of the loop's: nothing is awaited
+            if count := self._tally.note(("filter", type(error))):
+                logger.exception(
+                    "%s: the filter of %s raised; taken as false%s", self._host.name, self.name, so_often(count)
+                )
             return False
 
     def end(self) -> None:
@@ -260,6 +322,7 @@ class Listener(ABC, Generic[T]):
             coalesced=self.mailbox.coalesced,
             undelivered=self._undelivered,
             high_water=self.mailbox.high_water,
+            ignored=self._ignored,
             busy_keys=tuple(busy),
         )
 

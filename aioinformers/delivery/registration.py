@@ -40,6 +40,11 @@ class Registration(Generic[T]):
         return self._consumer.name
 
     @property
+    def is_closed(self) -> bool:
+        """Whether no event comes any more: it was removed or closed, or its informer has ended."""
+        return self._consumer.is_closed
+
+    @property
     def has_synced(self) -> bool:
         """Whether the events of the initial state have been handled."""
         return self._consumer.has_synced

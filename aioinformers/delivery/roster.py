@@ -9,9 +9,10 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
+from aioinformers.checks import name_of
 from aioinformers.delivery.consumer import CANCEL_WAIT, Consumer, current_consumer
 from aioinformers.delivery.events import EventFactory
-from aioinformers.delivery.handlers import HandlerSet, handler_name, handler_set
+from aioinformers.delivery.handlers import HandlerSet, handler_set
 from aioinformers.delivery.listener import ConsumerOptions, Listener, Pace
 from aioinformers.delivery.mailbox import Mailbox
 from aioinformers.delivery.registration import Registration
@@ -81,6 +82,7 @@ class Roster(Generic[T]):
         self._tasks = tasks
         self._consumers: dict[Listener[T], Registration[T] | None] = {}  # in the order in which they joined
         self._registrations: dict[Registration[T], Consumer[T]] = {}
+        self._given: dict[Registration[T], Any] = {}  # the handlers, as they were handed over
         self._leaving: set[Listener[T]] = set()
         self._decorated: HandlerSet[T] | None = None
         self._default: Registration[T] | None = None
@@ -95,18 +97,28 @@ class Roster(Generic[T]):
     def register(self, handler: Any, options: ConsumerOptions[T]) -> Registration[T]:
         """Add a handler; see ``SharedInformer.add_event_handler``."""
         handlers = handler if isinstance(handler, HandlerSet) else handler_set(handler)
-        consumer = Consumer(self, handlers, options, self._unique(options.name or handler_name(handler)))
+        consumer = Consumer(self, handlers, options, self._unique(options.name or name_of(handler)))
         registration = Registration(consumer, self.name)
         self._add(consumer, registration)
         self._registrations[registration] = consumer
+        self._given[registration] = handler
         return registration
 
-    def stream(self, options: ConsumerOptions[T]) -> Stream[T]:
-        """Return a stream, which joins when it is entered; see ``SharedInformer.stream``."""
+    def stream(
+        self, options: ConsumerOptions[T], is_over: Callable[[], Coroutine[Any, Any, Any]] | None = None
+    ) -> Stream[T]:
+        """Return a stream, which joins when it is entered; see ``SharedInformer.stream``.
+
+        Args:
+            options: How it wants its events.
+            is_over: What returns when it is to end; None if the informer's end alone is that.
+        """
 
         def begin() -> StreamConsumer[T]:
             consumer = StreamConsumer(self, options, self._unique(options.name or "stream"))
             self._add(consumer, None)
+            if is_over is not None:
+                consumer.end_when(is_over)
             return consumer
 
         return Stream(self.name, begin)
@@ -131,16 +143,26 @@ class Roster(Generic[T]):
             unique = f"{name} ({next(numbers)})"
         return unique
 
-    def remove(self, registration: Registration[T]) -> None:
-        """Let no further call of a handler begin; a registration of another informer, or twice, is harmless."""
-        if (consumer := self._registrations.get(registration)) is not None:
-            consumer.stop()
+    def remove(self, handler: Any) -> None:
+        """Let no further call of a handler begin; see ``SharedInformer.remove_event_handler``."""
+        if isinstance(handler, Registration):
+            if handler not in self._registrations and not handler.is_closed:
+                raise ValueError(f"{handler!r} is not a registration of {self.name}")
+            found = [handler] if handler in self._registrations else []
+        else:
+            found = [registration for registration, given in self._given.items() if given == handler]
+            if not found:
+                decorated = self._decorated is not None and self._decorated.has(handler)
+                advice = "remove default_registration" if decorated else "give the registration, or the handler itself"
+                raise ValueError(f"{name_of(handler)} is not registered at {self.name}: {advice}")
+        for registration in found:
+            self._registrations[registration].stop()
 
     def forget(self, consumer: Listener[T]) -> None:
         """Put nothing more into a consumer's mailbox."""
         registration = self._consumers.pop(consumer, None)
         if registration is not None:
-            del self._registrations[registration]
+            del self._registrations[registration], self._given[registration]
         self._feed.leave(consumer.mailbox)
         self._leaving = {each for each in self._leaving if each.is_busy} | {consumer}
 

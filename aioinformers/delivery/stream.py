@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Generic, Self, TypeVar
@@ -27,6 +28,27 @@ class StreamConsumer(Listener[T]):
         self._delivered: Record | None = None
         self._until = 0.0
         self._is_iterating = False
+        self._ending: asyncio.Task[None] | None = None
+
+    def end_when(self, is_over: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        """End the stream as soon as what is called here returns; what is queued then is dropped and counted."""
+        again = functools.partial(self.end_when, is_over)
+        if not self.is_closed:
+            self._ending = self._host.spawn(self._end_after(is_over), f"end of {self.name}", again)
+
+    async def _end_after(self, is_over: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        await is_over()
+        self.stop()
+
+    def _stop_ending(self) -> None:
+        if self._ending is not None:
+            self._host.dismiss(self._ending)
+
+    def dismiss(self) -> set[asyncio.Task[None]]:
+        """Cancel what runs for this consumer; return what has not ended yet."""
+        self._stop_ending()
+        ending = set() if self._ending is None or self._ending.done() else {self._ending}
+        return super().dismiss() | ending
 
     async def next(self) -> Event[T]:
         """Return the next event; see ``Stream.__anext__``."""
@@ -46,9 +68,8 @@ class StreamConsumer(Listener[T]):
             self._until = self._host.pace.until(loop.time())
         while True:
             for record in self._records:
-                judged = record if self.options.filter is None else self._judge(record)
+                judged = self._judge(record) if self._judges else record
                 if judged is None:
-                    self._filtered += 1
                     self.mailbox.settle(record)
                     continue
                 self._delivered = record
@@ -84,11 +105,13 @@ class StreamConsumer(Listener[T]):
     def end(self) -> None:
         """Let the iteration end once what is queued has been taken."""
         super().end()
+        self._stop_ending()
         self._wake()
 
     def stop(self) -> None:
         """End the stream at once."""
         super().stop()
+        self._stop_ending()
         self._records = iter(())
         self._wake()
 

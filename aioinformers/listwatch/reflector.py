@@ -32,6 +32,7 @@ from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.deltas import Batch
 from aioinformers.objects.layout import Layout
 from aioinformers.queue import QueueItem, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
+from aioinformers.transport.notices import MOST_AT_ONCE
 from aioinformers.transport.source import Body, Source
 from aioinformers.transport.turns import Turn
 from aioinformers.types import END_OF_PROCESS, Absence, WatchFailure
@@ -61,11 +62,13 @@ class Reflector:
         is_stored: Tells whether the store has a version of an object, by its key, uid and resourceVersion.
         offer: Applies a batch of a watch at once if it can; a batch that it refuses is queued.
         find_absence: Asks the server whether what it refuses to list is gone; raises InformerError if it does not say.
+        on_state: Told of each change of what it is doing.
 
     Attributes:
         state: What it is doing.
         version: The last resourceVersion that it has put into the queue.
         last_error: The error of the last attempt, until an attempt is healthy again.
+        notices: What the server said beside its answers, such as that the version is deprecated.
     """
 
     def __init__(
@@ -78,11 +81,13 @@ class Reflector:
         is_stored: Callable[[str, str, str], bool],
         offer: Callable[[WatchBatch], bool] = lambda _: False,
         find_absence: Callable[[], Awaitable[Absence]] = _nothing_is_gone,
+        on_state: Callable[[], None] = lambda: None,
     ) -> None:
         self.target = target
         self.state: State = State.WAITING
         self.version: str = ""
         self.last_error: Exception | None = None
+        self.notices: dict[str, None] = {}
         self._source = source
         self._settings = source.settings
         self._queue = queue
@@ -91,6 +96,7 @@ class Reflector:
         self._is_stored = is_stored
         self._offer = offer
         self._find_absence = find_absence
+        self._on_state = on_state
         self._prefix = f"{target.scope.namespace}/" if target.scope.namespace else ""  # of all keys of a namespace
         self._liveness = Liveness(lambda: source.is_closed, source.settings.time_slice)
         self._portions = Portions()
@@ -166,6 +172,7 @@ class Reflector:
             raise AssertionError(f"{self.target}: a reflector cannot go from {before} to {state}")
         self.state = state
         logger.debug("%s: %s, after %s", self.target, state.value, before.value)
+        self._on_state()
 
     async def _carry_out(self, plan: Plan) -> Outcome:
         """Carry out one plan; every failure that a server or a network can cause becomes part of the outcome."""
@@ -339,6 +346,8 @@ class Reflector:
                 self.target.path, query, header_timeout=header_timeout, compression=compression, accept=accept
             ) as body:
                 self._liveness.touch()
+                if len(self.notices) < MOST_AT_ONCE:
+                    self.notices |= dict.fromkeys(body.notices)
                 yield body
 
     # -- LIST -------------------------------------------------------------------------------------------------
@@ -514,8 +523,8 @@ class Reflector:
         async with self._open(query, header_timeout, decoder.layout.object_type.watch_accept) as body:
             self._attempt.opened = asyncio.get_running_loop().time()
             if self.state is State.OPENING:
-                self._enter(State.WATCHING)
                 self.last_error = None  # connected again; a new problem will show by itself
+                self._enter(State.WATCHING)
             yield OpenWatch(body, decoder, KindCheck(self._refuse_object), float(query["timeoutSeconds"]))
 
     async def _follow(self, watch: OpenWatch) -> None:

@@ -12,12 +12,15 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from aioinformers.errors import IndexConflictError
+from aioinformers.checks import require_plain, shown
+from aioinformers.errors import IndexConflictError, InvalidPathError
 from aioinformers.objects.documents import decode_document
+from aioinformers.objects.facts import Fact, leading_bytes_transform
 from aioinformers.objects.labels import LabelSet
-from aioinformers.objects.object_types import ObjectType
+from aioinformers.objects.object_types import MetadataType, ObjectType
 from aioinformers.objects.paths import IndexValue, Path, PathReader, Reading, parse_path
-from aioinformers.objects.transforms import TransformChain
+from aioinformers.objects.schemas import Schema
+from aioinformers.objects.transforms import BytesTransform, TransformChain, UserError
 from aioinformers.types import END_OF_PROCESS
 
 __all__ = ["NAMESPACE_INDEX", "Entry", "IndexDefinition", "Layout", "RejectedError", "describe"]
@@ -48,6 +51,7 @@ class Entry(msgspec.Struct, gc=False):
         version: The object's resourceVersion.
         index: One value per index of the layout, the namespace first.
         labels: The label set, shared with all objects that have the same one; not set before a label query.
+        facts: One value per fact of the layout; fewer where the object arrived before they were asked for.
     """
 
     body: Any
@@ -55,6 +59,7 @@ class Entry(msgspec.Struct, gc=False):
     version: str
     index: tuple[IndexValue, ...]
     labels: LabelSet | msgspec.UnsetType = msgspec.UNSET
+    facts: tuple[Any, ...] = ()
 
     def is_same_version(self, other: Entry) -> bool:
         """Tell whether both are one version of one object; without any version the content decides."""
@@ -71,7 +76,9 @@ class Layout(Generic[T]):
 
     Attributes:
         names: The indexes, in the order of ``Entry.index``.
+        facts: What else is read of each object, in the order of ``Entry.facts``; there is never one less.
         reader: Reads identity and all path indexes of an object in one pass.
+        schema: Checks the paths of indexes; None takes any.
         is_plain: Bytes are kept as they came and all indexes are paths: nothing to do per object.
         arrives_as: The Struct that objects are decoded to on arrival, if nothing else is done to them.
     """
@@ -81,12 +88,15 @@ class Layout(Generic[T]):
         object_type: ObjectType[T],
         transforms: Sequence[Transform] = (),
         indexers: Mapping[str, IndexDefinition] | None = None,
-        on_index_error: Callable[[str, str, BaseException], None] = lambda _name, _key, _error: None,
+        on_user_error: Callable[[str, str, BaseException], None] = lambda _name, _key, _error: None,
+        schema: Schema | None = None,
+        facts: Sequence[Fact] = (),
     ) -> None:
         self.object_type = object_type
         self.transforms: tuple[Transform, ...] = tuple(transforms)
         self.indexers: dict[str, IndexDefinition] = dict(indexers or {})
-        self.on_index_error = on_index_error
+        self.on_user_error = on_user_error
+        self.schema = schema
         self._paths = {n: i for n, i in self.indexers.items() if isinstance(i, str)}
         self._functions = {n: i for n, i in self.indexers.items() if not isinstance(i, str)}
         self.names: tuple[str, ...] = (NAMESPACE_INDEX, *self._paths, *self._functions)
@@ -95,7 +105,10 @@ class Layout(Generic[T]):
         self.reader: PathReader = PathReader(shown, object_type.inner)
         self._chain = TransformChain(self.transforms)
         self._keeps_index = self._chain.preserves(self.reader.paths)
-        is_simple = not (self.transforms or self._functions)
+        self.facts: tuple[Fact, ...] = tuple(facts)
+        leading, has_spec = leading_bytes_transform(self._chain.stages), not isinstance(object_type.inner, MetadataType)
+        self._read_facts = [fact.reader(leading, has_spec=has_spec) for fact in self.facts]
+        is_simple = not (self.transforms or self._functions or self.facts)
         self.is_plain: bool = object_type.is_plain and is_simple
         self.arrives_as: type[msgspec.Struct] | None = object_type.arrives_as if is_simple else None
 
@@ -107,21 +120,52 @@ class Layout(Generic[T]):
             InvalidPathError: If a path cannot be parsed.
             TypeError: If a definition is neither a path nor callable.
         """
+        if not isinstance(added, Mapping):
+            raise TypeError(f"indexers are given by name, as {{'node': 'spec.nodeName'}}, not as {shown(added)}")
         for name, definition in added.items():
             if name == NAMESPACE_INDEX or self.indexers.get(name, definition) != definition:
                 raise IndexConflictError(name)
             if isinstance(definition, str):
-                parse_path(definition)
+                self._check_path(definition, parse_path(definition))
             elif not callable(definition):
-                raise TypeError(f"index {name!r} must be a path or a callable, not {definition!r}")
+                raise TypeError(f"index {name!r} must be a path or a callable, not {shown(definition)}")
+            else:
+                require_plain(definition, f"index {name!r}", "the object")
         if added.keys() <= self.indexers.keys():
             return self
-        return Layout(self.object_type, self.transforms, self.indexers | dict(added), self.on_index_error)
+        return self._with(self.indexers | dict(added))
 
     def without_index(self, name: str) -> Layout[T]:
         """Return a layout without one index."""
         kept = {n: i for n, i in self.indexers.items() if n != name}
-        return Layout(self.object_type, self.transforms, kept, self.on_index_error)
+        return self._with(kept)
+
+    def _with(self, indexers: Mapping[str, IndexDefinition]) -> Layout[T]:
+        return Layout(self.object_type, self.transforms, indexers, self.on_user_error, self.schema, self.facts)
+
+    def with_fact(self, fact: Fact) -> Layout[T]:
+        """Return a layout with one more fact, behind those that there are; the same again changes nothing.
+
+        Raises:
+            InvalidPathError: If no object has the fields that it names.
+        """
+        if fact in self.facts:
+            return self
+        for path in fact.needed:
+            if not self.object_type.shows(path):
+                raise InvalidPathError(str(path), 0, "Metadata has the metadata alone, without managedFields")
+        if self.schema is not None:
+            for path in fact.paths:
+                self.schema.check(str(path), path, is_value=False)
+        facts = (*self.facts, fact)
+        return Layout(self.object_type, self.transforms, self.indexers, self.on_user_error, self.schema, facts)
+
+    def _check_path(self, text: str, path: Path) -> None:
+        if not self.object_type.shows(path):
+            known = "Metadata has the metadata alone, without managedFields"
+            raise InvalidPathError(text, 0, f"{known}: take another object_type to index other fields")
+        if self.schema is not None:
+            self.schema.check(text, path, is_value=True)
 
     def entry(self, raw: bytes, read: Reading) -> Entry:
         """Make the entry of one object that has just arrived.
@@ -140,22 +184,31 @@ class Layout(Generic[T]):
                 raw.decode()  # msgspec does not check the strings that it skips
             if self.is_plain:
                 return Entry(raw, uid, version, index)
-            body, index = self._admit(raw, key, index)
+            body, index, facts = self._admit(raw, key, index)
         except (RejectedError, *END_OF_PROCESS):
             raise
+        except UserError as error:
+            assert error.__cause__ is not None, "it is raised from what the user's function raised"
+            self.on_user_error(f"the transform {error.name}", key, error.__cause__)
+            raise RejectedError(f"the transform {error.name} raised {type(error.__cause__).__name__}") from error
         except BaseException as error:
             raise RejectedError(describe(error)) from error
-        return Entry(body, uid, version, index)
+        return Entry(body, uid, version, index, msgspec.UNSET, facts)
 
-    def _admit(self, raw: bytes, key: str, index: tuple[IndexValue, ...]) -> tuple[Any, tuple[IndexValue, ...]]:
+    def _admit(
+        self, raw: bytes, key: str, index: tuple[IndexValue, ...]
+    ) -> tuple[Any, tuple[IndexValue, ...], tuple[Any, ...]]:
         raw = self.object_type.reduce(raw)
+        facts = tuple([read(raw) for read in self._read_facts]) if self._read_facts else ()
         if self.transforms:
             made = self._transform(raw)
             if not self._keeps_index:
                 index = self._read_transformed(made, key, index[0], before=raw)
             raw = made
         body = self.object_type.body(raw)
-        return body, (*index, *self._call_functions(self._functions, body, key)) if self._functions else index
+        if self._functions:
+            index = (*index, *self._call_functions(self._functions, body, key))
+        return body, index, facts
 
     def _read_transformed(self, made: bytes, key: str, namespace: IndexValue, before: bytes) -> tuple[IndexValue, ...]:
         try:
@@ -203,7 +256,7 @@ class Layout(Generic[T]):
             except END_OF_PROCESS:
                 raise
             except BaseException as error:
-                self.on_index_error(name, key, error)
+                self.on_user_error(f"index {name}, filed under nothing,", key, error)
                 texts = ()
             values.append(texts or None)
         return values
@@ -225,7 +278,19 @@ class Layout(Generic[T]):
         if missing:
             values |= zip(missing, self._call_functions(missing, entry.body, key), strict=True)
         index = tuple(values[name] for name in self.names)
-        return Entry(entry.body, entry.uid, entry.version, index, entry.labels)
+        return Entry(entry.body, entry.uid, entry.version, index, entry.labels, self._facts_of(entry))
+
+    def _facts_of(self, entry: Entry) -> tuple[Any, ...]:
+        """Return the facts of an entry that was made when fewer were asked for.
+
+        They are those of the bytes that are kept. Where a user's function has changed these, nothing can be said of
+        what had arrived: the object counts as changed once.
+        """
+        missing = self._read_facts[len(entry.facts) :]
+        if not missing or any(not isinstance(stage, BytesTransform) for stage in self._chain.stages):
+            return entry.facts
+        raw = self.object_type.raw(entry.body)
+        return (*entry.facts, *(read(raw) for read in missing))
 
 
 _QUOTING_NOTHING = (

@@ -36,6 +36,7 @@ from aioinformers.objects.paths import Path
 __all__ = [
     "ArrivalType",
     "CompactType",
+    "MetadataType",
     "ObjectType",
     "StructType",
     "compacted",

@@ -19,7 +19,7 @@ import enum
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn, Protocol, TypeAlias
+from typing import Annotated, Any, Final, NoReturn, Protocol, TypeAlias
 
 import msgspec
 
@@ -66,6 +66,9 @@ class Path:
         return "".join(map(_step_text, self.steps)).removeprefix(".")
 
 
+MAX_STEPS: Final = 64
+"""Steps that a path may have."""
+
 _NAME = re.compile(r"[\w$-]+")
 _UNREADABLE = re.compile(r'[\\"\x00-\x1f\ud800-\udfff]')  # msgspec rejects such names for fields
 
@@ -97,6 +100,8 @@ def parse_path(text: str) -> Path:
         else:
             step, position = _field(text, position, first=not steps)
         steps.append(step)
+        if len(steps) > MAX_STEPS:
+            _fail(text, position, f"it has more than {MAX_STEPS} steps: no object is nested that deep")
     if steps[0] is EACH:
         _fail(text, 0, "'[]' stands for the elements of a list: a path begins with a field of the object")
     if len(steps) > 3 and steps[0] == "metadata" and steps[1] in ("labels", "annotations"):

@@ -13,16 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from aioinformers.checks import name_of
 from aioinformers.errors import InvalidPathError
 from aioinformers.objects.documents import steady
 from aioinformers.objects.paths import EACH, Each, Path, parse_path
+from aioinformers.types import END_OF_PROCESS
 
 __all__ = [
-    "ALWAYS_KEPT", "BytesTransform", "TransformChain", "drop_fields", "keep_fields", "strip_managed_fields",
+    "ALWAYS_KEPT", "BytesTransform", "TransformChain", "UserError", "drop_fields", "keep_fields",
+    "strip_managed_fields",
 ]  # fmt: skip
 
 Document: TypeAlias = dict[str, Any]
@@ -41,6 +45,7 @@ _encode = msgspec.json.Encoder().encode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _GONE: Final = object()
+_DIGEST: Final = 16
 _BRACE, _BRACKET = b"{["
 
 
@@ -155,6 +160,33 @@ def _reduce_list(raw: Any, plan: _Node) -> Any:
     return raw if is_same else msgspec.Raw(_encode(new))
 
 
+def _collect(raw: Any, plan: Plan, names: list[str], parts: list[Any]) -> None:
+    """Collect the raw values that remain of JSON, and their names: always in the same order for the same JSON."""
+    if isinstance(plan, bool):
+        if plan:
+            parts.append(raw)
+        return
+    first = memoryview(raw)[0]
+    if first == _BRACE:
+        members = _decode_object(raw) if plan.objects else {}
+        for name, inner in plan.fields.items():
+            value = members.pop(name, None)
+            if value is not None and inner is not False:
+                names.append(name)
+                parts.append(b"{")
+                _collect(value, inner, names, parts)
+                parts.append(b"}")
+        if plan.others:
+            names += members
+            parts += members.values()
+    elif first == _BRACKET:
+        for element in _decode_list(raw) if plan.lists else ():
+            parts.append(b"[")
+            _collect(element, plan.elements, names, parts)
+    elif plan.scalars:
+        parts.append(raw)
+
+
 def _type_of(plan: Plan) -> Any:
     """Return a type that decodes exactly what a plan keeps, in one pass; None if there is no such type."""
     if isinstance(plan, bool):
@@ -231,6 +263,12 @@ class BytesTransform:
         kept = None if isinstance(self._plan, bool) else _type_of(self._plan)
         self._decode_kept = None if kept is None else msgspec.json.Decoder(kept).decode
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The paths that it names, those that are always kept left out."""
+        named = (path for _, paths in self._operations for path in paths)
+        return tuple(path for path in named if str(path) not in ALWAYS_KEPT)
+
     def __repr__(self) -> str:
         words = (
             f"{'keep' if keeps else 'drop'}_fields({', '.join(repr(str(path)) for path in paths)})"
@@ -264,6 +302,23 @@ class BytesTransform:
                 pass  # a value does not have the type that a path implies; the slower code drops only that value
         kept = raw if isinstance(self._plan, bool) else _reduce_object(raw, self._plan)
         return raw if kept is raw else bytes(kept)
+
+    def digest(self, raw: bytes) -> bytes:
+        """Return 16 bytes that are the same for objects of which the same remains, without building what remains.
+
+        Raises:
+            msgspec.DecodeError: If the bytes are not a JSON object.
+        """
+        if self._decode_kept is not None:
+            try:
+                return sha256(_encode(self._decode_kept(raw))).digest()[:_DIGEST]
+            except msgspec.ValidationError:
+                pass  # as above
+        names: list[str] = []
+        parts: list[Any] = []
+        _collect(raw, self._plan, names, parts)
+        parts.append("\0".join(names).encode(errors="surrogatepass"))
+        return sha256(b"\0".join(parts)).digest()[:_DIGEST]  # no JSON value contains the separator
 
     def merge(self, later: BytesTransform) -> BytesTransform:
         """Return the transform with the effect of this one and then a later one, in one pass."""
@@ -317,6 +372,27 @@ strip_managed_fields: Final = drop_fields("metadata.managedFields")
 """Drops ``metadata.managedFields``, the bookkeeping of server-side apply, often a third of an object."""
 
 
+class UserError(Exception):
+    """A user's transform has raised; its cause is what.
+
+    Args:
+        name: The transform's name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def _called(transform: Callable[[Any], Any], obj: Any) -> Any:
+    try:
+        return transform(obj)
+    except END_OF_PROCESS:
+        raise
+    except BaseException as error:
+        raise UserError(name_of(transform).rpartition(".")[2]) from error
+
+
 class TransformChain:
     """An informer's transforms in the user's order; adjacent built-in transforms are merged.
 
@@ -345,11 +421,14 @@ class TransformChain:
             raw: The object's JSON.
             decode: Decodes JSON to the object that users' functions take.
             encode: Encodes the object that they return.
+
+        Raises:
+            UserError: If a user's function raises.
         """
         obj: Any = _GONE  # while the current state is in `raw`
         for stage in self.stages:
             if not isinstance(stage, BytesTransform):
-                obj = stage(decode(raw) if obj is _GONE else obj)
+                obj = _called(stage, decode(raw) if obj is _GONE else obj)
                 if obj is None:
                     return None
             elif isinstance(obj, dict):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from aioinformers.resources._accessor import Accessor, Group, InformerMaker, Kind, Version
+from aioinformers.resources._accessor import Accessor, Group, InformerMaker, Kind, Version, attribute_of
 from aioinformers.resources._catalogue import Catalogue
 from aioinformers.types import GroupVersionResource
 
@@ -49,9 +49,12 @@ __all__ = [
     "InformerMaker",
     "Kind",
     "Version",
+    "attribute_of",
     "kind_of_model",
     "kind_of_resource",
     "kinds",
+    "kinds_called",
+    "kinds_of_group",
 ]
 
 CLIENT_VERSION = 36
@@ -90,6 +93,8 @@ _catalogue = Catalogue(__name__, GROUPS)
 kinds: Callable[[], list[Kind]] = _catalogue.kinds
 kind_of_model: Callable[[type], Kind] = _catalogue.kind_of_model
 kind_of_resource: Callable[[GroupVersionResource], Kind | None] = _catalogue.kind_of_resource
+kinds_called: Callable[[str], list[Kind]] = _catalogue.kinds_called
+kinds_of_group: Callable[[str], list[Kind]] = _catalogue.kinds_of_group
 
 
 class Groups:
@@ -101,6 +106,12 @@ class Groups:
 
     def __init__(self, make: InformerMaker) -> None:
         self._make = make
+
+    if not TYPE_CHECKING:  # type checkers know which attributes there are
+
+        def __getattr__(self, name: str) -> Any:
+            others = [each for each in dir(type(self)) if not each.startswith("_")]
+            raise AttributeError(f"the factory has no {name!r}: {_catalogue.missing(name, others)}")
 
     @cached_property
     def admissionregistration(self) -> Admissionregistration:

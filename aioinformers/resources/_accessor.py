@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, Unpack, overload
 
+from aioinformers.checks import near
 from aioinformers.informer import SharedInformer
 from aioinformers.options import InformerOptions, check_options
 from aioinformers.types import GroupVersionResource
 
-__all__ = ["Accessor", "Group", "InformerMaker", "Kind", "Version"]
+__all__ = ["Accessor", "Group", "InformerMaker", "Kind", "Version", "attribute_of"]
 
 D = TypeVar("D")
 T = TypeVar("T")
@@ -50,6 +51,14 @@ class Accessor(Generic[D]):
 
     def __repr__(self) -> str:
         return f"<Accessor {self.kind.resource}>"
+
+    if not TYPE_CHECKING:  # type checkers know which attributes there are
+
+        def __getattr__(self, name: str) -> Any:
+            called = f"factory.{attribute_of(self.kind.resource)}()"
+            if not name.startswith("_") and hasattr(SharedInformer, name):
+                raise AttributeError(f"{self!r} is no informer before it is called: {called}.{name}")
+            raise AttributeError(f"{self!r} has no attribute {name!r}: {called} is the informer")
 
     @overload
     def __call__(self, *, object_type: None = None, **options: Unpack[InformerOptions]) -> SharedInformer[D]: ...
@@ -121,6 +130,14 @@ class Version:
     def __repr__(self) -> str:
         return f"<{self.group or 'core'}/{self.version}: {', '.join(self._kinds)}>"
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            by_name = {kind.kind.lower(): plural for plural, kind in self._kinds.items()} | {p: p for p in self._kinds}
+            found = by_name.get(name.lower()) or by_name.get(near(name, by_name))
+            hint = f"did you mean {found}()?" if found else f"there are {', '.join(self._kinds)}"
+            raise AttributeError(f"{self.group or 'core'}/{self.version} has no {name!r}: {hint}")
+
     @classmethod
     def kinds(cls) -> Mapping[str, Kind]:
         """Return the kinds by plural."""
@@ -149,3 +166,20 @@ class Group:
     def __init__(self, make: InformerMaker) -> None:
         for version in self.versions:
             setattr(self, version.version, version(make))
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            versions = [version.version for version in self.versions]
+            for kind in (kind for version in self.versions for kind in version.kinds().values()):
+                if name.lower() in (kind.resource.resource, kind.kind.lower()):
+                    hint = f"write factory.{attribute_of(kind.resource)}()"
+                    break
+            else:
+                hint = f"its versions are {', '.join(versions)}"
+            raise AttributeError(f"the group {type(self).__name__.lower()} has no {name!r}: {hint}")
+
+
+def attribute_of(resource: GroupVersionResource) -> str:
+    """Return how a built-in resource is reached from a factory: ``apps.v1.deployments``."""
+    return f"{resource.group.partition('.')[0] or 'core'}.{resource.version}.{resource.resource}"

@@ -11,25 +11,26 @@ import asyncio
 import contextlib
 import logging
 import random
-import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from aioinformers.checks import truth_of
 from aioinformers.errors import ApiStatusError, ConnectionFailedError, InformerError, ResponseError, UnauthorizedError
 from aioinformers.settings import Settings
+from aioinformers.transport.adapter import ClientAdapter, Prepared
 from aioinformers.transport.door import asked, failure_of
-from aioinformers.transport.failures import credentials_failure, preparation_failure, read_failure, request_failure
+from aioinformers.transport.failures import preparation_failure, read_failure, request_failure
+from aioinformers.transport.notices import notices_of
 from aioinformers.transport.pool import Reservation, limit_of
+from aioinformers.transport.redirects import MOST_REDIRECTS, REDIRECTS, redirected
 from aioinformers.transport.status import status_error
 from aioinformers.transport.tap import Tap
 from aioinformers.transport.turns import Turns
-from aioinformers.version import __version__
-from aioinformers.words import brief
+from aioinformers.types import END_OF_PROCESS
 
 if TYPE_CHECKING:
     import aiohttp
@@ -42,14 +43,12 @@ T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aioinformers.source")
 
-READ_BUFFER: Final = 128 * 1024
-"""Bytes that aiohttp buffers; a smaller buffer pauses the socket too often, a larger one exceeds the CPU cache."""
 MAX_STATUS: Final = 1024 * 1024
 """Bytes that are read of a body that says what went wrong."""
 STATUS_TIMEOUT: Final = 5.0
 """Seconds that such a body may take."""
-
-_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")  # in the value of a header; RFC 9110, 5.5
+MOST_NOTICES: Final = 256
+"""Texts of warnings that are told of, once each."""
 
 
 class Body:
@@ -57,10 +56,15 @@ class Body:
 
     Args:
         response: The open response; whoever opened it closes it.
+        notices: What the server says beside it.
+
+    Attributes:
+        notices: The same.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, notices: Sequence[str] = ()) -> None:
         self._response = response
+        self.notices = notices
         self._tap: Tap | None = None
         self._is_tapped = False
 
@@ -114,164 +118,13 @@ class Body:
         return None if self._tap is None else self._tap.arrived
 
 
-class Prepared(NamedTuple):
-    """A request with the client's headers and credentials.
-
-    Attributes:
-        url: Complete URL with the query.
-        headers: All headers; they may contain credentials.
-        generation: Which of the hook's credentials it has; 0 where the hook does not count them.
-    """
-
-    url: str
-    headers: dict[str, str]
-    generation: int = 0
-
-
-class ClientAdapter:
-    """Hides the differences between the asyncio clients kubernetes_asyncio and ``kubernetes.aio`` (37 or newer).
-
-    Args:
-        api_client: An ``ApiClient`` of either; the caller closes it.
-
-    Raises:
-        TypeError: If it is another object.
-    """
-
-    def __init__(self, api_client: Any) -> None:
-        if not (hasattr(api_client, "rest_client") and hasattr(api_client, "update_params_for_auth")):
-            raise TypeError(
-                f"api_client must be an ApiClient of kubernetes_asyncio or of kubernetes.aio, "
-                f"not {type(api_client).__name__}"
-            )
-        self.api_client = api_client
-        self._is_aio = hasattr(api_client, "param_serialize")
-        self._user_agent = f"aioinformers/{__version__}"
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        """The client's own session, with its connections, TLS and proxies."""
-        rest = self.api_client.rest_client
-        if rest.pool_manager is None:  # kubernetes.aio creates it for the first request
-            rest.pool_manager = rest._create_pool_manager()
-        return rest.pool_manager  # type: ignore[no-any-return]
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the client has been closed."""
-        try:
-            pool = self.api_client.rest_client.pool_manager
-            return pool is not None and bool(pool.closed)
-        except Exception:  # it cannot tell: then its requests will
-            return False
-
-    @property
-    def connector(self) -> aiohttp.BaseConnector | None:
-        """What makes the client's connections; None if it is closed, or does not say."""
-        try:
-            return self.session.connector
-        except Exception:
-            return None
-
-    @property
-    def request_options(self) -> dict[str, Any]:
-        """The keyword arguments that the client passes to the session with every request."""
-        rest, configuration = self.api_client.rest_client, self.api_client.configuration
-        options = {
-            "proxy": rest.proxy,
-            "proxy_headers": rest.proxy_headers,
-            "server_hostname": configuration.tls_server_name,
-        }
-        return {name: value for name, value in options.items() if value}
-
-    async def prepare(self, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Prepared:
-        """Add the client's headers and credentials to a GET request; the client's hook refreshes the credentials.
-
-        Args:
-            path: The URL path below the host of the client's configuration.
-            query: Query parameters.
-            headers: Headers that override the client's defaults.
-
-        Raises:
-            ConnectionFailedError: If the hook raises, or there is a header that cannot be sent. The message omits the
-                hook's text and the header's value, which may be secrets; the hook's exception is chained.
-        """
-        merged = {**self.api_client.default_headers, **headers}
-        if merged.get("User-Agent", "").startswith("OpenAPI-Generator"):  # the generator's default, not a choice
-            merged["User-Agent"] = self._user_agent
-        if self.api_client.cookie:
-            merged["Cookie"] = self.api_client.cookie
-        pairs = list(query.items())
-        request = (path, "GET", None) if self._is_aio else ()
-        try:
-            await self.api_client.update_params_for_auth(merged, pairs, ["BearerToken"], *request)
-        except (InformerError, KeyboardInterrupt, SystemExit, GeneratorExit):
-            raise
-        except BaseException as error:
-            raise credentials_failure(error) from error
-        generation = 0
-        with contextlib.suppress(Exception):  # the hook may be anybody's, and know nothing of generations
-            generation = self._hook.generation
-        url = f"{self.api_client.configuration.host}{path}"
-        return Prepared(f"{url}?{urlencode(pairs)}" if pairs else url, _sendable(merged), generation)
-
-    def invalidate(self, refused: Prepared) -> None:
-        """Tell the client's hook, if it wants to know, that the server has refused the credentials of a request."""
-        with contextlib.suppress(Exception):
-            self._hook.invalidate(refused.generation)
-
-    @property
-    def hint(self) -> str:
-        """What may be the cause of a 401."""
-        if self._hook is None:
-            return "nothing renews the client's credentials: use aioinformers.connect(), or set refresh_api_key_hook"
-        hint = None
-        with contextlib.suppress(Exception):
-            hint = self._hook.hint
-        return brief(hint) if isinstance(hint, str) else "what the client's refresh_api_key_hook gave was refused twice"
-
-    @property
-    def _hook(self) -> Any:
-        return getattr(self.api_client.configuration, "refresh_api_key_hook", None)
-
-    async def get(self, request: Prepared, connect_timeout: float) -> aiohttp.ClientResponse:
-        """Make a request and return its response, which the caller closes; raises whatever aiohttp raises.
-
-        Args:
-            request: The request.
-            connect_timeout: Seconds that a connection may take.
-        """
-        import aiohttp
-
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
-        return await self.session.get(
-            request.url, headers=request.headers, timeout=timeout, read_bufsize=READ_BUFFER, allow_redirects=False,
-            **self.request_options,
-        )  # fmt: skip
-
-    def timeout_error(self, seconds: float) -> ConnectionFailedError:
-        """Return the error for a request without an answer: an exhausted connection pool, or a silent server.
-
-        Args:
-            seconds: How long the request has waited.
-        """
-        connector = self.connector
-        limit = limit_of(connector)
-        if 0 < limit <= len(getattr(connector, "_acquired", ())):
-            return ConnectionFailedError(
-                f"all {limit} connections of the API client are in use and every informer holds one: "
-                f"raise configuration.connection_pool_maxsize",
-                is_refused=True,
-            )
-        return ConnectionFailedError(f"no answer within {seconds:g} s")
-
-
 class Source:
     """Makes GET requests with a user's API client.
 
     Args:
         api_client: An ``ApiClient`` of kubernetes_asyncio or ``kubernetes.aio``; the caller closes it.
         settings: Timeouts, and the limit of concurrent lists.
+        on_warning: Told of each text of a ``Warning`` header, once; called synchronously.
 
     Attributes:
         client: The adapted client.
@@ -285,12 +138,14 @@ class Source:
         TypeError: If the client is not one of the two.
     """
 
-    def __init__(self, api_client: Any, settings: Settings) -> None:
+    def __init__(self, api_client: Any, settings: Settings, on_warning: Callable[[str], None] | None = None) -> None:
         self.client: ClientAdapter = ClientAdapter(api_client)
         self.settings = settings
         self.lists: Turns = Turns(settings.max_concurrent_lists)
         self.streams_again_at: float = 0.0
         self.random: random.Random = random.Random()
+        self._on_warning = on_warning
+        self._told: set[str] = set()
 
     @property
     def is_closed(self) -> bool:
@@ -338,18 +193,36 @@ class Source:
         headers = {"Accept": accept, "Accept-Encoding": "gzip" if compression else "identity"}
         request, response = await self._request(path, query, headers, header_timeout)
         try:
-            if response.status == 401:
+            if response.status == 401 and not request.is_elsewhere:
                 _close(response)
                 self.client.invalidate(request)
-                _, response = await self._request(path, query, headers, header_timeout)
+                request, response = await self._request(path, query, headers, header_timeout)
             if response.status >= 400:
-                raise await self._failure(response)
+                raise await self._failure(response, request)
             if response.status != 200:
-                raise ResponseError(f"unexpected answer {response.status} to GET {path}")
+                raise ResponseError(f"unexpected answer {response.status} to GET {path}{_by(request)}")
             _keep_alive(response)
-            yield Body(response)
+            notices = notices_of(response.headers.getall("Warning", ()))
+            self._tell(notices)
+            yield Body(response, notices)
         finally:
             _close(response)
+
+    def _tell(self, notices: Iterable[str]) -> None:
+        """Tell of what the server has not said before."""
+        for notice in notices:
+            if notice in self._told or len(self._told) >= MOST_NOTICES:
+                continue
+            self._told.add(notice)
+            logger.warning("the server says: %s", notice)
+            if self._on_warning is None:
+                continue
+            try:
+                truth_of(self._on_warning(notice), "on_warning")
+            except END_OF_PROCESS:
+                raise
+            except BaseException:  # a CancelledError here is none of the loop's: nothing is awaited
+                logger.exception("on_warning raised")
 
     async def read_json(
         self, path: str, query: Mapping[str, str] | None = None, *, accept: str = "application/json"
@@ -394,12 +267,8 @@ class Source:
     async def _request(
         self, path: str, query: Mapping[str, str], headers: Mapping[str, str], header_timeout: float
     ) -> tuple[Prepared, aiohttp.ClientResponse]:
-        client, connect_timeout = self.client, self.settings.connect_timeout
-
-        def explain(error: BaseException) -> ConnectionFailedError:
-            host = getattr(client.api_client.configuration, "host", None)
-            return request_failure(error, host, is_closed=client.is_closed, connect_timeout=connect_timeout)
-
+        """Make a request, follow its redirects, and return the last one with its answer."""
+        client = self.client
         request = await _within(
             header_timeout,
             asked(client.prepare(path, query, headers), f"credentials for GET {path}", preparation_failure),
@@ -407,14 +276,31 @@ class Source:
                 f"the client's credentials were not refreshed within {header_timeout:g} s", is_refused=True
             ),
         )
-        response = await _within(
+        response = await self._get(request, path, header_timeout)
+        for _ in range(MOST_REDIRECTS):
+            if response.status not in REDIRECTS:
+                break
+            location = response.headers.get("Location")
+            _close(response)
+            request = redirected(request, location)
+            response = await self._get(request, path, header_timeout)
+        return request, response
+
+    async def _get(self, request: Prepared, path: str, header_timeout: float) -> aiohttp.ClientResponse:
+        client, connect_timeout = self.client, self.settings.connect_timeout
+
+        def explain(error: BaseException) -> ConnectionFailedError:
+            host = getattr(client.api_client.configuration, "host", None)
+            where = request.url if request.redirected_to else host
+            return request_failure(error, where, is_closed=client.is_closed, connect_timeout=connect_timeout)
+
+        return await _within(
             header_timeout,
             asked(client.get(request, connect_timeout), f"GET {path}", explain, undo=_close),
             lambda: client.timeout_error(header_timeout),
         )
-        return request, response
 
-    async def _failure(self, response: aiohttp.ClientResponse) -> ApiStatusError:
+    async def _failure(self, response: aiohttp.ClientResponse, request: Prepared) -> ApiStatusError:
         """Return the error that the server's answer tells; without a whole body, what its status tells."""
         body, chunks, size = Body(response), [], 0
         with contextlib.suppress(ConnectionFailedError, TimeoutError):
@@ -425,7 +311,14 @@ class Source:
         error = status_error(b"".join(chunks), response.status, retry_after(response.headers))
         if isinstance(error, UnauthorizedError):
             error.hint = self.client.hint
+        if request.is_elsewhere:
+            error.hint = f"said by {request.redirected_to}, where the request was redirected, without its credentials"
         return error
+
+
+def _by(request: Prepared) -> str:
+    """Say who answered, if that is not who was asked."""
+    return f" by {request.redirected_to}, where it was redirected" if request.redirected_to else ""
 
 
 async def _within(seconds: float, awaitable: Awaitable[T], late: Callable[[], ConnectionFailedError]) -> T:
@@ -440,25 +333,6 @@ async def _within(seconds: float, awaitable: Awaitable[T], late: Callable[[], Co
         async with asyncio.timeout(seconds):
             return await awaitable
     raise late()
-
-
-def _sendable(headers: Mapping[Any, Any]) -> dict[str, str]:
-    """Return headers without the blanks and line breaks around their values, such as end a token out of a file.
-
-    Raises:
-        ConnectionFailedError: If a value is no text, or cannot be sent.
-    """
-    sendable = {}
-    for name, value in headers.items():
-        what = "the client's token" if str(name).lower() == "authorization" else f"the header {brief(str(name), 80)}"
-        if not isinstance(value, str):
-            problem = f"{what} is {'None' if value is None else f'a {type(value).__name__}'} instead of a text"
-            raise ConnectionFailedError(problem, is_refused=True)
-        sendable[name] = value = value.strip(" \t\r\n")
-        if found := _FORBIDDEN.search(value):
-            problem = f"{what} cannot be sent: it contains the character U+{ord(found[0]):04X}"
-            raise ConnectionFailedError(problem, is_refused=True)
-    return sendable
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
@@ -14,7 +15,6 @@ from aioinformers.delivery.handlers import (
     DeleteHandler,
     HandlerSet,
     UpdateHandler,
-    handler_name,
     handler_set,
     require_coroutine_function,
 )
@@ -30,7 +30,7 @@ class Called:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
 
-    async def on_event(self, event: Event[str]) -> None:
+    async def receive(self, event: Event[str]) -> None:
         match event:
             case Updated(old=old, object=obj):
                 self.calls.append((old, obj))
@@ -39,7 +39,7 @@ class Called:
 
     async def with_more(self, prefix: str, event: Event[str]) -> None:
         self.calls.append((prefix,))
-        await self.on_event(event)
+        await self.receive(event)
 
 
 class Adds(Called):
@@ -59,7 +59,7 @@ class Everything(Adds, Deletes):
 
 class Callable_(Called):  # noqa: N801  the name that is wanted is taken
     async def __call__(self, event: Event[str]) -> None:
-        await self.on_event(event)
+        await self.receive(event)
 
 
 class Static:
@@ -91,9 +91,9 @@ def call_all(handlers: HandlerSet[Any]) -> None:
 @pytest.mark.parametrize(
     "form",
     [
-        lambda called: called.on_event,
-        lambda called: functools.partial(called.on_event),
-        lambda called: functools.partial(functools.partial(Called.on_event, called)),
+        lambda called: called.receive,
+        lambda called: functools.partial(called.receive),
+        lambda called: functools.partial(functools.partial(Called.receive, called)),
         lambda called: Callable_.__call__.__get__(called),
     ],
     ids=["bound method", "partial", "partial of partial", "bound by hand"],
@@ -267,17 +267,80 @@ def test_a_decorator_refuses_what_is_no_coroutine_function(method: str) -> None:
 async def generator_free(event: object) -> None: ...
 
 
+def test_a_mock_is_a_handler() -> None:
+    """Of the methods that it makes up none is taken for one of a handler; those of its specification are."""
+    handler = AsyncMock()
+    call_all(handler_set(handler))
+    assert [call.args for call in handler.await_args_list] == [(EVENTS[each],) for each in (ADDED, UPDATED, DELETED)]
+    specified = AsyncMock(spec=Everything)
+    call_all(handler_set(specified))
+    specified.on_add.assert_awaited_once_with("new")
+    specified.on_update.assert_awaited_once_with("old", "new")
+    specified.assert_not_awaited()
+    with pytest.raises(TypeError, match="MagicMock is not: declare it with `async def`"):
+        handler_set(MagicMock())
+
+
+def with_method(name: str) -> Any:
+    async def method(self: object, *arguments: object) -> None: ...
+
+    return type("Mine", (Adds,), {name: method})()
+
+
 @pytest.mark.parametrize(
-    ("handler", "name"),
+    ("name", "advice"),
     [
-        (plain_function, "plain_function"),
-        (Everything().on_add, "Adds.on_add"),
-        (functools.partial(functools.partial(plain_function), 1), "plain_function"),
-        (Everything(), "Everything"),
-        (Everything, "Everything"),
-        (functools.partial(Callable_()), "Callable_"),
-        (None, "NoneType"),
+        ("on_added", "did you mean on_add?"),
+        ("on_create", "did you mean on_add?"),
+        ("on_modified", "did you mean on_update?"),
+        ("on_change", "did you mean on_update?"),
+        ("on_updated", "did you mean on_update?"),
+        ("on_remove", "did you mean on_delete?"),
+        ("on_deleted", "did you mean on_delete?"),
+        ("on_click", "there is no such event"),
     ],
 )
-def test_a_name_can_be_found_in_the_code(handler: object, name: str) -> None:
-    assert handler_name(handler) == name
+def test_a_method_that_nobody_would_call_is_refused(name: str, advice: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        handler_set(with_method(name))
+    assert str(caught.value).startswith(f"Mine.{name} would never be called: {advice}; a handler has on_add(obj)")
+    assert "on_add" in handler_set_names(with_method("when_clicked"))
+
+
+def handler_set_names(handler: object) -> list[str]:
+    by_type = zip(("on_add", "on_update", "on_delete"), handler_set(handler).by_type, strict=True)
+    return [name for name, call in by_type if call is not None]
+
+
+async def nothing() -> None: ...
+
+
+async def two(old: object, new: object) -> None: ...
+
+
+class Wrong:
+    async def on_update(self, new: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "words"),
+    [
+        (nothing, "a handler is called with one event; nothing() does not take that"),
+        (two, "a handler is called with one event; two(old, new) does not take that"),
+        (Wrong(), "on_update is called with the old object and the new one; Wrong.on_update(new) does not take that"),
+    ],
+)
+def test_a_handler_that_takes_something_else_is_refused(handler: object, words: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        handler_set(handler)
+    assert str(caught.value) == words
+
+
+def test_a_set_knows_its_functions() -> None:
+    handlers: HandlerSet[Any] = HandlerSet()
+    handlers.add_method("on_add", one_object)
+    assert handlers.has(one_object)
+    assert not handlers.has(two)
+
+
+async def one_object(obj: object) -> None: ...

@@ -60,7 +60,8 @@ async def test_removal_ends_calls_at_any_time_and_concerns_nobody_else() -> None
             pods.add_event_handler(stays), nodes.add_event_handler(foreign), pods.add_event_handler(slow)
         )  # fmt: skip
         assert len(pods.statistics().consumers) == 2
-        pods.remove_event_handler(elsewhere)  # type: ignore[arg-type]  # which a type checker sees
+        with pytest.raises(ValueError, match=r"Recorder at nodes.v1: .* is not a registration of pods.v1"):
+            pods.remove_event_handler(elsewhere)  # type: ignore[arg-type]  # which a type checker sees
         await factory.start()
         await factory.wait_for_cache_sync(timeout=5)
         await asyncio.sleep(1)

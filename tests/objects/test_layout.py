@@ -501,11 +501,11 @@ def assert_reported(function: Callable[[Any], Any], error_type: type[Exception])
     reports: list[tuple[str, str, type[BaseException]]] = []
     layout: Layout[Any] = Layout(
         object_type_of(dict), (), {"bad": function, "good": lambda _: ["x"], "node": "spec.nodeName"},
-        lambda name, key, error: reports.append((name, key, type(error))),
+        lambda what, key, error: reports.append((what, key, type(error))),
     )  # fmt: skip
     assert layout.names == ("namespace", "node", "bad", "good")
     assert arrive(layout).index == ("prod", "n1", None, ("x",))
-    assert reports == [("bad", "prod/web", error_type)]
+    assert reports == [("index bad, filed under nothing,", "prod/web", error_type)]
 
 
 def test_a_layout_with_nothing_to_do_per_object_is_plain() -> None:

@@ -79,14 +79,66 @@ async def test_a_failure_of_the_server_is_an_error_of_its_class(status: int, err
 
 
 @virtual_time
-@pytest.mark.parametrize("status", [204, 302, 307])
+@pytest.mark.parametrize("status", [204, 300, 304])
 async def test_an_answer_that_is_neither_success_nor_failure_is_refused(status: int) -> None:
-    """A redirect above all: credentials are for one server."""
     async with FakeAPIServer() as server, source_of(server) as source:
-        server.fail("list configmaps", status, body=b"", headers={"Location": "http://elsewhere.example/"})
+        server.fail("list configmaps", status, body=b"")
         with pytest.raises(ResponseError, match=f"unexpected answer {status}"):
             await got(source)
         assert len(server.requests) == 1
+
+
+@virtual_time
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_within_the_server_is_followed_with_credentials(status: int) -> None:
+    async with FakeAPIServer() as server, server.api_client() as api:
+        api.configuration.api_key = {"BearerToken": "Bearer right"}
+        server.create("configmaps", configmap("a"))
+        server.fail("list configmaps", status, headers={"Location": "/api/v1/namespaces/default/configmaps?limit=3"})
+        assert b'"name":"a"' in await got(Source(api, Settings()))
+        first, second = server.requests
+        assert second.path == "/api/v1/namespaces/default/configmaps"
+        assert first.headers["authorization"] == second.headers["authorization"] == "Bearer right"
+
+
+@virtual_time
+async def test_g16_a_redirect_to_another_server_goes_without_credentials_and_is_named() -> None:
+    async with FakeAPIServer() as server, FakeAPIServer() as other, server.api_client() as api:
+        api.configuration.api_key = {"BearerToken": "Bearer right"}
+        api.default_headers["X-Remote-User"] = "admin"
+        server.fail("list configmaps", 307, headers={"Location": f"{other.url}{PATH}"}, times=None)
+        other.fail("list configmaps", 401, times=None)
+        with pytest.raises(UnauthorizedError) as caught:
+            await got(Source(api, Settings()))
+        (request,) = other.requests
+        assert not request.headers.keys() & {"authorization", "cookie", "x-remote-user"}
+        address = other.url.removeprefix("http://")
+        assert str(caught.value).endswith(
+            f"(said by {address}, where the request was redirected, without its credentials)"
+        )
+
+
+@virtual_time
+async def test_redirects_without_end_are_given_up() -> None:
+    async with FakeAPIServer() as server, source_of(server) as source:
+        places = [f"{PATH}?step={number}" for number in range(10)]
+
+        def onward(request: RequestInfo) -> Fault:
+            return Fault(status=302, headers={"Location": places[len(server.requests)]})
+
+        server.intercept(onward)
+        address = server.url.removeprefix("http://")
+        with pytest.raises(ResponseError, match=f"answer 302 to GET {PATH} by {address}, where it was redirected"):
+            await got(source)
+        assert len(server.requests) == 6
+
+
+@virtual_time
+async def test_a_redirect_to_where_nobody_listens_names_it() -> None:
+    async with FakeAPIServer() as server, source_of(server) as source:
+        server.fail("list configmaps", 302, headers={"Location": "http://127.0.0.1:1/"})
+        with pytest.raises(ConnectionFailedError, match=r"cannot connect to 127\.0\.0\.1:1"):
+            await got(source)
 
 
 @virtual_time
@@ -210,7 +262,7 @@ async def test_a_hook_that_hangs_is_given_up() -> None:
 
 @pytest.mark.parametrize("odd", [None, object(), "http://127.0.0.1", client.Configuration()])
 def test_what_is_no_client_is_refused_at_once(odd: Any) -> None:
-    with pytest.raises(TypeError, match="must be an ApiClient of kubernetes_asyncio or"):
+    with pytest.raises(TypeError, match=r"must be an ApiClient of kubernetes_asyncio\.client or of kubernetes\.aio"):
         Source(odd, Settings())
 
 
@@ -291,7 +343,7 @@ async def test_g9_a_token_out_of_a_file_may_end_with_a_newline(end: str) -> None
         ({"X-A": "1\n2"}, "the header X-A cannot be sent: it contains the character U+000A"),
         ({"X-A\x1b[31m": 7}, r"the header X-A\x1b[31m is a int instead of a text"),
         ({"X-A\n": "1"}, "the request failed: "),
-        ({"User-Agent": None}, "the request cannot be made: AttributeError in source.py"),
+        ({"User-Agent": None}, "the request cannot be made: AttributeError in adapter.py"),
     ],
 )
 async def test_g9_a_header_that_cannot_be_sent_is_a_failed_request(headers: dict[str, Any], words: str) -> None:

@@ -41,7 +41,7 @@ class Fault:
         delay: Seconds before the answer begins.
         status: HTTP status of the answer; None for a normal answer.
         body: Body of the answer with this status; by default a ``Status``.
-        headers: Headers of the answer with this status.
+        headers: Further headers of the answer, whatever its status.
         rewrite: Function that replaces each piece of a body: some whole lines of a watch, a list of up to 128 KiB, or a
             part of a larger list. The answer is not compressed.
         ending: How the answer ends early; None for a complete answer.
@@ -136,7 +136,7 @@ class Exchange:
         """Send the headers of a streamed answer; without a ``Content-Length``, its body is chunked."""
         if self.fault.ending and self.fault.after is None:
             await self._end(self.fault.ending)
-        self._response = web.StreamResponse(status=status, headers=dict(headers))
+        self._response = web.StreamResponse(status=status, headers={**headers, **self.fault.headers})
         if self._request.version < HttpVersion11 and "Content-Length" not in headers:
             self._response.force_close()  # the end of the connection marks the end of the body
         await self._response.prepare(self._request)
