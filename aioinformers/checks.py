@@ -51,9 +51,10 @@ def name_of(function: Any) -> str:
 def shown(value: object) -> str:
     """Return a value as an error shows it: its ``repr``, not longer than a line."""
     try:
-        return brief(repr(value), SHOWN)
+        text = repr(value)
     except Exception:  # it is the user's
-        return f"an object of {type(value).__qualname__}"
+        text = ""
+    return brief(text, SHOWN) if text and "\n" not in text else f"an object of {type(value).__qualname__}"
 
 
 def is_coroutine_function(function: Any) -> bool:

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from aioinformers.checks import near
 from aioinformers.words import brief
 
 __all__ = [
@@ -147,7 +148,9 @@ class UnknownIndexError(InformerError, LookupError):
     def __str__(self) -> str:
         if self.building:
             return f"index {self.name!r} is still being built: await informer.add_indexers(...) before reading it"
-        return f"no index {self.name!r}; there are {', '.join(map(repr, self.known))}: add it with add_indexers"
+        found = near(self.name, self.known, 0.75)
+        hint = f"did you mean {found!r}?" if found else "add it with add_indexers"
+        return f"no index {self.name!r}; there are {', '.join(map(repr, self.known))}: {hint}"
 
 
 class InvalidSelectorError(InformerError, ValueError):

@@ -54,7 +54,7 @@ def run_quick(options: argparse.Namespace) -> int:
 
 def run_some(options: argparse.Namespace) -> int:
     """Run contenders once more, by hand."""
-    extra = {name: getattr(options, name) for name in ("trickle", "handlers", "indexes")}
+    extra = {name: getattr(options, name) for name in ("trickle", "handlers", "indexes", "ignore")}
     extra = {name: value for name, value in extra.items() if value is not None}
     cases = [Case(CONTENDERS[name], extra) for name in options.only]
     found = alternate(cases, options.objects, options.events, options.rounds or 5)
@@ -103,7 +103,7 @@ def arguments() -> argparse.Namespace:
     some.add_argument("events", type=int, nargs="?", default=20_000)
     some.add_argument("--only", nargs="+", choices=CONTENDERS, metavar="CONTENDER", help=", ".join(CONTENDERS),
                       default=["model", "model-fields", "struct", "dict"])  # fmt: skip
-    for name in ("trickle", "handlers", "indexes"):
+    for name in ("trickle", "handlers", "indexes", "ignore"):
         some.add_argument(f"--{name}", type=int)
     some.set_defaults(run=run_some)
 

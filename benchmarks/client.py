@@ -2,7 +2,8 @@
 
 Run by ``python -m benchmarks`` as every contender is (``benchmarks/contenders.py``), with the client's defaults; the
 variant is what the handler gets and reads. The cache has an index on ``spec.nodeName`` besides the namespaces. With
-``--informers`` there are several informers in the factory, and the server sends all objects to each.
+``--informers`` there are several informers in the factory, and the server sends all objects to each. With ``--ignore``
+there is one handler more, which is not told of changes in the status alone, as all changes here are.
 """
 
 from __future__ import annotations
@@ -124,6 +125,8 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         registrations = [pods.add_event_handler(handler.get(options.variant, counter.count)) for pods in informers]
         for _ in range(options.handlers - 1):
             informers[0].add_event_handler(idle)
+        for _ in range(options.ignore):
+            informers[0].add_event_handler(idle, ignore=("status",))
         gc.collect()
         empty, before, begun = memory(), cpu(), time.perf_counter()
         await factory.start()
@@ -161,7 +164,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--variant", required=True)
     parser.add_argument("--objects", type=int, required=True)
     parser.add_argument("--events", type=int, required=True)
-    for name, default in {"trickle": 0, "handlers": 1, "indexes": 0, "informers": 1}.items():
+    for name, default in {"trickle": 0, "handlers": 1, "indexes": 0, "informers": 1, "ignore": 0}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     return parser.parse_args()
 

@@ -76,6 +76,13 @@ def per_handler(work: Workload, name: str) -> dict[int, float]:
     return {turn: (many[turn] - one[turn]) / (MANY_HANDLERS - 1) for turn in one.keys() & many.keys()}
 
 
+def of_ignoring(work: Workload, name: str) -> dict[int, float]:
+    """Return the microseconds that an event costs more if somebody ignores some of its changes, by turn."""
+    without = per_turn(work, f"{name} ignore=0", "event_us")
+    with_it = per_turn(work, f"{name} ignore=1", "event_us")
+    return {turn: with_it[turn] - without[turn] for turn in without.keys() & with_it.keys()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One row of the budget.
@@ -113,6 +120,8 @@ class Row:
             return step_values(work, self.ours, self.metric)
         if self.metric == "handler_us":
             return list(per_handler(work, self.ours).values())
+        if self.metric == "ignore_us":
+            return list(of_ignoring(work, self.ours).values())
         ours = per_turn(work, self.ours, self.metric)
         return ratios(ours, per_turn(work, self.peer, self.metric)) if self.peer else list(ours.values())
 

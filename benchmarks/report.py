@@ -209,6 +209,12 @@ def further(works: Workloads) -> list[str]:
                 parts.append(image("handlers", "Growth with handlers"))
     if work := measured(works, "indexes-10000"):
         parts += ["## Further indexes", tables.option_table(work, "indexes")]
+    if work := measured(works, "ignore-10000"):
+        parts += [
+            "## Changes that do not matter",
+            "With one handler more, or none, that ignores changes of the status: all changes are of that kind here.",
+            tables.option_table(work, "ignore", ("model", "struct")),
+        ]
     if work := measured(works, "reads-10000"):
         parts += ["## Reads of 10,000 objects", tables.read_table(work)]
     if work := measured(works, "informers"):

@@ -65,6 +65,13 @@ def indexes(rounds: int) -> Measured:
     return alternate(chosen, 10_000, EVENTS, rounds)
 
 
+def ignore(rounds: int) -> Measured:
+    """Have a handler to which changes of the status do not matter."""
+    return alternate(
+        [case for name in ("model", "struct") for case in options(name, "ignore", 0, 1)], 10_000, EVENTS, rounds
+    )
+
+
 def reads(rounds: int) -> Measured:
     """Read the cache."""
     return alternate([Case(reader) for reader in READERS], 10_000, EVENTS, rounds)
@@ -124,6 +131,7 @@ WORKLOADS: dict[str, tuple[Workload, int]] = {
     "handlers-10000": (lambda rounds: handlers(10_000, rounds, (1, 10, MANY_HANDLERS, 1_000)), 3),
     "handlers-100000": (lambda rounds: handlers(100_000, rounds), 3),
     "indexes-10000": (indexes, 3),
+    "ignore-10000": (ignore, 5),
     "reads-10000": (reads, 3),
     "informers": (informers, 3),
     "steps-10000": (lambda rounds: steps(10_000, rounds), 2),
@@ -135,6 +143,7 @@ QUICK: dict[str, tuple[Workload, int]] = {
     "base-10000": (lambda rounds: base(10_000, (*FAST, "go-dynamic"), rounds), 5),
     "handlers-10000": (lambda rounds: handlers(10_000, rounds), 3),
     "trickle-10000": (trickle, 3),
+    "ignore-10000": (ignore, 3),
     "steps-10000": (lambda rounds: steps(10_000, rounds), 1),
 }
 """What finds most regressions in a few minutes."""

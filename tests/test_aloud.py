@@ -334,6 +334,29 @@ async def test_every_timeout_says_what_was_waited_for() -> None:
         ]
 
 
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_a_handler_that_waits_for_itself_is_told_so(concurrency: int) -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.create("pods", pod("a"))
+        pods, errors = factory.core.v1.pods(), list[str]()
+
+        async def waits(event: Event[Any]) -> None:
+            if event.key.name == "a":
+                await asyncio.wait_for(registration.wait_synced(), 5)
+            else:
+                await registration.wait_synced()  # it has been by now
+
+        registration = pods.add_event_handler(
+            waits, concurrency=concurrency, name="mine", on_error=lambda error, event: errors.append(str(error))
+        )
+        await factory.start()
+        await registration.wait_synced(timeout=5)
+        assert errors == ["mine of pods.v1 waits inside its own handler for that to be done"]
+        server.create("pods", pod("b"))
+        await asyncio.sleep(1)
+        assert registration.statistics().handled == 1
+
+
 # -- arguments ------------------------------------------------------------------------------------------------------
 
 

@@ -32,7 +32,7 @@ from aioinformers.types import EVERYTHING, GroupVersionResource
 from benchmarks import __main__ as command
 from benchmarks import report, tables
 from benchmarks.contenders import CONTENDERS
-from benchmarks.figures import Row, judge, load_budget, per_handler, per_turn, ratios, spread
+from benchmarks.figures import Row, judge, load_budget, of_ignoring, per_handler, per_turn, ratios, spread
 from benchmarks.pods import encoded, pod
 from benchmarks.server import Replay, prepare
 
@@ -326,6 +326,16 @@ def test_a_further_handler_costs_the_slope() -> None:
         "runs": {"model handlers=1": [run(0, 10.0), run(1, 20.0)], "model handlers=100": [run(0, 29.8), run(1, 29.9)]},
     }  # fmt: skip
     assert per_handler(measured, "model") == pytest.approx({0: 0.2, 1: 0.1})
+
+
+def test_ignoring_costs_what_it_adds_to_an_event() -> None:
+    measured = {
+        "objects": 1, "events": 2_000,
+        "runs": {"model ignore=0": [run(0, 10.0), run(1, 20.0)], "model ignore=1": [run(0, 18.0), run(1, 29.0)]},
+    }  # fmt: skip
+    assert of_ignoring(measured, "model") == pytest.approx({0: 8.0, 1: 9.0})
+    row = next(row for row in load_budget() if row.id == "ignore")
+    assert row.values({"ignore-10000": measured}, "10000") == pytest.approx([8.0, 9.0])
 
 
 def test_steps_are_the_worse_of_both_ways_to_list() -> None:

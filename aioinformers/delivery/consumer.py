@@ -326,6 +326,12 @@ class Consumer(Listener[T]):
         busy = ", ".join(str(item.key) for item in self.statistics().busy_keys)
         logger.error("%s: handler %s refuses to be cancelled; left behind at %s", self._host.name, self.name, busy)
 
+    async def wait_synced(self, timeout: float | None) -> None:
+        """Wait until the events of the initial state have been handled; see ``Registration.wait_synced``."""
+        if current_consumer() is self and not self._synced.is_set():
+            raise RuntimeError(f"{self.name} of {self._host.name} waits inside its own handler for that to be done")
+        await super().wait_synced(timeout)
+
     async def aclose(self, grace: float | None) -> None:
         """End this consumer alone; see ``Registration.aclose``."""
         if asyncio.current_task() in self._workers or current_consumer() is self:

@@ -173,7 +173,11 @@ def require_coroutine_function(function: Any, role: str) -> None:
     """
     if is_coroutine_function(function):
         return
-    hint = "instantiate the class" if inspect.isclass(function) else "declare it with `async def`"
+    hint = "declare it with `async def`"
+    if inspect.isclass(function):
+        hint = "instantiate the class"
+    elif type(function).__module__ == "unittest.mock":
+        hint = "take an AsyncMock"
     raise TypeError(
         f"{role} must be a coroutine function or an object with async on_add, on_update or on_delete; "
         f"{name_of(function)} is not: {hint}"

@@ -60,6 +60,7 @@ class Registration(Generic[T]):
         Raises:
             TimeoutError: If the time is up; says what is still queued, or what the informer waits for.
             InformerClosedError: If the registration or its informer ends first.
+            RuntimeError: If called inside this handler, which would wait for itself.
         """
         await self._consumer.wait_synced(timeout)
 

@@ -277,7 +277,7 @@ def test_a_mock_is_a_handler() -> None:
     specified.on_add.assert_awaited_once_with("new")
     specified.on_update.assert_awaited_once_with("old", "new")
     specified.assert_not_awaited()
-    with pytest.raises(TypeError, match="MagicMock is not: declare it with `async def`"):
+    with pytest.raises(TypeError, match="MagicMock is not: take an AsyncMock"):
         handler_set(MagicMock())
 
 
