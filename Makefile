@@ -1,23 +1,44 @@
 # Every verb does its own set-up: a machine with Python >= 3.11 and make is enough.
+.DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEMO_VENV ?= .venv-demo
+DEMO_STAMP := $(DEMO_VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 SECONDS ?= 20
 WORKERS ?= auto
 
-.PHONY: demo test cov check types bench bench-quick docs matrix soak lock clean
+.PHONY: help demo test cov check types bench bench-quick docs matrix soak lock clean
+
+IS_NEW_ENOUGH = import sys; sys.version_info >= (3, 11) or sys.exit("aioinformers needs Python 3.11 or newer: make PYTHON=python3.12 ...")
+
+help:  ## this list
+	@echo "make VERB, and each verb makes the environment that it needs:"
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r verb words; do printf '  %-12s %s\n' "$$verb" "$$words"; done
 
 $(STAMP): requirements/dev.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("aioinformers needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-	touch $(STAMP)
+	@$(PYTHON) -c '$(IS_NEW_ENOUGH)'
+	@echo "making the development environment in $(VENV): about 110 packages, once, a minute or two"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(STAMP)
 
-demo: $(STAMP)  ## a small busy cluster in this process, and informers that follow it
-	$(BIN)/python -m aioinformers demo --seconds $(SECONDS)
+# What the package and its command line need, and nothing else; compiled when imported, as most of it never is.
+$(DEMO_STAMP): requirements/cli.txt
+	@$(PYTHON) -c '$(IS_NEW_ENOUGH)'
+	@echo "making a small environment for the demonstration in $(DEMO_VENV), once"
+	@$(PYTHON) -m venv $(DEMO_VENV)
+	@echo "installing $$(grep -c == requirements/cli.txt) packages, a quarter of a minute or so"
+	@$(DEMO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
+		-r requirements/cli.txt
+	@touch $(DEMO_STAMP)
+
+demo: $(DEMO_STAMP)  ## a small busy cluster in this process, and informers that follow it
+	@echo "starting a cluster in this process, and informers that follow it"
+	@$(DEMO_VENV)/bin/python -m aioinformers demo --seconds $(SECONDS)
 
 test: $(STAMP)  ## the whole suite, on the embedded server and on a real kube-apiserver
 	-@$(BIN)/python -m tests.kit.realserver  # builds the real server once; without Go its tests are skipped
@@ -35,7 +56,7 @@ check: $(STAMP) types  ## lint, format, types, layers
 	$(BIN)/lint-imports
 	$(BIN)/python tools/generate_resources.py --check
 
-types: $(STAMP)
+types: $(STAMP)  ## types alone
 	$(BIN)/mypy
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright typing_tests
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright --ignoreexternal --verifytypes aioinformers > /dev/null
@@ -56,12 +77,14 @@ bench: $(BENCH_STAMP)  ## everything, beside client-go, kube-rs and others; writ
 bench-quick: $(BENCH_STAMP)  ## a few minutes; fails if the budget is exceeded by more than the noise
 	$(BIN)/python -m benchmarks quick
 
-docs: $(STAMP)
+docs: $(STAMP)  ## these pages as HTML, in docs/_build/html
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html
 
 lock: $(STAMP)  ## pin the newest versions that fit pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --upgrade \
 		--no-header pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra cli --constraint requirements/dev.txt \
+		--no-header --no-annotate pyproject.toml -o requirements/cli.txt
 
-clean:
+clean:  ## remove environments and what was built
 	rm -rf $(VENV) .venv-* docs/_build dist .coverage*
