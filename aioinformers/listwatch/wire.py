@@ -9,14 +9,14 @@ object that nobody reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from aioinformers.errors import ResponseError
 from aioinformers.listwatch.salvage import salvage_event
 from aioinformers.objects.deltas import BATCH_BYTES, BATCH_EVENTS, DELETE, REJECT, UPSERT, Batch, Delta
-from aioinformers.objects.documents import is_too_deep, steady
+from aioinformers.objects.documents import LARGE, TOO_DEEP, is_too_deep, steady
 from aioinformers.objects.layout import Entry, Layout, RejectedError, describe
 from aioinformers.objects.paths import Reading
 from aioinformers.objects.structs import ArrivalReader, arrival_reader
@@ -75,13 +75,11 @@ _decode_bookmark = msgspec.json.Decoder(_Bookmark).decode
 _REFUSED = (ValueError, *UNREADABLE)
 """What the typed pass raises for an object that it cannot read."""
 
-_TOO_DEEP: Final = "nested too deeply"
-
 
 def damage(error: Exception) -> str:
     """Return why a decoder has refused an object that is whole, without quoting it (G16)."""
     if isinstance(error, RecursionError):
-        return _TOO_DEEP
+        return TOO_DEEP
     reason = describe(error)
     # It looks for the other half beyond the end of what it was given.
     return "JSON is malformed: half of a surrogate pair" if reason == "Input data was truncated" else reason
@@ -134,7 +132,7 @@ class ObjectDecoder:
                 that stack, whether it can be read later.
         """
         if is_deep and is_too_deep(raw):
-            return self.refusal(operation, reading[0], _TOO_DEEP)
+            return self.refusal(operation, reading[0], TOO_DEEP)
         return self.delta(operation, raw, reading)
 
     def refusal(self, operation: int, key: str, reason: str) -> Delta:
@@ -282,7 +280,7 @@ class WatchDecoder(ObjectDecoder):
                 yield from self._read_odd(data[start : end + 1])
                 batch = self._batch
             else:
-                if is_plain and raw.isascii():
+                if is_plain and raw.isascii() and len(raw) < LARGE:
                     batch.deltas.append((operation, key, Entry(raw, uid, version, index)))
                 else:
                     batch.deltas.append(self.delta(operation, raw, reading))

@@ -7,29 +7,47 @@ when it is decoded later:
 - Brackets nested deeper than what is left of the reader's stack. Then the decoder is given a stack of its own, which is
   deeper than the one on which the object was accepted: it need not depend on the caller what can be read.
 
-Neither costs anything where there is no such object.
+Up to Python 3.13 a stack ends after so many levels, whoever goes down. From 3.14 on it ends after so many bytes, and to
+decode a level takes ten times as many as to skip it. What has been skipped is not proven to be readable then: large
+objects with very many brackets are decoded once when they arrive.
+
+None of this costs anything where there is no such object.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar, cast
 
 import msgspec
 
-__all__ = ["Document", "decode_document", "decode_value", "is_too_deep", "steady"]
+__all__ = [
+    "LARGE", "TOO_DEEP", "Document", "decode_document", "decode_value", "is_deep_inside", "is_too_deep", "steady",
+]  # fmt: skip
 
 A = TypeVar("A")
 T = TypeVar("T")
 
 Document: TypeAlias = dict[str, Any]
 
-_decode: Callable[[Any], Any] = msgspec.json.Decoder().decode
-_skip = msgspec.json.Decoder(msgspec.Raw).decode
+TOO_DEEP = "nested too deeply"
+"""Why an object is rejected that no stack is deep enough for."""
 
-_MARGIN = 8
+_IN_BYTES = sys.version_info >= (3, 14)
+"""Whether stacks are measured in bytes."""
+
+_SAFE = 10_000
+"""Levels that any decoder goes down on a stack of 8 MB, with half of it to spare; kube-apiserver takes no more."""
+
+LARGE = 2 * _SAFE if _IN_BYTES else sys.maxsize
+"""Bytes that an object has at least if it could be skipped but may be too deep to be decoded."""
+
+_decode: Callable[[Any], Any] = msgspec.json.Decoder().decode
+
+_MARGIN = 100 if _IN_BYTES else 8
 """Levels that decoders of any kind need beyond those of the object."""
 
 
@@ -72,12 +90,19 @@ def _integer(digits: str) -> int | float:
         return float(digits)
 
 
+def is_deep_inside(raw: bytes) -> bool:
+    """Tell of JSON of ``LARGE`` bytes or more, which could be skipped, whether it could not be read later."""
+    return raw.count(b"[") + raw.count(b"{") > _SAFE and is_too_deep(raw)
+
+
 def is_too_deep(raw: bytes) -> bool:
     """Tell of JSON that has exceeded some stack whether it exceeds every one, so that it could not be read later."""
     try:
-        _on_own_stack(_skip, b"[" * _MARGIN + raw + b"]" * _MARGIN)
+        _on_own_stack(_decode_somehow, b"[" * _MARGIN + raw + b"]" * _MARGIN)
     except RecursionError:
         return True
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # that is another reason to refuse it
+        return False
     return False
 
 

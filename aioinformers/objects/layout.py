@@ -14,7 +14,7 @@ import msgspec
 
 from aioinformers.checks import require_plain, shown
 from aioinformers.errors import IndexConflictError, InvalidPathError
-from aioinformers.objects.documents import decode_document
+from aioinformers.objects.documents import LARGE, TOO_DEEP, decode_document, is_deep_inside
 from aioinformers.objects.facts import Fact, leading_bytes_transform
 from aioinformers.objects.labels import LabelSet
 from aioinformers.objects.object_types import MetadataType, ObjectType
@@ -175,13 +175,15 @@ class Layout(Generic[T]):
             read: What the reader gave.
 
         Raises:
-            RejectedError: If the bytes are no UTF-8, or cannot be read as the informer's type, or the transform
-                raised, returned None or changed the object's name.
+            RejectedError: If the bytes are no UTF-8, or nested too deeply, or cannot be read as the informer's type, or
+                the transform raised, returned None or changed the object's name.
         """
         key, uid, version, index = read
         try:
             if not raw.isascii():
                 raw.decode()  # msgspec does not check the strings that it skips
+            if len(raw) >= LARGE and is_deep_inside(raw):
+                raise RejectedError(TOO_DEEP)
             if self.is_plain:
                 return Entry(raw, uid, version, index)
             body, index, facts = self._admit(raw, key, index)

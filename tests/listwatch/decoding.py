@@ -42,8 +42,8 @@ __all__ = [
 PATHS = {"node": "spec.nodeName", "images": "spec.containers[].image"}
 INDEX_PATH_COUNTS = [{}, {"node": "spec.nodeName"}, PATHS]
 LIMIT = 1 << 20
-TOO_DEEP = 20_000
-"""Levels that no decoder recurses into."""
+TOO_DEEP = 40_000
+"""Levels that can perhaps be skipped, but that no decoder goes down."""
 
 
 BROKEN = {

@@ -375,7 +375,7 @@ class TestWatchDecoder:
         many = b"".join(b'{"type":"ADDED","object":{"metadata":{"name":"b%d"},\\}}\n' % number for number in range(50))
         sizes = [len(batch.deltas) for batch in WatchDecoder(layout_of(), LIMIT).feed(many)]
         assert sizes == [1] * 50
-        deep = b'{"x":%s,"metadata":{"name":"deep"}}' % (b"[" * 200_000 + b"]" * 200_000)
+        deep = b'{"x":%s,"metadata":{"name":"deep"}}' % (b"[" * 10 * TOO_DEEP + b"]" * 10 * TOO_DEEP)
         batches = list(WatchDecoder(layout_of(), LIMIT).feed(b'{"type":"ADDED","object":%s}\n' % deep))
         assert [delta for batch in batches for delta in batch.deltas] == [(REJECT, "deep", "nested too deeply")]
         assert len(batches) > 20
@@ -493,7 +493,7 @@ def test_what_the_store_has_is_not_made_again_unless_it_is_deleted(python_type: 
     [
         (rb'{"x":"\ud83d"}', "JSON is malformed: half of a surrogate pair"),
         (rb'{"x":"\q"}', "JSON is malformed: invalid escaped character (byte 7)"),
-        (b"[" * TOO_DEEP + b"]" * TOO_DEEP, "nested too deeply"),
+        (b"[" * 20 * TOO_DEEP + b"]" * 20 * TOO_DEEP, "nested too deeply"),
     ],
 )
 def test_g16_what_is_wrong_with_an_object_is_said_without_quoting_it(raw: bytes, expected: str) -> None:

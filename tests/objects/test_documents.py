@@ -14,7 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioinformers.objects.documents import decode_document, decode_value, is_too_deep, steady
+from aioinformers.objects.documents import (
+    TOO_DEEP,
+    decode_document,
+    decode_value,
+    is_deep_inside,
+    is_too_deep,
+    steady,
+)
+from aioinformers.objects.layout import Layout, RejectedError
+from aioinformers.objects.object_types import object_type_of
 
 T = TypeVar("T")
 
@@ -84,6 +93,30 @@ def test_what_is_not_too_deep_is_read_by_every_decoder() -> None:
     assert below(100, lambda: is_too_deep(nested(least))) is False
     for number in (b"1", b"1e999"):
         assert "x" in below(100, lambda number=number: decode_document(nested(least, number)))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("depth", [900, 9_000, 15_000, 22_000, 30_000, 100_000, 170_000])
+@pytest.mark.parametrize("number", [b"1", b"1e999"])
+def test_g11_what_is_accepted_when_it_is_skipped_can_be_read(depth: int, number: bytes) -> None:
+    """Although it takes less of a stack to skip a level than to decode it, from Python 3.14 on."""
+    raw = nested(depth, number)
+    layout: Layout[Any] = Layout(object_type_of(dict))
+    try:
+        msgspec.json.decode(raw, type=msgspec.Raw)
+        entry = layout.entry(raw, ("a", "", "", ("",)))
+    except RecursionError:
+        assert is_too_deep(raw) or depth < 1000
+    except RejectedError as error:
+        assert str(error) == TOO_DEEP
+        assert depth > 10_000
+    else:
+        assert "x" in below(100, lambda: layout.object_type.decode(entry.body))
+
+
+def test_many_brackets_beside_each_other_are_not_deep() -> None:
+    raw = b'{"x":[' + b"[]," * 20_000 + b'{"y":"\xff"}]}'
+    assert not is_deep_inside(raw)  # what else is wrong with it is for others to say
+    assert not is_deep_inside(raw.replace(b"\xff", b"["))
 
 
 def test_what_no_stack_is_deep_enough_for_is_an_error() -> None:
