@@ -9,8 +9,9 @@ DEMO_STAMP := $(DEMO_VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 SECONDS ?= 20
 WORKERS ?= auto
+VERSIONS ?= 3.11 3.12 3.13
 
-.PHONY: help demo test cov check types bench bench-quick docs matrix soak lock clean
+.PHONY: help demo test cov check types bench bench-quick docs matrix newest soak lock clean
 
 IS_NEW_ENOUGH = import sys; sys.version_info >= (3, 11) or sys.exit("aioinformers needs Python 3.11 or newer: make PYTHON=python3.12 ...")
 
@@ -62,7 +63,10 @@ types: $(STAMP)  ## types alone
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright --ignoreexternal --verifytypes aioinformers > /dev/null
 
 matrix: $(STAMP)  ## unit and embedded-server tests, without the slow ones, on every supported Python that is installed
-	$(BIN)/python tools/matrix.py
+	$(BIN)/python tools/matrix.py $(VERSIONS)
+
+newest: $(STAMP)  ## the same tests on the newest Python, 3.15 or 3.14, where it is installed
+	$(BIN)/python tools/newest.py
 
 soak: $(STAMP)  ## random histories, faults and consumers for as long as asked: make soak SECONDS=3600
 	$(BIN)/python -m tools.soak --seconds $(SECONDS)

@@ -8,7 +8,7 @@ import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-LIBRARIES = ("aiohttp", "msgspec", "kubernetes_asyncio", "zstandard")
+LIBRARIES = ("aiohttp", "msgspec", "kubernetes_asyncio", "backports.zstd")
 
 
 def describe() -> dict[str, str]:

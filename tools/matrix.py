@@ -1,6 +1,7 @@
 """Runs unit and embedded-server tests, not the slow ones, on every supported Python here besides the default one.
 
-Interpreters are found on PATH and among pyenv's versions; one that is missing is named and left out.
+``python tools/matrix.py [VERSION …]`` takes those versions only. Interpreters are found on PATH and among pyenv's
+versions; one that is missing is named and left out.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import shutil
 import subprocess
 import sys
 
-VERSIONS = ("3.11", "3.12", "3.13")
+VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def candidates(version: str) -> list[str]:
     """Return paths that may be an interpreter of a version."""
     pyenv = pathlib.Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
-    found = [str(path / "bin" / "python") for path in sorted(pyenv.glob(f"{version}.*"), reverse=True)]
+    # a name that ends with a letter is that of another build, as the free-threaded 3.14.0t
+    found = [str(path / "bin" / "python") for path in sorted(pyenv.glob(f"{version}.*[0-9]"), reverse=True)]
     on_path = shutil.which(f"python{version}")
     return [*found, on_path] if on_path else found
 
@@ -49,7 +51,7 @@ def test_on(version: str, python: str) -> bool:
 def main() -> int:
     """Run the matrix; exit code 1 if a version fails."""
     failed = []
-    for version in VERSIONS:
+    for version in sys.argv[1:] or VERSIONS:
         if version == "{}.{}".format(*sys.version_info):
             print(f"Python {version}: covered by `make test`", flush=True)
             continue

@@ -7,24 +7,20 @@ before keep their dictionary. The store holds a :class:`Packed` instead of the o
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import threading
+import sys
 import weakref
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from aioinformers.statistics import CompactStatistics
 
-__all__ = ["Dictionary", "Packed", "Packer", "StandardZstd", "Zstandard", "Zstd", "find_zstd"]
+__all__ = ["Dictionary", "Packed", "Packer", "converters", "find_zstd"]
 
 LEVEL = 3
 """Compression level of zstd: lower levels save little time, higher ones little memory."""
-
-SMALL_TABLES = {"hash_log": 15, "chain_log": 14}
-"""Parameters that reduce the compressor's tables from 500–800 KB to 200 KB without worse results."""
 
 FIRST = 16
 """Objects that stay unpacked, to make the first dictionary of."""
@@ -44,6 +40,9 @@ SAMPLE_BYTES = 8 * 1024
 DICTIONARY_BYTES = 128 * 1024
 """Largest size of a dictionary."""
 
+SMALLEST = 8
+"""Size below which zstd takes no dictionary: a smaller one is filled up with spaces."""
+
 BETTER = 0.9
 """A new dictionary is adopted if it packs objects outside it to less than this fraction of their present size."""
 
@@ -56,81 +55,37 @@ GENERATIONS = 4
 Convert: TypeAlias = Callable[[bytes], bytes]
 
 
-class Zstd(Protocol):
-    """The functions that a zstd library must provide."""
-
-    def converters(self, content: bytes) -> tuple[Convert, Convert]:
-        """Return a compressor and a decompressor that use a dictionary.
-
-        Args:
-            content: The dictionary's bytes.
-
-        Returns:
-            A function that compresses, for one thread at a time, and one that decompresses, for any threads.
-        """
-
-
-class Zstandard:
-    """Adapts the package ``zstandard``.
-
-    Args:
-        module: The module ``zstandard``.
-    """
-
-    def __init__(self, module: Any) -> None:
-        self._zstd = module
-
-    def converters(self, content: bytes) -> tuple[Convert, Convert]:
-        """Return a compressor and a decompressor, as :meth:`Zstd.converters` says."""
-        dictionary = self._zstd.ZstdCompressionDict(content, dict_type=self._zstd.DICT_TYPE_RAWCONTENT)
-        parameters = self._zstd.ZstdCompressionParameters.from_level(
-            LEVEL, source_size=SAMPLE_BYTES, dict_size=len(content), **SMALL_TABLES
-        )
-        dictionary.precompute_compress(compression_params=parameters)
-        local = threading.local()  # a decompressor serves one thread at a time, but any thread may read objects
-
-        def decompress(data: bytes) -> bytes:
-            try:
-                function: Convert = local.decompress
-            except AttributeError:
-                function = local.decompress = self._zstd.ZstdDecompressor(dict_data=dictionary).decompress
-            return function(data)
-
-        return self._zstd.ZstdCompressor(compression_params=parameters, dict_data=dictionary).compress, decompress
-
-
-class StandardZstd:
-    """Adapts the standard library's ``compression.zstd``, new in Python 3.14.
-
-    Args:
-        module: The module ``compression.zstd``.
-    """
-
-    def __init__(self, module: Any) -> None:
-        self._zstd = module
-
-    def converters(self, content: bytes) -> tuple[Convert, Convert]:
-        """Return a compressor and a decompressor, as :meth:`Zstd.converters` says."""
-        dictionary = self._zstd.ZstdDict(content, is_raw=True)
-        compressor = self._zstd.ZstdCompressor(level=LEVEL, zstd_dict=dictionary.as_digested_dict)
-        compress, flush, decompress = compressor.compress, compressor.FLUSH_FRAME, self._zstd.decompress
-        return lambda data: compress(data, flush), lambda data: decompress(data, dictionary)
-
-
-def find_zstd() -> Zstd:
-    """Return an installed zstd library, preferably ``zstandard``, which decompresses in a fraction of the time.
+def find_zstd() -> Any:
+    """Return the module that compresses: the standard library's from Python 3.14 on, or its backport.
 
     Raises:
-        ImportError: If neither ``zstandard`` nor ``compression.zstd`` is available.
+        ImportError: If it is not installed.
     """
-    with contextlib.suppress(ModuleNotFoundError):
-        return Zstandard(importlib.import_module("zstandard"))
+    is_standard = sys.version_info >= (3, 14)
+    name = "compression.zstd" if is_standard else "backports.zstd"
     try:
-        return StandardZstd(importlib.import_module("compression.zstd"))
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise ImportError(
-            "compact=True needs zstd, which is not installed: pip install 'aioinformers[compact]'", name="zstandard"
-        ) from error
+        remedy = "this Python was built without" if is_standard else "pip install 'aioinformers[compact]'"
+        raise ImportError(f"compact=True needs {name}, which is not installed: {remedy}", name=name) from error
+
+
+def converters(zstd: Any, content: bytes) -> tuple[Convert, Convert]:
+    """Return a compressor and a decompressor that use a dictionary.
+
+    Args:
+        zstd: The module that :func:`find_zstd` returns.
+        content: The dictionary's bytes.
+
+    Returns:
+        A function that compresses, for one thread at a time, and one that decompresses, for any threads.
+    """
+    dictionary = zstd.ZstdDict(content.ljust(SMALLEST), is_raw=True)
+    compressor = zstd.ZstdCompressor(level=LEVEL, zstd_dict=dictionary.as_digested_dict)
+    compress, whole, decompressor = compressor.compress, compressor.FLUSH_FRAME, zstd.ZstdDecompressor
+    # A decompressor serves one frame. To make one takes longer than to unpack a small object, but there is no way to
+    # use it again; the module's own `decompress` makes one, too, and looks for further frames.
+    return lambda data: compress(data, whole), lambda data: decompressor(dictionary).decompress(data)
 
 
 class Dictionary:
@@ -174,9 +129,6 @@ class Packed(msgspec.Struct, gc=False, eq=False):
 class Packer:
     """Packs the objects of one informer, in the thread of its loop.
 
-    Args:
-        zstd: The library to use; the installed one by default.
-
     Attributes:
         population: Number of objects in the store. After as many have been packed, most of the store may have changed,
             and a new dictionary is compared with the current one.
@@ -186,8 +138,8 @@ class Packer:
         ImportError: If no zstd library is installed.
     """
 
-    def __init__(self, zstd: Zstd | None = None) -> None:
-        self._zstd: Zstd = zstd or find_zstd()
+    def __init__(self) -> None:
+        self._zstd = find_zstd()
         self._compress: Convert | None = None
         self._current: Dictionary | None = None
         self._in_use: weakref.WeakSet[Dictionary] = weakref.WeakSet()
@@ -251,12 +203,12 @@ class Packer:
         self._seen, self._stride, self._next = 0, 1, 1
         if self._compress is None:
             self._due = SECOND
-            self._adopt(*self._zstd.converters(b"".join(sample)[:DICTIONARY_BYTES]))
+            self._adopt(*converters(self._zstd, b"".join(sample)[:DICTIONARY_BYTES]))
             return
         self._due = max(INTERVAL, self.population)
         test_objects, before = sample[::4], self._compress
         del sample[::4]
-        compress, decompress = self._zstd.converters(b"".join(sample)[:DICTIONARY_BYTES])
+        compress, decompress = converters(self._zstd, b"".join(sample)[:DICTIONARY_BYTES])
         if sum(len(compress(raw)) for raw in test_objects) < BETTER * sum(len(before(raw)) for raw in test_objects):
             self._adopt(compress, decompress)
 

@@ -34,7 +34,7 @@ from aioinformers import (
 from aioinformers.cache.dispatcher import Dispatcher
 from aioinformers.cache.indexer import Store
 from aioinformers.objects import compact
-from aioinformers.objects.compact import Packed, Packer, StandardZstd, Zstandard, Zstd, find_zstd
+from aioinformers.objects.compact import Packed, Packer, converters, find_zstd
 from aioinformers.objects.deltas import UPSERT, Batch
 from aioinformers.objects.layout import Entry, Layout
 from aioinformers.objects.object_types import compacted, object_type_of
@@ -44,7 +44,6 @@ from aioinformers.types import EVERYTHING
 from tests.kit import Recorder, cached, configmap, factory_on, pod, stored
 
 ROOT = Path(__file__).resolve().parents[2]
-STANDARD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
 
 
 def pods(count: int, seed: int = 1, team: str = "web") -> list[bytes]:
@@ -82,22 +81,14 @@ def raw_of(body: Packed | bytes) -> bytes:
     return body.unpack() if isinstance(body, Packed) else body
 
 
-@pytest.fixture(params=[Zstandard, StandardZstd])
-def zstd(request: pytest.FixtureRequest) -> Zstd:
-    """Both libraries."""
-    made: Zstd = request.param(importlib.import_module("zstandard" if request.param is Zstandard else STANDARD))
-    return made
-
-
 class Unpacked:
     """Counts what is unpacked."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        original = Zstandard.converters
 
-        def converters(zstd: Zstandard, content: bytes) -> tuple[compact.Convert, compact.Convert]:
-            compress, decompress = original(zstd, content)
+        def counting(zstd: Any, content: bytes) -> tuple[compact.Convert, compact.Convert]:
+            compress, decompress = converters(zstd, content)
 
             def counted(data: bytes) -> bytes:
                 self.count += 1
@@ -105,7 +96,7 @@ class Unpacked:
 
             return compress, counted
 
-        monkeypatch.setattr(Zstandard, "converters", converters)
+        monkeypatch.setattr(compact, "converters", counting)
 
     def take(self) -> int:
         """Return how many there were since the last time."""
@@ -151,9 +142,9 @@ def test_any_json_comes_back_in_any_order(contents: list[Any], order: random.Ran
         assert again == body
 
 
-def test_both_libraries_pack_alike(zstd: Zstd) -> None:
-    """The package and the standard library."""
-    packer = Packer(zstd)
+def test_objects_are_packed_once_there_is_a_dictionary() -> None:
+    """The first of them stay, to make it of."""
+    packer = Packer()
     raws = pods(200)
     bodies = [packer.pack(raw) for raw in raws]
     assert [type(body) for body in bodies] == [bytes] * compact.FIRST + [Packed] * (200 - compact.FIRST)
@@ -164,9 +155,9 @@ def test_both_libraries_pack_alike(zstd: Zstd) -> None:
     assert told.ratio > 8
 
 
-def test_any_thread_may_unpack(zstd: Zstd) -> None:
+def test_any_thread_may_unpack() -> None:
     """Reads are safe from all threads, at the same time."""
-    packer = Packer(zstd)
+    packer = Packer()
     raws = pods(300)
     bodies = [packer.pack(raw) for raw in raws]
 
@@ -186,6 +177,24 @@ def test_what_does_not_get_smaller_stays() -> None:
     tiny, noise = b'{"q":1}', random.Random(1).randbytes(500)
     assert packer.pack(tiny) is tiny
     assert packer.pack(noise) is noise
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 9])
+def test_a_dictionary_may_be_tiny(length: int) -> None:
+    """Even smaller than zstd takes."""
+    compress, decompress = converters(find_zstd(), b"{}      "[:length])
+    for raw in [b"{}", b"", pods(1)[0]]:
+        assert decompress(compress(raw)) == raw
+
+
+def test_large_objects_come_back() -> None:
+    """Larger than one block of zstd, and than the dictionary."""
+    compress, decompress = converters(find_zstd(), pods(1)[0])
+    raw = b"[" + b",".join(pods(500)) + b"]"
+    assert len(raw) > 3 * compact.DICTIONARY_BYTES
+    packed = compress(raw)
+    assert len(packed) < len(raw) / 4
+    assert decompress(packed) == raw
 
 
 def test_equality_is_that_of_the_content() -> None:
@@ -321,38 +330,23 @@ def test_the_sample_stays_small() -> None:
     assert {type(body) for body in packer._sample} == {Packed}
 
 
-# -- the libraries ------------------------------------------------------------------------------------------------
+# -- the library --------------------------------------------------------------------------------------------------
 
 
-def importing(monkeypatch: pytest.MonkeyPatch, **found: Any) -> None:
-    """Let only these of both modules be there."""
+async def test_without_it_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From Python 3.14 on it is the standard library's, which some builds leave out."""
     original = importlib.import_module
 
     def import_module(name: str) -> Any:
-        if name not in ("zstandard", "compression.zstd"):
-            return original(name)
-        try:
-            return found[name.replace(".", "_")]
-        except KeyError:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name) from None
+        if name.endswith(".zstd"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return original(name)
 
     monkeypatch.setattr(importlib, "import_module", import_module)
-
-
-def test_the_package_is_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
-    importing(monkeypatch, zstandard=object(), compression_zstd=object())
-    assert isinstance(find_zstd(), Zstandard)
-
-
-def test_the_standard_library_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    importing(monkeypatch, compression_zstd=object())
-    assert isinstance(find_zstd(), StandardZstd)
-
-
-async def test_without_any_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    importing(monkeypatch)
+    is_standard = sys.version_info >= (3, 14)
+    remedy = "this Python was built without" if is_standard else r"pip install 'aioinformers\[compact\]'"
     async with client.ApiClient() as api:
-        with pytest.raises(ImportError, match=r"pip install 'aioinformers\[compact\]'"):
+        with pytest.raises(ImportError, match=remedy):
             new_informer(api, "pods.v1.", compact=True)
 
 
