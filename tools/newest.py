@@ -41,10 +41,14 @@ def elsewhere() -> list[str]:
 
 
 def has(prefix: list[str], version: str) -> bool:
-    """Tell whether a command leads to an interpreter of a version that runs."""
-    command = [*prefix, f"python{version}", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    """Tell whether a command leads to an interpreter of a version that runs, in this folder."""
+    program = "import os, sys; print('%d.%d' % sys.version_info[:2], os.path.exists('tools/newest.py'))"
+    command = [*prefix, f"python{version}", "-c", program]
     answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-    return answer.stdout.strip() == version
+    found, _, sees_folder = answer.stdout.strip().partition(" ")
+    if found == version and sees_folder != "True":
+        raise SystemExit(f"{prefix[0]} runs Python {version}, but not in {ROOT}: it must share that folder")
+    return found == version
 
 
 def find() -> tuple[str, list[str]] | None:
