@@ -1,7 +1,7 @@
-"""Tools for testing code that uses informers: an embedded API server, a faulty proxy and virtual time.
+"""Tools for testing code that uses informers: an embedded API server, a faulty proxy, a recorder and virtual time.
 
 ``apiserver`` is the server; ``clock`` is an event loop with virtual time; ``chaos`` is a proxy that disturbs
-connections; ``pytest_plugin`` provides fixtures.
+connections; ``recorder`` is a handler that keeps events; ``pytest_plugin`` provides fixtures and a mark.
 
 Names are imported at their first use, because pytest loads the plugin in every run of a user's tests.
 """
@@ -13,24 +13,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aioinformers.testing.apiserver.exchange import Ending, Fault, drop_bookmarks
-    from aioinformers.testing.apiserver.resources import DEFAULT_RESOURCES, Resource
+    from aioinformers.testing.apiserver.resources import DEFAULT_RESOURCES, Resource, ResourceName
     from aioinformers.testing.apiserver.routing import RequestInfo
     from aioinformers.testing.apiserver.server import FakeAPIServer, Interceptor
     from aioinformers.testing.apiserver.status import StatusError
     from aioinformers.testing.apiserver.storage import Backup
     from aioinformers.testing.chaos import ChaosProxy
     from aioinformers.testing.clock import VirtualTimeLoop, run_virtual
+    from aioinformers.testing.recorder import EventRecorder
 
 __all__ = [
     "DEFAULT_RESOURCES",
     "Backup",
     "ChaosProxy",
     "Ending",
+    "EventRecorder",
     "FakeAPIServer",
     "Fault",
     "Interceptor",
     "RequestInfo",
     "Resource",
+    "ResourceName",
     "StatusError",
     "VirtualTimeLoop",
     "drop_bookmarks",
@@ -42,11 +45,13 @@ _MODULES = {
     "Backup": "apiserver.storage",
     "ChaosProxy": "chaos",
     "Ending": "apiserver.exchange",
+    "EventRecorder": "recorder",
     "FakeAPIServer": "apiserver.server",
     "Fault": "apiserver.exchange",
     "Interceptor": "apiserver.server",
     "RequestInfo": "apiserver.routing",
     "Resource": "apiserver.resources",
+    "ResourceName": "apiserver.resources",
     "StatusError": "apiserver.status",
     "VirtualTimeLoop": "clock",
     "drop_bookmarks": "apiserver.exchange",

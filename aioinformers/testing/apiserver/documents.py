@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import enum
+import math
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
 
+from aioinformers.checks import shown
+from aioinformers.resources import kind_of_model
 from aioinformers.testing.apiserver.resources import Resource
 
-__all__ = ["content_of", "decode", "encode", "encode_object", "item_bytes", "merge_patch", "with_version"]
+__all__ = [
+    "content_of",
+    "decode",
+    "document_of",
+    "encode",
+    "encode_object",
+    "item_bytes",
+    "merge_patch",
+    "plain",
+    "with_version",
+]
 
 _encoder = msgspec.json.Encoder()
 _sorting_encoder = msgspec.json.Encoder(order="deterministic")
@@ -47,6 +64,91 @@ def decode(body: bytes) -> Any:
 def encode(document: Any) -> bytes:
     """Encode a document without changing the order of fields."""
     return _encoder.encode(document)
+
+
+def plain(value: Any, place: str = "the object") -> Any:
+    """Return a document as JSON has it: dicts, lists, texts, numbers, truth values and None, all of them new.
+
+    Args:
+        value: A document in which models may stand anywhere: those of kubernetes_asyncio, pydantic and msgspec, and
+            dataclasses. What they hold as None is left out; of a dict it stays, as it deletes in a patch.
+        place: What an error calls it.
+
+    Raises:
+        TypeError: If something in it has no place in JSON.
+        ValueError: If a time has no time zone, or a number is infinite or not a number.
+    """
+    match value:
+        case enum.Enum():
+            return plain(value.value, place)
+        case None | bool() | int() | str():
+            return value
+        case float():
+            if not math.isfinite(value):
+                raise ValueError(f"{place} is {value}, which JSON cannot say")
+            return value
+        case Mapping():
+            return {_key(name, place): plain(each, f"{place}[{name!r}]") for name, each in value.items()}
+        case list() | tuple():
+            return [plain(each, f"{place}[{number}]") for number, each in enumerate(value)]
+        case datetime():
+            return _time(value, place)
+        case date():
+            return value.isoformat()
+        case _:
+            return _of_model(value, place)
+
+
+def document_of(resource: Resource, obj: Any) -> dict[str, Any]:
+    """Return an object of a resource, or a patch of one, as JSON has it.
+
+    Raises:
+        TypeError: If it is no object, or the model of another kind.
+        ValueError: If something in it cannot be said in JSON.
+    """
+    document = plain(obj)
+    if not isinstance(document, dict):
+        raise TypeError(f"a {resource.kind} is a dict or a model's object, not {shown(obj)}")
+    if hasattr(type(obj), "openapi_types"):
+        with contextlib.suppress(ValueError):  # a model of no kind
+            kind = kind_of_model(type(obj))
+            if kind.kind != resource.kind:
+                raise TypeError(f"a {type(obj).__name__} is no {resource.kind}: its resource is {str(kind.resource)!r}")
+    return document
+
+
+def _key(name: Any, place: str) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"{place} has the key {shown(name)}: keys are texts in JSON")
+    return name
+
+
+def _time(value: datetime, place: str) -> str:
+    """Return a time as Kubernetes writes it; those of Leases and Events have fractions."""
+    if value.tzinfo is None:
+        raise ValueError(f"{place} is a time without a time zone, which Kubernetes refuses: write datetime.now(UTC)")
+    timespec = "microseconds" if value.microsecond else "seconds"
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
+
+
+def _of_model(value: Any, place: str) -> Any:
+    cls = type(value)
+    if hasattr(cls, "openapi_types") and hasattr(cls, "attribute_map"):
+        given = {name: getattr(value, attribute) for attribute, name in cls.attribute_map.items()}
+    elif callable(getattr(cls, "model_dump", None)):
+        given = value.model_dump(mode="json", by_alias=True)
+    elif isinstance(value, msgspec.Struct) or dataclasses.is_dataclass(cls):
+        # Times are written below, and so are models of other libraries inside.
+        given = msgspec.to_builtins(value, builtin_types=(datetime, date), enc_hook=lambda each: plain(each, place))
+    else:
+        raise TypeError(f"{place} must be a dict or a model's object, not {shown(value)}")
+    return _without_none(plain(given, place))
+
+
+def _without_none(document: Any) -> Any:
+    if isinstance(document, dict):
+        return {name: _without_none(each) for name, each in document.items() if each is not None}
+    return [_without_none(each) for each in document] if isinstance(document, list) else document
 
 
 def encode_object(resource: Resource, obj: Mapping[str, Any]) -> bytes:

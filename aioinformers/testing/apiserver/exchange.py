@@ -5,19 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import logging
+import math
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from aiohttp import HttpVersion11, web
 
-from aioinformers.testing.apiserver.documents import encode
+from aioinformers.checks import require_number, require_plain, shown, suggestion
+from aioinformers.testing.apiserver.documents import encode, plain
 from aioinformers.testing.apiserver.routing import RequestInfo
 from aioinformers.testing.apiserver.status import StatusError
 
 __all__ = ["Ending", "Exchange", "Fault", "drop_bookmarks", "reset"]
+
+
+_logger = logging.getLogger("aioinformers.testing")
+
+_STATUSES = range(200, 1000)
+"""What can be answered: 1xx would be followed by another answer."""
 
 
 class Ending(enum.Enum):
@@ -40,7 +49,8 @@ class Fault:
     Attributes:
         delay: Seconds before the answer begins.
         status: HTTP status of the answer; None for a normal answer.
-        body: Body of the answer with this status; by default a ``Status``.
+        body: Body of the answer with this status: bytes, a text, or a document as a dict, list or model; by default a
+            ``Status``.
         headers: Further headers of the answer, whatever its status.
         rewrite: Function that replaces each piece of a body: some whole lines of a watch, a list of up to 128 KiB, or a
             part of a larger list. The answer is not compressed.
@@ -48,18 +58,47 @@ class Fault:
         after: Bytes of the body that are sent before ``ending``; None to hold back even the headers.
 
     Raises:
-        ValueError: If ``ending`` is ``Ending.END`` and ``after`` is None.
+        TypeError: If a value is of another type: a status as a text, an async ``rewrite``.
+        ValueError: If a value cannot be: a negative delay; a body without a status; ``ending`` is ``Ending.END`` and
+            ``after`` is None.
     """
 
     delay: float = 0.0
     status: int | None = None
-    body: bytes | str | Mapping[str, Any] | None = None
+    body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     rewrite: Callable[[bytes], bytes] | None = None
     ending: Ending | None = None
     after: int | None = 0
 
     def __post_init__(self) -> None:
+        require_number("Fault(delay=)", self.delay)
+        if not 0 <= self.delay < math.inf:
+            stall = "; Ending.STALL with after=None never answers" if self.delay == math.inf else ""
+            raise ValueError(f"Fault(delay=) is so many seconds, not {self.delay}{stall}")
+        if self.status is not None:
+            require_number("Fault(status=)", self.status, whole=True)
+            if not _STATUSES[0] <= self.status <= _STATUSES[-1]:
+                raise ValueError(f"Fault(status=) is a status of HTTP such as 503, not {self.status}")
+        if self.body is not None and self.status is None:
+            raise ValueError("Fault(body=) is sent with a status of its own: give Fault(status=), or use rewrite")
+        if isinstance(self.body, int | float):
+            raise TypeError(f"Fault(body=) is a document, a text or bytes, not {shown(self.body)}")
+        if self.body is not None and not isinstance(self.body, bytes | str):
+            plain(self.body, "Fault(body=)")
+        _check_headers(self.headers)
+        if self.rewrite is not None:
+            require_plain(self.rewrite, "Fault(rewrite=)", "the bytes of a body")
+        self._check_ending()
+
+    def _check_ending(self) -> None:
+        if self.ending is not None and not isinstance(self.ending, Ending):
+            meant = suggestion(f"Ending.{self.ending}", [f"Ending.{each.name}" for each in Ending])
+            raise TypeError(f"Fault(ending=) must be an Ending, not {shown(self.ending)}: {meant}")
+        if self.after is not None:
+            require_number("Fault(after=)", self.after, whole=True)
+            if self.after < 0:
+                raise ValueError(f"Fault(after=) is a number of bytes, not {self.after}")
         if self.ending is Ending.END and self.after is None:
             raise ValueError("Fault: Ending.END ends a body early; `after` must be a number of bytes")
 
@@ -74,7 +113,17 @@ class Fault:
             case str():
                 return self.body.encode()
             case _:
-                return encode(self.body) + b"\n"
+                return encode(plain(self.body)) + b"\n"
+
+
+def _check_headers(headers: Any) -> None:
+    if not isinstance(headers, Mapping):
+        raise TypeError(f"Fault(headers=) must be a mapping such as {{'Retry-After': '7'}}, not {shown(headers)}")
+    for part in (each for header in headers.items() for each in header):
+        if not isinstance(part, str):
+            raise TypeError(f"Fault(headers=) has names and values that are texts, not {shown(part)}")
+        if any(letter in part for letter in "\r\n\0"):
+            raise ValueError(f"Fault(headers=): a header is one line, not {shown(part)}")
 
 
 def drop_bookmarks(lines: bytes) -> bytes:
@@ -152,7 +201,12 @@ class Exchange:
         await self._send(self._rewritten(data))
 
     def _rewritten(self, data: bytes) -> bytes:
-        return data if self.fault.rewrite is None else self.fault.rewrite(data)
+        if self.fault.rewrite is None:
+            return data
+        rewritten = self.fault.rewrite(data)
+        if not isinstance(rewritten, bytes):
+            raise TypeError(f"Fault(rewrite=) must return bytes, not {shown(rewritten)}")
+        return rewritten
 
     async def _send(self, data: bytes) -> None:
         assert self._response is not None, "begin() comes before write()"
@@ -167,8 +221,16 @@ class Exchange:
 
     async def run(self, answer: Awaitable[None]) -> web.StreamResponse:
         """Await the coroutine that sends the answer, complete the answer and return it."""
-        with contextlib.suppress(_EndedEarlyError, ConnectionError):
+        try:
             await answer
+        except (_EndedEarlyError, ConnectionError):
+            pass
+        except Exception as error:
+            if self._response is not None:
+                raise
+            _logger.exception("%s %s could not be answered", self.info.method, self.info.path)
+            status = StatusError(500, "InternalError", f"the embedded server failed: {type(error).__name__}: {error}")
+            return web.Response(status=500, body=encode(status.body()) + b"\n", content_type="application/json")
         if self._response is None:
             return web.Response(status=500)
         with contextlib.suppress(ConnectionError):
@@ -192,9 +254,9 @@ class Exchange:
 
 
 def reset(transport: asyncio.BaseTransport) -> None:
-    """Abort a connection so that the peer receives a reset instead of an end of file."""
+    """Abort a connection so that the peer receives a reset instead of an end of file; also one of uvloop's."""
     sock = transport.get_extra_info("socket")
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    assert isinstance(transport, asyncio.WriteTransport)
-    transport.abort()
+    # Transports of uvloop have this method, and not the types of asyncio.
+    cast("asyncio.WriteTransport", transport).abort()

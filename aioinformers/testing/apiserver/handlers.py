@@ -10,12 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from aioinformers.checks import require_number, shown
 from aioinformers.testing.apiserver import discovery
-from aioinformers.testing.apiserver.documents import decode, encode
+from aioinformers.testing.apiserver.documents import encode
 from aioinformers.testing.apiserver.exchange import Exchange
 from aioinformers.testing.apiserver.listing import Listing, list_objects
+from aioinformers.testing.apiserver.refusals import (
+    check_dry_run,
+    decode_object,
+    read_patch,
+    unknown_subresource,
+)
 from aioinformers.testing.apiserver.resources import Resource
 from aioinformers.testing.apiserver.routing import Target
 from aioinformers.testing.apiserver.selection import Selection
@@ -27,8 +32,7 @@ from aioinformers.testing.apiserver.watching import Watch, WatchOptions, error_l
 __all__ = ["ApiHandler", "ServerOptions"]
 
 _GZIP_FROM = 128 * 1024  # kube-apiserver compresses larger answers only
-_MERGE_PATCH = "application/merge-patch+json"
-_STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+_WRITES = ("create", "update", "patch", "delete", "deletecollection")
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -42,6 +46,15 @@ class ServerOptions:
     aggregated_discovery: bool = True
     bookmark_interval: float = 60.0
     watch_timeout: float = 1800.0
+
+    def __post_init__(self) -> None:
+        for name in ("watch_cache", "watch_list", "compress_watch_list", "aggregated_discovery"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be True or False, not {shown(getattr(self, name))}")
+        for name in ("bookmark_interval", "watch_timeout"):
+            require_number(name, getattr(self, name))
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be more than 0 seconds, not {getattr(self, name)}")
 
 
 class ApiHandler:
@@ -117,6 +130,8 @@ class ApiHandler:
             raise StatusError.no_resource()
         if not _exists(resource, target):
             raise StatusError.no_resource()
+        if exchange.info.verb in _WRITES:
+            check_dry_run(exchange.info.query)
         if target.subresource:
             await self._status(exchange, resource, target)
             return
@@ -143,7 +158,7 @@ class ApiHandler:
 
     async def _status(self, exchange: Exchange, resource: Resource, target: Target) -> None:
         if target.subresource != "status" or not resource.status:
-            raise StatusError.no_resource()
+            raise unknown_subresource(resource, target.subresource)
         match exchange.info.verb:
             case "get":
                 item = self._storage.get(resource, target.namespace, target.name)
@@ -155,8 +170,8 @@ class ApiHandler:
 
     async def _write(self, exchange: Exchange, resource: Resource, target: Target, part: Part) -> None:
         if exchange.info.verb == "patch":
-            _check_patch_type(resource, exchange.info.headers.get("content-type", ""))
-            patch = _decode_object(await exchange.read())
+            content_type = exchange.info.headers.get("content-type", "")
+            patch = read_patch(resource, content_type, await exchange.read())
             item = self._storage.patch(resource, target.name, patch, namespace=target.namespace, part=part)
         else:
             obj = await _read_object(exchange, resource)
@@ -164,8 +179,7 @@ class ApiHandler:
         await _answer_item(exchange, 200, item)
 
     async def _delete(self, exchange: Exchange, resource: Resource, target: Target) -> None:
-        body = await exchange.read()
-        conditions = (_decode_object(body).get("preconditions") if body else None) or {}
+        conditions = (await _read_options(exchange)).get("preconditions") or {}
         item, gone = self._storage.delete(
             resource,
             target.name,
@@ -182,6 +196,7 @@ class ApiHandler:
         await exchange.answer(200, encode(success) + b"\n")
 
     async def _delete_collection(self, exchange: Exchange, resource: Resource, target: Target) -> None:
+        await _read_options(exchange)
         selection = Selection.parse(resource, target.namespace, exchange.info.query)
         items = selection.filter(self._storage.table(resource).ordered())
         for item in items:
@@ -303,7 +318,7 @@ async def _answer_item(exchange: Exchange, status: int, item: Stored) -> None:
 
 
 async def _read_object(exchange: Exchange, resource: Resource) -> dict[str, Any]:
-    obj = _decode_object(await exchange.read())
+    obj = decode_object(await exchange.read())
     if resource.custom and not ("kind" in obj and "apiVersion" in obj):
         raise StatusError.bad_request(
             f"the object provided is unrecognized (must be of type {resource.kind}): Object 'Kind' is missing"
@@ -311,23 +326,12 @@ async def _read_object(exchange: Exchange, resource: Resource) -> dict[str, Any]
     return obj
 
 
-def _decode_object(body: bytes) -> dict[str, Any]:
-    try:
-        obj = decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise StatusError.bad_request(
-            f"the object provided is unrecognized: couldn't get version/kind; json parse error: {error}"
-        ) from error
-    if not isinstance(obj, dict):
-        raise StatusError.bad_request("the object provided is unrecognized: it is not a JSON object")
-    return obj
-
-
-def _check_patch_type(resource: Resource, content_type: str) -> None:
-    media_type = content_type.partition(";")[0].strip()
-    if media_type == _MERGE_PATCH or (media_type == _STRATEGIC_PATCH and not resource.custom):
-        return  # strategic patches merge lists in another way; here they are treated as merge patches
-    raise StatusError.unsupported_media_type()
+async def _read_options(exchange: Exchange) -> dict[str, Any]:
+    """Return the options in the body of a deletion."""
+    body = await exchange.read()
+    options = decode_object(body) if body else {}
+    check_dry_run(exchange.info.query, options)
+    return options
 
 
 def _accepts_gzip(exchange: Exchange) -> bool:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-from aioinformers.types import GroupVersionResource
+from aioinformers.checks import near, shown
+from aioinformers.resources import Kind, kind_of_model, kinds_called
+from aioinformers.types import GroupVersionResource, is_version
 
-__all__ = ["CRD", "DEFAULT_RESOURCES", "Resource", "Resources", "resource_of_crd"]
+__all__ = ["CRD", "DEFAULT_RESOURCES", "Resource", "ResourceName", "Resources", "resource_of_crd"]
+
+ResourceName: TypeAlias = GroupVersionResource | str | type
+"""What a resource is named by: GVR, plural, singular, short name or kind, each with or without group, or a model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +29,11 @@ class Resource:
         generation: Whether ``metadata.generation`` counts changes of an object's content.
         custom: Whether it comes from a CustomResourceDefinition: its objects are encoded with sorted keys, list items
             have a kind, and updates need a resourceVersion.
+        selectable: Fields that field selectors may name, of a custom resource.
+
+    Raises:
+        TypeError: If a name is no text.
+        ValueError: If a name is empty.
     """
 
     gvr: GroupVersionResource
@@ -33,6 +43,18 @@ class Resource:
     status: bool = False
     generation: bool = False
     custom: bool = False
+    selectable: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.gvr, GroupVersionResource):
+            raise TypeError(f"Resource(gvr=) must be a GroupVersionResource, not {shown(self.gvr)}")
+        if isinstance(self.short_names, str):
+            raise TypeError(f"short names are several: write ({self.short_names!r},)")
+        for name in (self.kind, *self.short_names):
+            if not isinstance(name, str):
+                raise TypeError(f"kind and short names of {self.gvr} must be texts, not {shown(name)}")
+        if not self.kind:
+            raise ValueError(f"{self.gvr} needs a kind, such as 'Widget'")
 
     @property
     def singular(self) -> str:
@@ -154,6 +176,7 @@ def resource_of_crd(crd: Mapping[str, Any]) -> Resource:
         status="status" in version.get("subresources", {}),
         generation=True,
         custom=True,
+        selectable=tuple(each["jsonPath"].removeprefix(".") for each in version.get("selectableFields", ())),
     )
 
 
@@ -193,19 +216,84 @@ class Resources:
                 versions.append(version)
         return groups
 
-    def resolve(self, what: GroupVersionResource | str) -> Resource:
-        """Return the resource for a GVR, ``plural.version.group``, a plural or a short name.
+    def called(self, text: str) -> list[Resource]:
+        """Return the resources of a name; of several, those whose plural it is come first.
+
+        Args:
+            text: A plural, singular, short name or kind, in any case, alone or with its group (``Deployment.apps``) or
+                with version and group (``deployments.v1.apps``; ``pods.v1.`` of the core group).
+        """
+        name, dot, rest = text.lower().partition(".")
+        version, _, group = rest.partition(".")
+        if not is_version(version):
+            version, group = "", rest
+        found = [
+            resource
+            for resource in self
+            if name in (resource.gvr.resource, resource.singular, *resource.short_names)
+            and (not version or resource.gvr.version == version)
+            and (not dot or resource.gvr.group == group)
+        ]
+        return [each for each in found if each.gvr.resource == name] or found
+
+    def resolve(self, what: ResourceName) -> Resource:
+        """Return the resource that a name means; see :data:`ResourceName`.
 
         Raises:
+            TypeError: If it is nothing that names a resource.
             LookupError: If no resource, or more than one, has this name.
         """
+        name = ""
+        if isinstance(what, type):
+            kind = _kind_of_model(what)
+            name, what = kind.kind, kind.resource
         if isinstance(what, GroupVersionResource):
-            matches = [resource for resource in self if resource.gvr == what]
-        elif "." in what:
-            return self.resolve(GroupVersionResource.parse(what))
+            found = [resource for resource in self if resource.gvr == what]
+        elif isinstance(what, str):
+            found = self.called(what)
         else:
-            matches = [resource for resource in self if what in (resource.gvr.resource, *resource.short_names)]
-        if len(matches) != 1:
-            problem = "more than one resource is" if matches else "no resource is"
-            raise LookupError(f"{problem} served as {str(what)!r}: name it as plural.version.group")
-        return matches[0]
+            raise TypeError(_no_name(what))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = " or ".join(repr(_full_name(each)) for each in found)
+            raise LookupError(f"more than one resource is served as {str(what)!r}: write {names}")
+        raise LookupError(f"no resource is served as {str(what)!r}: {self.advice(name or str(what))}")
+
+    def advice(self, name: str) -> str:
+        """Return what was probably meant by a name that no resource has, or how to serve it."""
+        word = name.partition(".")[0]
+        if found := self.called(word):
+            return f"did you mean {_full_name(found[0])!r}?"
+        if built_in := _built_in(word):
+            more = "" if built_in.is_namespaced else ", namespaced=False"
+            return f"server.add_resource({str(built_in.resource)!r}, {built_in.kind!r}{more}, custom=False) serves it"
+        names = {each for resource in self for each in (resource.gvr.resource, resource.singular)}
+        if meant := near(word, sorted(names), likeness=0.75):
+            return f"did you mean {meant!r}?"
+        return "server.add_resource() serves it, and so does creating its CustomResourceDefinition"
+
+
+def _full_name(resource: Resource) -> str:
+    return f"{resource.gvr.resource}.{resource.gvr.version}.{resource.gvr.group}"
+
+
+def _built_in(name: str) -> Kind | None:
+    """Return a kind that Kubernetes has and this server does not serve."""
+    return next(iter(kinds_called(name)), None)
+
+
+def _kind_of_model(model: type) -> Kind:
+    try:
+        return kind_of_model(model)
+    except ValueError:
+        raise LookupError(f"{model.__name__} is no model of a known kind: name its resource by its kind") from None
+
+
+def _no_name(what: object) -> str:
+    """Return what to do with something that names no resource."""
+    if isinstance(what, tuple) and len(what) == len(GroupVersionResource._fields):
+        return f"write GroupVersionResource{what!r}"
+    if hasattr(type(what), "openapi_types"):
+        return f"give the class {type(what).__name__}, not one of its objects: the object comes after it"
+    return f"a resource is named by its kind, plural or short name, such as 'pods', not by {shown(what)}"

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from aioinformers.testing.apiserver.listing import parse_flag
 from aioinformers.types import GroupVersionResource
 
-__all__ = ["RequestInfo", "Target", "parse_target"]
+__all__ = ["VERBS", "RequestInfo", "Target", "parse_target"]
+
+VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+"""The verbs of requests, as in RBAC."""
+_BY_METHOD = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +80,9 @@ class RequestInfo:
             return "watch" if parse_flag(self.query, "watch") else "list"
         if self.method == "DELETE" and collection:
             return "deletecollection"
-        return _VERBS.get(self.method, "")
+        return _BY_METHOD.get(self.method, "")
 
     @property
     def resource(self) -> str:
         """The plural of the resource, or ``""``."""
         return self.target.gvr.resource if self.target else ""
-
-
-_VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -13,13 +14,14 @@ from aioinformers.objects.selectors import (
     parse_field_selector,
     parse_label_selector,
 )
+from aioinformers.testing.apiserver.fields import check_field
 from aioinformers.testing.apiserver.resources import Resource
 from aioinformers.testing.apiserver.status import StatusError
 from aioinformers.testing.apiserver.table import Stored
 
 __all__ = ["Selection"]
 
-_POD_FIELDS = ("spec.nodeName", "status.phase")
+_TERM = re.compile(r"(?:[^\\,]|\\.)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +76,15 @@ class Selection:
 
 
 def _parse_fields(resource: Resource, text: str) -> tuple[FieldRequirement, ...]:
-    known = ("metadata.name", "metadata.namespace") if resource.namespaced else ("metadata.name",)
-    supported = known + (_POD_FIELDS if resource.gvr == ("", "v1", "pods") else ())
     try:
         requirements = parse_field_selector(text).requirements
     except InvalidSelectorError as error:
+        if unclear := next((term for term in _TERM.findall(text) if "=" not in term), ""):
+            message = f"invalid selector: '{text}'; can't understand '{unclear}'"
+            raise StatusError.bad_request(message) from error
         raise StatusError.bad_request(f"invalid field selector: {error.problem}") from error
     for requirement in requirements:
-        if requirement.path not in supported:
-            names = ", ".join(f'"{name}"' for name in supported)
-            raise StatusError.bad_request(f'"{requirement.path}" is not a known field selector: only {names}')
+        check_field(resource, requirement.path)
     return requirements
 
 

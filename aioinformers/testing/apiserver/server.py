@@ -15,10 +15,22 @@ from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 
-from aioinformers.testing.apiserver.documents import decode
+from aioinformers.checks import (
+    name_of,
+    require_arguments,
+    require_callable,
+    require_number,
+    require_plain,
+    shown,
+    suggestion,
+    truth_of,
+)
+from aioinformers.naming import resource_of
+from aioinformers.testing.apiserver.documents import decode, document_of
 from aioinformers.testing.apiserver.exchange import Exchange, Fault, reset
 from aioinformers.testing.apiserver.handlers import ApiHandler, ServerOptions
-from aioinformers.testing.apiserver.resources import DEFAULT_RESOURCES, Resource
+from aioinformers.testing.apiserver.matching import matcher
+from aioinformers.testing.apiserver.resources import DEFAULT_RESOURCES, Resource, ResourceName
 from aioinformers.testing.apiserver.routing import RequestInfo, parse_target
 from aioinformers.testing.apiserver.selection import Selection
 from aioinformers.testing.apiserver.storage import Backup, Storage
@@ -99,6 +111,9 @@ class FakeAPIServer:
                 watch_timeout=watch_timeout,
             ),
         )
+        require_number("port", port, whole=True)
+        if not 0 <= port < 1 << 16:
+            raise ValueError(f"port is a port of TCP, or 0 for a free one, not {port}")
         self._port = port
         self._stopping = asyncio.Event()
         self._server: web.Server | None = None
@@ -171,7 +186,15 @@ class FakeAPIServer:
         Args:
             **options: Arguments of the constructor from ``watch_cache`` to ``watch_timeout``, such as
                 ``watch_list=True``.
+
+        Raises:
+            TypeError: If an argument is unknown or of another type.
+            ValueError: If a value cannot be.
         """
+        known = [each.name for each in dataclasses.fields(ServerOptions)]
+        for name in options:
+            if name not in known:
+                raise TypeError(f"upgrade() takes no argument {name!r}: {suggestion(name, known)}")
         self._handler.options = dataclasses.replace(self._handler.options, **options)
         self._handler.close_watches()
 
@@ -184,7 +207,7 @@ class FakeAPIServer:
 
     def add_resource(
         self,
-        gvr: GroupVersionResource | str,
+        gvr: GroupVersionResource | str | type,
         kind: str,
         *,
         namespaced: bool = True,
@@ -195,7 +218,7 @@ class FakeAPIServer:
         """Serve a further resource.
 
         Args:
-            gvr: The resource, as GVR or ``plural.version.group``.
+            gvr: The resource, as GVR or ``plural.version.group``, or the model class of a built-in kind.
             kind: Kind of its objects.
             namespaced: Whether its objects are in namespaces.
             short_names: Short names, as in kubectl.
@@ -203,11 +226,13 @@ class FakeAPIServer:
             custom: Whether it behaves as a custom resource, whose objects are encoded with sorted keys.
 
         Raises:
-            ValueError: If it is served already.
+            TypeError: If an argument is of another type.
+            ValueError: If it is served already, or the text names no resource.
         """
-        name = GroupVersionResource.parse(gvr) if isinstance(gvr, str) else gvr
+        if isinstance(short_names, str):
+            raise TypeError(f"short names are several: write [{short_names!r}]")
         resource = Resource(
-            gvr=name,
+            gvr=resource_of(gvr),
             kind=kind,
             namespaced=namespaced,
             short_names=tuple(short_names),
@@ -218,60 +243,64 @@ class FakeAPIServer:
         self.storage.add_resource(resource)
         return resource
 
-    def create(
-        self, what: GroupVersionResource | str, obj: Mapping[str, Any], *, namespace: str | None = None
-    ) -> dict[str, Any]:
+    def create(self, what: ResourceName, obj: Any, *, namespace: str | None = None) -> dict[str, Any]:
         """Create an object with its status, and return it as stored.
 
         Args:
-            what: The resource: GVR, ``plural.version.group``, plural or short name.
-            obj: The object; kind and apiVersion may be missing.
+            what: The resource: plural, singular, short name or kind, each alone or with its group
+                (``Deployment.apps``) or version and group (``deployments.v1.apps``); a GVR; a model class.
+            obj: The object, a dict or a model's: kubernetes_asyncio, pydantic, msgspec. kind and apiVersion may be
+                missing.
             namespace: Its namespace, if its metadata has none; by default ``default``.
 
         Raises:
             StatusError: The failure that the server would answer with.
             LookupError: If the resource is not served, or the name is ambiguous.
+            TypeError: If an argument is of another type, or the model of another kind.
+            ValueError: If a namespace is given for a kind that is in none.
         """
-        resource = self.storage.resources.resolve(what)
-        return _decoded(self.storage.create(resource, obj, namespace=namespace or "").body)
+        resource, space = self._find(what, namespace)
+        return _decoded(self.storage.create(resource, document_of(resource, obj), namespace=space).body)
 
-    def update(
-        self, what: GroupVersionResource | str, obj: Mapping[str, Any], *, namespace: str | None = None
-    ) -> dict[str, Any]:
+    def update(self, what: ResourceName, obj: Any, *, namespace: str | None = None) -> dict[str, Any]:
         """Replace an object with its status; arguments and errors as for :meth:`create`."""
-        resource = self.storage.resources.resolve(what)
-        name = obj["metadata"]["name"]
-        return _decoded(self.storage.update(resource, name, obj, namespace=namespace or "").body)
+        resource, space = self._find(what, namespace)
+        document = document_of(resource, obj)
+        name = (document.get("metadata") or {}).get("name")
+        if not name:
+            raise ValueError(f"the {resource.kind} to be replaced needs its name: {{'metadata': {{'name': …}}}}")
+        return _decoded(self.storage.update(resource, name, document, namespace=space).body)
 
     def patch(
         self,
-        what: GroupVersionResource | str,
+        what: ResourceName,
         name: str,
-        patch: Mapping[str, Any],
+        patch: Any,
         *,
         namespace: str | None = None,
     ) -> dict[str, Any]:
         """Apply a JSON merge patch to an object with its status; arguments and errors as for :meth:`create`."""
-        resource = self.storage.resources.resolve(what)
-        namespace = _namespace_for(resource, namespace)
-        return _decoded(self.storage.patch(resource, name, patch, namespace=namespace).body)
+        resource, space = self._find_named(what, name, namespace)
+        document = document_of(resource, patch)
+        return _decoded(self.storage.patch(resource, name, document, namespace=space).body)
 
-    def delete(self, what: GroupVersionResource | str, name: str, *, namespace: str | None = None) -> None:
+    def delete(self, what: ResourceName, name: str, *, namespace: str | None = None) -> None:
         """Delete an object, or mark it for deletion if it has finalizers; arguments as for :meth:`create`."""
-        resource = self.storage.resources.resolve(what)
-        self.storage.delete(resource, name, namespace=_namespace_for(resource, namespace))
+        resource, space = self._find_named(what, name, namespace)
+        self.storage.delete(resource, name, namespace=space)
 
-    def get(self, what: GroupVersionResource | str, name: str, *, namespace: str | None = None) -> dict[str, Any]:
+    def get(self, what: ResourceName, name: str, *, namespace: str | None = None) -> dict[str, Any]:
         """Return an object; arguments and errors as for :meth:`create`."""
-        resource = self.storage.resources.resolve(what)
-        return _decoded(self.storage.get(resource, _namespace_for(resource, namespace), name).body)
+        resource, space = self._find_named(what, name, namespace)
+        return _decoded(self.storage.get(resource, space, name).body)
 
     def list(
         self,
-        what: GroupVersionResource | str,
+        what: ResourceName,
         *,
         namespace: str | None = None,
         label_selector: str | None = None,
+        field_selector: str | None = None,
     ) -> list[dict[str, Any]]:
         """Return objects sorted by key.
 
@@ -279,16 +308,39 @@ class FakeAPIServer:
             what: The resource, as for :meth:`create`.
             namespace: The namespace; None for all.
             label_selector: A selector of labels; None for all objects.
+            field_selector: A selector of fields that the kind supports; None for all objects.
 
         Raises:
-            StatusError: 400 if the selector is invalid.
+            StatusError: 400 if a selector is invalid.
             LookupError: If the resource is not served, or the name is ambiguous.
+            TypeError: If an argument is of another type.
+            ValueError: If a namespace is given for a kind that is in none.
         """
-        resource = self.storage.resources.resolve(what)
-        selection = Selection.parse(resource, namespace or "", {"labelSelector": label_selector or ""})
+        resource, space = self._find(what, namespace)
+        selectors = {"labelSelector": label_selector or "", "fieldSelector": field_selector or ""}
+        selection = Selection.parse(resource, space, selectors)
         return [_decoded(item.body) for item in selection.filter(self.storage.table(resource).ordered())]
 
-    def expire(self, what: GroupVersionResource | str | None = None, *, version: str | None = None) -> None:
+    def _find(self, what: ResourceName, namespace: str | None) -> tuple[Resource, str]:
+        """Return the resource and the namespace that were given, or ``""``; refuse what cannot be."""
+        resource = self.storage.resources.resolve(what)
+        if namespace is not None and not isinstance(namespace, str):
+            raise TypeError(f"namespace must be a text or None, not {shown(namespace)}")
+        if namespace and not resource.namespaced:
+            raise ValueError(f"{resource.group_resource} are in no namespace: leave out namespace={namespace!r}")
+        return resource, namespace or ""
+
+    def _find_named(self, what: ResourceName, name: str, namespace: str | None) -> tuple[Resource, str]:
+        """Do the same for one object, whose namespace is ``default`` unless given."""
+        resource, space = self._find(what, namespace)
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a {resource.kind} must be a text, not {shown(name)}")
+        if "/" in name:
+            given, _, rest = name.partition("/")
+            raise ValueError(f"{name!r} is no name: give {rest!r} and namespace={given!r}")
+        return resource, space or ("default" if resource.namespaced else "")
+
+    def expire(self, what: ResourceName | None = None, *, version: str | None = None) -> None:
         """Forget history, as a compaction does: reads of the past and old continue tokens get 410.
 
         Args:
@@ -327,7 +379,12 @@ class FakeAPIServer:
 
         Returns:
             A function that removes the interceptor.
+
+        Raises:
+            TypeError: If it is no function of one argument.
         """
+        require_callable(interceptor, "interceptor")
+        require_arguments(interceptor, "interceptor", "the request")
         self.faults.append(interceptor)
 
         def remove() -> None:
@@ -342,17 +399,19 @@ class FakeAPIServer:
         status: int = 503,
         *,
         times: int | None = 1,
-        body: bytes | str | Mapping[str, Any] | None = None,
+        body: Any = None,
         headers: Mapping[str, str] | None = None,
         delay: float = 0.0,
     ) -> Callable[[], None]:
         """Answer matching requests with a failure.
 
         Args:
-            match: ``"VERB RESOURCE"``, where either may be ``*`` (``"watch pods"``, ``"list *"``), or a predicate.
+            match: ``"VERB RESOURCE"``, where either may be ``*`` (``"watch pods"``, ``"list *"``,
+                ``"patch pods/status"``), or a plain function that tells whether a :class:`RequestInfo` is meant. The
+                resource is named as for :meth:`create`; one that is not served yet by its ``plural.version.group``.
             status: HTTP status of the answers.
             times: How many requests fail; None for all until the failure is removed.
-            body: Body of the answers; by default a ``Status``.
+            body: Body of the answers, as of :class:`Fault`; by default a ``Status``.
             headers: Headers of the answers.
             delay: Seconds before each answer.
 
@@ -360,15 +419,25 @@ class FakeAPIServer:
             A function that removes the failure.
 
         Raises:
-            ValueError: If ``match`` is a text of another form.
+            TypeError: If an argument is of another type.
+            ValueError: If there is no such verb or resource, or a value cannot be.
         """
-        matches = _matcher(match) if isinstance(match, str) else match
-        fault = Fault(status=status, body=body, headers=dict(headers or {}), delay=delay)
+        if isinstance(match, str):
+            matches = matcher(match, self.storage.resources)
+        else:
+            require_plain(match, "match", "the request")
+            matches = match
+        if times is not None:
+            require_number("times", times, whole=True)
+            if times < 1:
+                raise ValueError(f"times is how many requests fail, at least 1, not {times}")
+        require_number("status", status, whole=True)
+        fault = Fault(status=status, body=body, headers={} if headers is None else headers, delay=delay)
         left = times
 
         def interceptor(request: RequestInfo) -> Fault | None:
             nonlocal left
-            if not matches(request):
+            if not truth_of(matches(request), "match"):
                 return None
             if left is not None:
                 left -= 1
@@ -420,8 +489,11 @@ class FakeAPIServer:
             fault = interceptor(info)
             if inspect.isawaitable(fault):
                 fault = await fault
-            if fault is not None:
+            if isinstance(fault, Fault):
                 return fault
+            if fault is not None:
+                name = name_of(interceptor)
+                raise TypeError(f"the interceptor {name} must return a Fault or None, not {shown(fault)}")
         return Fault()
 
     def _remember(self, info: RequestInfo) -> None:
@@ -445,14 +517,3 @@ def _make_request(
 def _decoded(body: bytes) -> dict[str, Any]:
     obj: dict[str, Any] = decode(body)
     return obj
-
-
-def _namespace_for(resource: Resource, namespace: str | None) -> str:
-    return (namespace or "default") if resource.namespaced else ""
-
-
-def _matcher(text: str) -> Callable[[RequestInfo], bool]:
-    verb, _, resource = text.partition(" ")
-    if not resource or " " in resource:
-        raise ValueError(f"{text!r} is not of the form 'VERB RESOURCE', such as 'watch pods' or 'list *'")
-    return lambda request: verb in ("*", request.verb) and resource in ("*", request.resource)

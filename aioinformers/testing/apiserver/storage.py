@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from aioinformers.checks import require_number, shown
 from aioinformers.testing.apiserver.documents import content_of, decode, encode_object, merge_patch
+from aioinformers.testing.apiserver.fields import fields_of
 from aioinformers.testing.apiserver.resources import CRD, DEFAULT_RESOURCES, Resource, Resources, resource_of_crd
 from aioinformers.testing.apiserver.status import StatusError
 from aioinformers.testing.apiserver.table import ADDED, DELETED, MODIFIED, Change, Stored, Table
@@ -88,6 +90,9 @@ class Storage:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         rng: random.Random | None = None,
     ) -> None:
+        require_number("log_size", log_size, whole=True)
+        if log_size < 1:
+            raise ValueError(f"log_size is how many changes are kept, at least 1, not {log_size}")
         self.resources: Resources = Resources()
         self.version: int = _FIRST_VERSION
         self._log_size = log_size
@@ -95,6 +100,10 @@ class Storage:
         self._rng = rng or random.Random()  # uids need not be secret
         self._tables: dict[GroupVersionResource, Table] = {}
         for resource in resources:
+            if not isinstance(resource, Resource):
+                raise TypeError(
+                    f"resources are objects of the class Resource, as in DEFAULT_RESOURCES, not {shown(resource)}"
+                )
             self.add_resource(resource)
 
     def add_resource(self, resource: Resource) -> None:
@@ -352,7 +361,7 @@ class Storage:
             version=version,
             body=encode_object(resource, obj),
             labels=dict(metadata.get("labels") or ()),
-            fields=_pod_fields(obj) if resource.gvr == ("", "v1", "pods") else _NO_FIELDS,
+            fields=fields_of(resource, obj),
         )
 
     def _check_envelope(self, resource: Resource, obj: Mapping[str, Any], namespace: str) -> str:
@@ -444,16 +453,8 @@ class Storage:
         return self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-_NO_FIELDS: Mapping[str, str] = {}
-
-
 def _key(namespace: str, name: str) -> str:
     return f"{namespace}/{name}" if namespace else name
-
-
-def _pod_fields(pod: Mapping[str, Any]) -> Mapping[str, str]:
-    spec, status = pod.get("spec") or {}, pod.get("status") or {}
-    return {"spec.nodeName": spec.get("nodeName") or "", "status.phase": status.get("phase") or ""}
 
 
 def _merge_parts(old: Mapping[str, Any], made: Mapping[str, Any], part: Part) -> dict[str, Any]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 import aiohttp
 import msgspec
 import pytest
+import uvloop
+from kubernetes_asyncio import client
 
-from aioinformers.testing import Ending, FakeAPIServer, Fault, drop_bookmarks
+from aioinformers.testing import ChaosProxy, Ending, FakeAPIServer, Fault, drop_bookmarks
 from tests.kit import configmap
 from tests.testing.apiserver.requests import (
     PODS,
@@ -190,3 +193,114 @@ def test_stalls(after: int | None) -> None:
         await asyncio.gather(pending, return_exceptions=True)
 
     in_virtual_time(scenario)
+
+
+# -- values of faults ---------------------------------------------------------------------------------
+
+
+async def anything(body: bytes) -> bytes:
+    return body
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "words"),
+    [
+        ({"status": "503"}, TypeError, r"Fault\(status=\) must be a whole number, not '503'"),
+        ({"status": 503.0}, TypeError, "must be a whole number"),
+        ({"status": True}, TypeError, "must be a whole number"),
+        ({"status": 100}, ValueError, "is a status of HTTP such as 503, not 100"),
+        ({"status": 5030}, ValueError, "is a status of HTTP such as 503, not 5030"),
+        ({"delay": -1}, ValueError, r"Fault\(delay=\) is so many seconds, not -1"),
+        ({"delay": "1"}, TypeError, r"Fault\(delay=\) must be a number, not '1'"),
+        ({"delay": float("nan")}, ValueError, "must be a number, not nan"),
+        ({"delay": float("inf")}, ValueError, r"Ending\.STALL with after=None never answers"),
+        ({"after": -1, "ending": Ending.RESET}, ValueError, r"Fault\(after=\) is a number of bytes, not -1"),
+        ({"after": "10", "ending": Ending.RESET}, TypeError, r"Fault\(after=\) must be a whole number"),
+        ({"ending": "reset"}, TypeError, r"must be an Ending, not 'reset': did you mean 'Ending\.RESET'"),
+        ({"ending": "STALLED"}, TypeError, r"did you mean 'Ending\.STALL'"),
+        ({"ending": True}, TypeError, "must be an Ending, not True"),
+        ({"ending": Ending.END, "after": None}, ValueError, r"Ending\.END ends a body early"),
+        ({"rewrite": b"x"}, TypeError, r"Fault\(rewrite=\) must be a function, not b'x'"),
+        ({"rewrite": anything}, TypeError, r"Fault\(rewrite=\) is called without await"),
+        ({"rewrite": lambda: b""}, TypeError, "is called with the bytes of a body"),
+        ({"headers": [("a", "b")]}, TypeError, r"Fault\(headers=\) must be a mapping such as"),
+        ({"headers": {"Retry-After": 7}}, TypeError, "names and values that are texts, not 7"),
+        ({"headers": {"a": "b\r\nc: d"}}, ValueError, "a header is one line"),
+        ({"body": b"x"}, ValueError, r"Fault\(body=\) is sent with a status of its own"),
+        ({"status": 500, "body": 7}, TypeError, r"Fault\(body=\) is a document, a text or bytes, not 7"),
+        ({"status": 500, "body": {"a": b""}}, TypeError, r"Fault\(body=\)\['a'\] must be a dict"),
+    ],
+)
+def test_a_fault_that_would_not_happen_is_refused(values: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        Fault(**values)
+
+
+async def test_a_body_may_be_a_model() -> None:
+    async with FakeAPIServer() as server, aiohttp.ClientSession() as session:
+        server.fail("list configmaps", 410, body=client.V1Status(code=410, reason="Expired", api_version="v1"))
+        async with session.get(f"{server.url}{PATH}") as response:
+            assert await response.json() == {"apiVersion": "v1", "code": 410, "reason": "Expired"}
+
+
+@pytest.mark.parametrize(
+    ("interceptor", "words"),
+    [
+        (lambda request: True, "must return a Fault or None, not True"),
+        (lambda request: 1 / 0, "ZeroDivisionError: division by zero"),
+        (
+            lambda request: Fault(rewrite=lambda body: cast("bytes", None)),
+            "Fault(rewrite=) must return bytes, not None",
+        ),
+    ],
+)
+async def test_a_fault_of_the_test_itself_is_told(
+    interceptor: Any, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with FakeAPIServer() as server, aiohttp.ClientSession() as session:
+        server.intercept(interceptor)
+        async with session.get(f"{server.url}{PATH}") as response:
+            assert response.status == 500
+            assert words in (await response.json())["message"]
+    assert f"GET {PATH} could not be answered" in caplog.text
+
+
+# -- other loops --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [Ending.RESET, Ending.CLOSE, None])
+def test_connections_end_under_uvloop_too(ending: Ending | None) -> None:
+    """None: all of them, by the server's method."""
+
+    async def main() -> None:
+        async with FakeAPIServer() as server, aiohttp.ClientSession() as session:
+            server.create("pods", {"metadata": {"name": "p"}})
+            if ending is not None:
+                server.intercept(lambda request: Fault(ending=ending, after=10))
+            async with session.get(f"{server.url}{PODS}", params={"watch": "1"}) as response:
+                if ending is None:
+                    assert await response.content.readany()
+                    assert server.reset_connections() == 1
+                with pytest.raises(aiohttp.ClientPayloadError) as caught:
+                    await response.read()
+            assert ("Connection reset by peer" in str(caught.value)) is (ending is not Ending.CLOSE)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(main(), 10))
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_proxies_cut_under_uvloop_too(clean: bool) -> None:
+    async def main() -> None:
+        async with (
+            FakeAPIServer() as server,
+            ChaosProxy(server.url) as proxy,
+            aiohttp.ClientSession() as session,
+            session.get(f"{proxy.url}{PODS}", params={"watch": "1"}) as response,
+        ):
+            assert proxy.cut(clean=clean) == 1
+            with pytest.raises(aiohttp.ClientError):
+                await response.read()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(main(), 10))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from kubernetes_asyncio import client
 
 from aioinformers.testing.apiserver.resources import DEFAULT_RESOURCES, Resource, Resources, resource_of_crd
 from aioinformers.types import GroupVersionResource
@@ -80,3 +81,88 @@ def test_what_is_no_longer_served_is_not_found() -> None:
     with pytest.raises(LookupError, match="no resource is served as 'pods'"):
         found.resolve("pods")
     assert found.groups()["apps"] == ["v1"]
+
+
+# -- names --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "deployments", "deployment", "Deployment", "deploy", "Deployment.apps", "deployments.apps",
+        "deployments.v1.apps", "Deployment.v1.apps", "deploy.apps", client.V1Deployment,
+        GroupVersionResource("apps", "v1", "deployments"),
+    ],
+)  # fmt: skip
+def test_a_resource_has_many_names(name: Any) -> None:
+    assert Resources(DEFAULT_RESOURCES).resolve(name).kind == "Deployment"
+
+
+@pytest.mark.parametrize("name", ["pods", "Pod", "po", "pods.v1", "pods.v1.", "Pod.", client.V1Pod])
+def test_the_core_group_has_no_name(name: Any) -> None:
+    assert Resources(DEFAULT_RESOURCES).resolve(name).kind == "Pod"
+
+
+def test_a_plural_comes_before_another_resources_short_name() -> None:
+    gvr = GroupVersionResource("example.com", "v1", "pods")
+    other = Resource(gvr=gvr._replace(resource="polls"), kind="Poll", short_names=("pods",))
+    resources = Resources((*DEFAULT_RESOURCES, other))
+    assert resources.resolve("pods").kind == "Pod"
+    assert resources.resolve("polls").kind == "Poll"
+    resources.add(Resource(gvr=gvr, kind="Pod"))
+    with pytest.raises(LookupError, match=r"more than one .* 'Pod': write 'pods\.v1\.' or 'pods\.v1\.example\.com'"):
+        resources.resolve("Pod")
+    assert resources.resolve("Pod.example.com").gvr is gvr
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("pdos", "did you mean 'pods'?"),
+        ("Deploiment", "did you mean 'deployment'?"),
+        ("deployments.v2.apps", r"did you mean 'deployments\.v1\.apps'"),
+        ("deployments.extensions", r"did you mean 'deployments\.v1\.apps'"),
+        (client.V1CertificateSigningRequest, "'CertificateSigningRequest', namespaced=False, custom=False"),
+        (client.V1ObjectMeta, "V1ObjectMeta is no model of a known kind: name its resource by its kind"),
+        (GroupVersionResource("apps", "v2", "deployments"), r"'deployments\.v2\.apps': did you mean"),
+        ("", "creating its CustomResourceDefinition"),
+    ],
+)
+def test_what_is_not_served_is_told_with_what_comes_near(name: Any, words: str) -> None:
+    with pytest.raises(LookupError, match=words):
+        Resources(DEFAULT_RESOURCES).resolve(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (("apps", "v1", "deployments"), r"write GroupVersionResource\('apps', 'v1', 'deployments'\)"),
+        (client.V1Pod(spec=None), "give the class V1Pod, not one of its objects"),
+        (None, "a resource is named by its kind, plural or short name, such as 'pods', not by None"),
+    ],
+)
+def test_what_names_no_resource_is_refused(name: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        Resources(DEFAULT_RESOURCES).resolve(name)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "words"),
+    [
+        ({"gvr": "widgets.v1.example.com"}, TypeError, "must be a GroupVersionResource, not 'widgets"),
+        ({"kind": None}, TypeError, "must be texts, not None"),
+        ({"kind": ""}, ValueError, "needs a kind"),
+        ({"short_names": "wd"}, TypeError, r"write \('wd',\)"),
+        ({"short_names": (1,)}, TypeError, "must be texts, not 1"),
+    ],
+)
+def test_a_resource_that_cannot_be_is_refused(fields: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        Resource(**{"gvr": WIDGETS.gvr, "kind": "Widget", **fields})
+
+
+def test_a_definition_says_which_fields_may_be_selected_by() -> None:
+    version = {"name": "v1", "storage": True, "selectableFields": [{"jsonPath": ".spec.color"}]}
+    names = {"plural": "gadgets", "kind": "Gadget"}
+    made = resource_of_crd({"spec": {"group": "example.com", "names": names, "versions": [version]}})
+    assert made.selectable == ("spec.color",)

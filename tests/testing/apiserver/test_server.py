@@ -7,10 +7,15 @@ import io
 import json
 import subprocess
 import sys
+from typing import Any
 
 import aiohttp
+import msgspec
+import pydantic
 import pytest
+from kubernetes_asyncio import client
 
+from aioinformers import SharedInformerFactory
 from aioinformers.testing import FakeAPIServer, Fault, RequestInfo, StatusError
 from aioinformers.types import GroupVersionResource
 from tests.testing.apiserver.requests import (
@@ -80,7 +85,7 @@ async def test_add_resource(fake_server: FakeAPIServer, http: aiohttp.ClientSess
 
 async def test_the_stock_client(fake_server: FakeAPIServer) -> None:
     """kubernetes_asyncio reads, writes and watches here as anywhere."""
-    from kubernetes_asyncio import client, watch
+    from kubernetes_asyncio import watch
 
     async with fake_server.api_client() as api:
         core = client.CoreV1Api(api)
@@ -100,6 +105,77 @@ async def test_the_stock_client(fake_server: FakeAPIServer) -> None:
                 if event["type"] == "DELETED":
                     break
     assert seen == ["MODIFIED", "DELETED"]
+
+
+class Widget(msgspec.Struct, rename="camel", kw_only=True):
+    api_version: str = "example.com/v1"
+    kind: str = "Widget"
+    metadata: dict[str, str]
+
+
+class Config(pydantic.BaseModel):
+    metadata: dict[str, Any]
+    data: dict[str, str]
+
+
+async def test_objects_may_be_models_and_resources_named_in_any_way(fake_server: FakeAPIServer) -> None:
+    meta = client.V1ObjectMeta(name="p", namespace="shop", labels={"a": "b"})
+    spec = client.V1PodSpec(containers=[client.V1Container(name="c", image_pull_policy="Always")])
+    made = fake_server.create(client.V1Pod, client.V1Pod(metadata=meta, spec=spec))
+    assert made["spec"] == {"containers": [{"name": "c", "imagePullPolicy": "Always"}]}
+
+    meta.labels = {"a": "c"}
+    assert fake_server.update("Pod", client.V1Pod(metadata=meta, spec=spec))["metadata"]["labels"] == {"a": "c"}
+    labels = client.V1ObjectMeta(labels={"d": "e"})
+    patched = fake_server.patch("po", "p", {"metadata": labels, "spec": {"nodeName": "n"}}, namespace="shop")
+    assert patched["metadata"]["labels"] == {"a": "c", "d": "e"}
+    assert fake_server.list("pod", field_selector="spec.nodeName=n") == [patched]
+    fake_server.delete("pods", "p", namespace="shop")
+
+    fake_server.add_resource("widgets.v1.example.com", "Widget")
+    fake_server.create("Widget", Widget(metadata={"name": "w"}))
+    assert fake_server.get("widgets.example.com", "w")["apiVersion"] == "example.com/v1"
+    fake_server.create("ConfigMap", Config(metadata={"name": "c"}, data={"k": "v"}))
+    assert fake_server.get("cm", "c")["data"] == {"k": "v"}
+
+
+async def test_what_an_informer_gave_can_be_written_back(fake_server: FakeAPIServer) -> None:
+    fake_server.create("Deployment", {"metadata": {"name": "d"}, "spec": {"replicas": 1}})
+    async with fake_server.api_client() as api, SharedInformerFactory(api) as factory:
+        deployments = factory.apps.v1.deployments()
+        await factory.wait_for_cache_sync(timeout=10)
+        deployment = deployments.lister.get("d", namespace="default")
+        deployment.spec.replicas = 2
+        assert fake_server.update("Deployment.apps", deployment)["spec"] == {"replicas": 2}
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda server: server.create("pdos", {}), LookupError, "did you mean 'pods'"),
+        (lambda server: server.create("pods", "p"), TypeError, "a Pod is a dict or a model's object, not 'p'"),
+        (lambda server: server.create(client.V1Pod(spec=None), {}), TypeError, "give the class V1Pod"),
+        (lambda server: server.create("pods", client.V1Secret()), TypeError, "a V1Secret is no Pod"),
+        (lambda server: server.create("nodes", {}, namespace="a"), ValueError, "nodes are in no namespace"),
+        (lambda server: server.create("pods", {}, namespace=1), TypeError, "namespace must be a text or None, not 1"),
+        (lambda server: server.update("pods", {}), ValueError, "the Pod to be replaced needs its name"),
+        (lambda server: server.get("pods", "shop/p"), ValueError, "give 'p' and namespace='shop'"),
+        (lambda server: server.patch("pods", None, {}), TypeError, "the name of a Pod must be a text, not None"),
+        (lambda server: server.delete("pods", 1), TypeError, "the name of a Pod must be a text, not 1"),
+        (lambda server: server.list("pods", namespace=b"a"), TypeError, "namespace must be a text"),
+        (lambda server: server.expire("pdos"), LookupError, "did you mean 'pods'"),
+        (lambda server: server.add_resource("Widget", "Widget"), ValueError, "plural.version.group"),
+        (lambda server: server.add_resource("widgets.v1.example.com", 1), TypeError, "must be texts, not 1"),
+        (
+            lambda server: server.add_resource("widgets.v1.example.com", "Widget", short_names="wd"),
+            TypeError,
+            "short names are several",
+        ),
+    ],
+)
+def test_arguments_are_checked(call: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        call(FakeAPIServer())
 
 
 # -- faults -----------------------------------------------------------------------------------------
@@ -130,10 +206,82 @@ async def test_fail_until_taken_away(fake_server: FakeAPIServer, http: aiohttp.C
         assert response.status == 200
 
 
-def test_fail_needs_verb_and_resource() -> None:
-    """A pattern that would never match is refused."""
-    with pytest.raises(ValueError, match="VERB RESOURCE"):
-        FakeAPIServer().fail("/api/v1/pods")
+async def wanted(request: RequestInfo) -> bool:
+    return True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (("/api/v1/pods",), ValueError, "VERB RESOURCE"),
+        (("wach pods",), ValueError, "did you mean 'watch'"),
+        (("watch pdos",), ValueError, "did you mean 'pods'"),
+        ((None,), TypeError, "match must be a function, not None"),
+        ((wanted,), TypeError, "match is called without await"),
+        ((lambda: True,), TypeError, "match is called with the request"),
+        (("list pods", "503"), TypeError, "status must be a whole number, not '503'"),
+        (("list pods", None), TypeError, "status must be a whole number, not None"),
+    ],
+)
+def test_a_failure_that_would_never_happen_is_refused(arguments: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        FakeAPIServer().fail(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"times": 0}, ValueError, "times is how many requests fail, at least 1, not 0"),
+        ({"times": 1.5}, TypeError, "times must be a whole number"),
+        ({"delay": -1}, ValueError, "so many seconds"),
+        ({"headers": {"Retry-After": 7}}, TypeError, "texts, not 7"),
+        ({"headers": []}, TypeError, "must be a mapping"),
+    ],
+)
+def test_options_of_a_failure_are_checked(options: Any, error: type[Exception], words: str) -> None:
+    server = FakeAPIServer()
+    with pytest.raises(error, match=words):
+        server.fail("list pods", **options)
+    assert server.faults == []
+
+
+@pytest.mark.parametrize(
+    ("interceptor", "words"),
+    [
+        (None, "interceptor must be a function, not None"),
+        (Fault(status=500), "interceptor must be a function"),
+        (lambda: None, "interceptor is called with the request"),
+    ],
+)
+def test_an_interceptor_is_a_function_of_the_request(interceptor: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        FakeAPIServer().intercept(interceptor)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"log_size": 0}, ValueError, "log_size is how many changes are kept, at least 1, not 0"),
+        ({"log_size": "9"}, TypeError, "log_size must be a whole number"),
+        ({"watch_list": "false"}, TypeError, "watch_list must be True or False, not 'false'"),
+        ({"bookmark_interval": 0}, ValueError, "bookmark_interval must be more than 0 seconds, not 0"),
+        ({"watch_timeout": None}, TypeError, "watch_timeout must be a number, not None"),
+        ({"port": "8080"}, TypeError, "port must be a whole number"),
+        ({"port": 99999}, ValueError, "port is a port of TCP"),
+        ({"resources": ["pods"]}, TypeError, "resources are objects of the class Resource"),
+    ],
+)
+def test_a_server_that_cannot_be_is_refused(options: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        FakeAPIServer(**options)
+
+
+def test_upgrades_know_their_arguments() -> None:
+    server = FakeAPIServer()
+    with pytest.raises(TypeError, match=r"upgrade\(\) takes no argument 'watchlist': did you mean 'watch_list'"):
+        server.upgrade(watchlist=False)
+    with pytest.raises(TypeError, match="watch_list must be True or False"):
+        server.upgrade(watch_list=None)
 
 
 async def test_interceptors(fake_server: FakeAPIServer, http: aiohttp.ClientSession) -> None:
