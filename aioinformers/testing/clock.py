@@ -1,21 +1,18 @@
 """An event loop with virtual time: its clock jumps to the next timer instead of waiting for it.
 
-With pytest-asyncio, select it in ``conftest.py``::
-
-    def pytest_asyncio_loop_factories(config, item):
-        virtual = item.get_closest_marker("virtual_time") is not None
-        return {"virtual": VirtualTimeLoop} if virtual else {"asyncio": asyncio.new_event_loop}
-
-Anywhere else, :func:`run_virtual` is ``asyncio.run`` in virtual time.
+With the pytest plug-in, tests choose it with the mark ``aioinformers_virtual_time``. Anywhere else, :func:`run_virtual`
+is ``asyncio.run`` in virtual time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import os
 import selectors
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, ClassVar, TypeVar, TypeVarTuple, cast
 
 __all__ = ["VirtualTimeLoop", "run_virtual"]
 
@@ -24,6 +21,7 @@ Ts = TypeVarTuple("Ts")
 
 _SETTLE = 0.001  # real seconds for the kernel to deliver data through the loopback interface
 _RESOLUTION = 1e-9
+_ASYNCIO = os.path.dirname(asyncio.__file__)
 _DIGITS = 9
 
 
@@ -38,7 +36,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     peers in the same loop. The loop is not suitable for peers elsewhere, because time would jump while their answers
     are on the way. Sockets that are ready at the same time are handled by file number, so that runs without threads
     are repeatable.
+
+    Where no timer is left and nothing is ready, only something outside of the loop can go on: a thread, another
+    process, a signal. If nothing does within :attr:`patience`, the loop ends with a RuntimeError that names the tasks
+    that wait: nobody is going to wake them.
+
+    Attributes:
+        patience: Real seconds for something outside of the loop to come; None to wait for ever.
     """
+
+    patience: ClassVar[float | None] = 5.0
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -78,6 +85,19 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def _waits_for_threads(self) -> bool:
         return self._threads > 0
 
+    def _has_timer(self) -> bool:
+        """Tell whether a timer is going to fire; one that never does is none."""
+        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        return bool(timers) and timers[0].when() < math.inf
+
+    def _deadlock(self) -> RuntimeError:
+        waiting = ", ".join(sorted(map(_place, asyncio.all_tasks(self)))) or "the loop"
+        return RuntimeError(
+            f"virtual time cannot go on: there is no timer, nothing has happened for {self.patience:g} s of real time, "
+            f"and so nobody is going to wake {waiting}. Set what is waited for, or give the wait a timeout. Where "
+            "threads or processes outside of this loop are to do so, set VirtualTimeLoop.patience = None"
+        )
+
     def _jump(self) -> None:
         """Move the clock to the next timer."""
         when: float = self._scheduled[0].when()  # type: ignore[attr-defined]
@@ -97,13 +117,21 @@ class _PatientSelector(selectors.DefaultSelector):
         """Return the files that are ready; if none is ready within a moment, advance the clock."""
         if timeout is not None and timeout <= 0:
             return self._select_in_order(0)
-        if timeout is None or self._loop._waits_for_threads():
-            # Without timers, or with threads running, only a socket or a thread can continue: wait in real time.
+        if self._loop._waits_for_threads():
             return self._select_in_order(None)
+        if timeout is None or not self._loop._has_timer():
+            return self._wait_for_the_world()
         only_own_pipe = len(self.get_map()) <= 1
         events = self._select_in_order(0 if only_own_pipe else _SETTLE)
         if not events:
             self._loop._jump()
+        return events
+
+    def _wait_for_the_world(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait in real time: without timers only a socket, a signal or a thread can go on."""
+        events = self._select_in_order(self._loop.patience)
+        if not events:
+            raise self._loop._deadlock()
         return events
 
     def _select_in_order(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -117,6 +145,20 @@ def run_virtual(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T
     Args:
         main: The coroutine.
         debug: Whether to use asyncio's debug mode; None for the default of the environment.
+
+    Raises:
+        RuntimeError: If nothing is left that could wake the tasks that wait; see :class:`VirtualTimeLoop`.
     """
     with asyncio.Runner(loop_factory=VirtualTimeLoop, debug=debug) as runner:
         return runner.run(main)
+
+
+def _place(task: asyncio.Task[Any]) -> str:
+    """Return a task's name, and the line where it waits: the deepest that is not asyncio's."""
+    place, awaited = "", cast("Any", task.get_coro())
+    while (frame := getattr(awaited, "cr_frame", None)) is not None:
+        file = frame.f_code.co_filename
+        if not (place and file.startswith(_ASYNCIO)):
+            place = f" at {file}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+        awaited = getattr(awaited, "cr_await", None)
+    return f"{task.get_name()}{place}"

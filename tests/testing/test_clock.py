@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -191,6 +192,74 @@ def test_the_world_outside_can_wake_an_idle_loop() -> None:
         return now()
 
     assert run_virtual(main()) == 0.0
+
+
+class Impatient(VirtualTimeLoop):
+    patience = 0.05
+
+
+def run_impatiently(main: Coroutine[Any, Any, Any]) -> Any:
+    with asyncio.Runner(loop_factory=Impatient) as runner:
+        return runner.run(main)
+
+
+def test_a_deadlock_is_an_error_that_names_who_waits() -> None:
+    """Instead of a test that hangs; also while sockets are open that nobody writes to."""
+    ended: list[str] = []
+
+    async def waits_for_nobody() -> None:
+        async with await asyncio.start_server(echo, "127.0.0.1", 0):
+            try:
+                await asyncio.sleep(100)
+                await asyncio.Event().wait()
+            finally:
+                ended.append("the task")
+
+    async def main() -> None:
+        await asyncio.create_task(waits_for_nobody(), name="the test")
+
+    words = r"virtual time cannot go on: there is no timer.* the test at .*test_clock\.py:\d+ in .*waits_for_nobody"
+    with pytest.raises(RuntimeError, match=words):
+        run_impatiently(main())
+    assert ended == ["the task"]
+
+
+def test_a_timer_that_never_fires_is_none() -> None:
+    with pytest.raises(RuntimeError, match="virtual time cannot go on"):
+        run_impatiently(asyncio.sleep(math.inf))
+
+
+def test_timeouts_end_what_would_be_a_deadlock() -> None:
+    """A wait with a limit costs nothing."""
+
+    async def main() -> float:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), 3600)
+        return now()
+
+    assert run_impatiently(main()) == 3600.0
+
+
+def test_threads_are_waited_for_however_long_they_take() -> None:
+    async def main() -> None:
+        await asyncio.to_thread(time.sleep, 0.15)
+
+    run_impatiently(main())
+
+
+def test_patience_may_be_without_limit() -> None:
+    class Patient(VirtualTimeLoop):
+        patience = None
+
+    async def main() -> None:
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        timer = threading.Timer(0.02, loop.call_soon_threadsafe, (done.set,))
+        timer.start()
+        await done.wait()
+        timer.join()
+
+    with asyncio.Runner(loop_factory=Patient) as runner:
+        runner.run(main())
 
 
 def test_debug_mode() -> None:
