@@ -8,12 +8,15 @@ import random
 import socket
 import struct
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
+
+from aioinformers.checks import require_number, shown, suggestion
 
 __all__ = ["ChaosProxy"]
 
 _READ_SIZE = 64 * 1024
+_ATTRIBUTES = ("delay", "rate", "split", "refuse", "accepted")
 
 
 class ChaosProxy:
@@ -28,7 +31,7 @@ class ChaosProxy:
             proxy.cut()         # reset every connection
             proxy.refuse = True # and refuse new ones
 
-    The attributes may be changed at any time, and also apply to open connections.
+    The attributes may be changed at any time, and also apply to open connections; values that cannot be are refused.
 
     Args:
         upstream: URL of the server, such as ``https://127.0.0.1:6443``.
@@ -42,10 +45,14 @@ class ChaosProxy:
         accepted: Number of connections accepted so far.
 
     Raises:
-        ValueError: If ``upstream`` is not a URL with a host.
+        TypeError: If an argument, or what an attribute is set to, is of another type.
+        ValueError: If ``upstream`` is not a URL with a host, or a number cannot be.
+        AttributeError: If an attribute is set that there is not.
     """
 
     def __init__(self, upstream: str, *, rng: random.Random | None = None) -> None:
+        if not isinstance(upstream, str):
+            raise TypeError(f"upstream is the URL of a server, such as server.url, not {shown(upstream)}")
         parts = urlsplit(upstream)
         if parts.hostname is None:
             raise ValueError(f"{upstream!r} is not the URL of a server")
@@ -62,6 +69,12 @@ class ChaosProxy:
         self._flowing.set()
         self._server: asyncio.Server | None = None
         self._links: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name.startswith("_") or name in _ATTRIBUTES):
+            raise AttributeError(f"a ChaosProxy has no attribute {name!r}: {suggestion(name, _ATTRIBUTES)}")
+        _check(name, value)
+        super().__setattr__(name, value)
 
     async def __aenter__(self) -> Self:
         """Start listening on a free port of 127.0.0.1."""
@@ -151,6 +164,17 @@ class ChaosProxy:
                 if self.split is not None:
                     await asyncio.sleep(0)  # otherwise the pieces would be joined again in one system call
         raise ConnectionResetError("one side has closed")
+
+
+def _check(name: str, value: Any) -> None:
+    """Refuse what an attribute cannot be: connections would end by it, far from where it was set."""
+    if name == "refuse" and not isinstance(value, bool):
+        raise TypeError(f"refuse must be True or False, not {shown(value)}")
+    if name == "delay" or (name in ("rate", "split") and value is not None):
+        require_number(name, value, whole=name == "split")
+        if value < 0 or (value == 0 and name != "delay"):
+            limit = "0 or more" if name == "delay" else "more than 0, or None"
+            raise ValueError(f"{name} must be {limit}, not {value}")
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -186,8 +186,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _problem(item: pytest.Item) -> str:
     """Return why a marked test does not run in virtual time; empty if it does."""
     function = getattr(item, "function", None)
-    if not _is_async(function):
-        return "is for async tests: in a plain one call run_virtual()"
+    if not _is_async(function):  # among the tests of a class or module it may be
+        own = any(mark.name == MARK for mark in getattr(function, "pytestmark", ()))
+        return "is for async tests: in a plain one call run_virtual()" if own else ""
     if not _has_pytest_asyncio(item.config):
         return f"needs pytest-asyncio, which is not installed or switched off (-p no:asyncio): {_INSTALL}"
     if item.get_closest_marker("anyio") is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 
@@ -84,6 +85,34 @@ async def test_delay_and_rate_hold_data_back() -> None:
             assert loop.time() - before > 6
 
 
-def test_upstream_must_be_a_url() -> None:
-    with pytest.raises(ValueError, match="not the URL"):
-        ChaosProxy("localhost")
+@pytest.mark.parametrize(
+    ("upstream", "error", "words"),
+    [
+        ("localhost", ValueError, "not the URL"),
+        (None, TypeError, r"the URL of a server, such as server\.url, not None"),
+    ],
+)
+async def test_upstream_must_be_a_url(upstream: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        ChaosProxy(upstream)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "words"),
+    [
+        ("delay", "1", TypeError, "delay must be a number, not '1'"),
+        ("delay", -1, ValueError, "delay must be 0 or more, not -1"),
+        ("delay", None, TypeError, "delay must be a number, not None"),
+        ("rate", 0, ValueError, "rate must be more than 0, or None, not 0"),
+        ("split", 1.5, TypeError, r"split must be a whole number, not 1\.5"),
+        ("refuse", 1, TypeError, "refuse must be True or False, not 1"),
+        ("dealy", 1, AttributeError, "no attribute 'dealy': did you mean 'delay'"),
+    ],
+)
+async def test_what_an_attribute_cannot_be_is_refused(
+    name: str, value: Any, error: type[Exception], words: str
+) -> None:
+    proxy = ChaosProxy("http://127.0.0.1:1")
+    with pytest.raises(error, match=words):
+        setattr(proxy, name, value)
+    proxy.delay, proxy.rate, proxy.split, proxy.refuse = 0, None, None, True

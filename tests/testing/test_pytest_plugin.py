@@ -121,17 +121,21 @@ class TestClass:
     async def test_of_a_class(self, number):
         assert is_virtual()
 
+    def test_plain_ones_may_be_among_them(self):
+        pass
+
 @pytest.mark.asyncio
 async def test_others_keep_their_loop(aioinformers_server):
     assert not is_virtual()
 """
 REFUSED = """
 import pytest
-pytestmark = pytest.mark.aioinformers_virtual_time
 
+@pytest.mark.aioinformers_virtual_time
 def test_plain():
     pass
 
+@pytest.mark.aioinformers_virtual_time
 @pytest.mark.anyio
 async def test_of_anyio():
     pass
@@ -187,7 +191,7 @@ def outcome(done: subprocess.CompletedProcess[str]) -> str:
 @pytest.mark.parametrize("mode", ["auto", "strict"])
 def test_the_mark_gives_tests_virtual_time_in_either_mode(tmp_path: Path, mode: str) -> None:
     done = run_pytest(tmp_path, VIRTUAL, "--strict-markers", "-o", f"asyncio_mode={mode}")
-    assert outcome(done) == "4 passed", done.stdout
+    assert outcome(done) == "5 passed", done.stdout
 
 
 @pytest.mark.slow
@@ -195,7 +199,7 @@ def test_the_mark_goes_before_loops_that_users_choose_and_leaves_the_others(tmp_
     (tmp_path / "conftest.py").write_text(HOOKED)
     text = VIRTUAL.replace("assert not is_virtual()", 'assert type(asyncio.get_running_loop()).__name__ == "Other"')
     done = run_pytest(tmp_path, text, "-o", "asyncio_mode=strict")
-    assert outcome(done) == "4 passed", done.stdout
+    assert outcome(done) == "5 passed", done.stdout
 
 
 @pytest.mark.slow
@@ -204,7 +208,7 @@ def test_the_mark_goes_before_loops_that_users_choose_and_leaves_the_others(tmp_
     [
         (REFUSED, "strict", "is for async tests: in a plain one call run_virtual()"),
         (REFUSED, "auto", "is for tests that pytest-asyncio runs, and this one is marked anyio"),
-        (REFUSED, "none", "needs pytest-asyncio, which is not installed or switched off"),
+        (REFUSED, "none", "the mark aioinformers_virtual_time needs pytest-asyncio, which is not installed"),
         (ON_A_PARAMETER, "strict", "belongs on a test, a class or a module: on a parameter"),
         (OF_ANYIO, "auto", "aioinformers_server runs in anyio's loop, and the test in that of pytest-asyncio"),
         (OF_A_MODULE, "strict", "so that the server could not answer: set asyncio_default_fixture_loop_scope = module"),

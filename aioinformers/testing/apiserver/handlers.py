@@ -17,6 +17,7 @@ from aioinformers.testing.apiserver.exchange import Exchange
 from aioinformers.testing.apiserver.listing import Listing, list_objects
 from aioinformers.testing.apiserver.refusals import (
     check_dry_run,
+    check_formats,
     decode_object,
     read_patch,
     unknown_subresource,
@@ -130,6 +131,7 @@ class ApiHandler:
             raise StatusError.no_resource()
         if not _exists(resource, target):
             raise StatusError.no_resource()
+        check_formats(exchange.info.headers)
         if exchange.info.verb in _WRITES:
             check_dry_run(exchange.info.query)
         if target.subresource:

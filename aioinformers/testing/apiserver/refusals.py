@@ -11,7 +11,7 @@ from aioinformers.testing.apiserver.documents import decode
 from aioinformers.testing.apiserver.resources import Resource
 from aioinformers.testing.apiserver.status import StatusError
 
-__all__ = ["check_dry_run", "decode_object", "read_patch", "unknown_subresource"]
+__all__ = ["check_dry_run", "check_formats", "decode_object", "read_patch", "unknown_subresource"]
 
 _MERGE = "application/merge-patch+json"
 _STRATEGIC = "application/strategic-merge-patch+json"
@@ -20,6 +20,8 @@ _OTHERS = {
     "application/apply-patch+yaml": "server-side apply",
     "application/apply-patch+cbor": "server-side apply",
 }
+_ACCEPTED = ("", "application/json", "application/*", "*/*")
+_FOREIGN = ("application/yaml", "application/cbor", "application/vnd.kubernetes.protobuf")
 _DIRECTIVES = ("$patch", "$retainKeys", "$deleteFromPrimitiveList/", "$setElementOrder/")
 _INSTEAD = f"send a merge patch, which replaces lists as a whole (Content-Type: {_MERGE}; _content_type= in clients)"
 
@@ -39,6 +41,26 @@ def decode_object(body: bytes) -> dict[str, Any]:
     if not isinstance(obj, dict):
         raise StatusError.bad_request("the object provided is unrecognized: it is not a JSON object")
     return obj
+
+
+def check_formats(headers: Mapping[str, str]) -> None:
+    """Refuse a body that is not JSON, and an answer that may not be.
+
+    Raises:
+        StatusError: 406 or 415.
+    """
+    clauses = headers.get("accept", "").split(",")
+    if not any(_is_json(clause) for clause in clauses):
+        message = f"the embedded server answers with whole objects in JSON only, not with {headers['accept']}"
+        raise StatusError(406, "NotAcceptable", f"{message}: accept application/json as well", details={})
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type in _FOREIGN:
+        raise StatusError.unsupported_media_type(f"the embedded server reads JSON only, not {media_type}")
+
+
+def _is_json(clause: str) -> bool:
+    media_type, *parameters = (part.strip() for part in clause.lower().split(";"))
+    return media_type in _ACCEPTED and not any(each.startswith("as=") for each in parameters)
 
 
 def check_dry_run(query: Mapping[str, str], options: Mapping[str, Any] | None = None) -> None:

@@ -9,7 +9,7 @@ import pytest
 from kubernetes_asyncio import client
 
 from aioinformers.testing import FakeAPIServer
-from aioinformers.testing.apiserver.refusals import check_dry_run, read_patch
+from aioinformers.testing.apiserver.refusals import check_dry_run, check_formats, read_patch
 from aioinformers.testing.apiserver.resources import DEFAULT_RESOURCES, Resources
 from aioinformers.testing.apiserver.status import StatusError
 
@@ -117,3 +117,31 @@ async def test_subresources_that_are_missing_are_named(fake_server: FakeAPIServe
     assert caught.value.status == 404
     message = json.loads(caught.value.body or b"")["message"]
     assert "the embedded server has no subresource 'scale' of deployments.apps" in message
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "", "*/*", "application/json", "application/json;stream=watch", "application/json;q=0.9,text/html",
+        "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json",
+        "application/vnd.kubernetes.protobuf, application/json",
+    ],
+)  # fmt: skip
+def test_whole_objects_in_json_are_good_enough_for_most(accept: str) -> None:
+    check_formats({"accept": accept, "content-type": "application/json; charset=utf-8"})
+    check_formats({})
+
+
+@pytest.mark.parametrize(
+    ("headers", "code", "words"),
+    [
+        ({"accept": "application/vnd.kubernetes.protobuf"}, 406, "in JSON only, not with application/vnd.kubernetes"),
+        ({"accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}, 406, "accept application/json as well"),
+        ({"content-type": "application/yaml"}, 415, "reads JSON only, not application/yaml"),
+        ({"content-type": "application/vnd.kubernetes.protobuf"}, 415, "reads JSON only"),
+    ],
+)
+def test_other_formats_of_objects_are_refused(headers: dict[str, str], code: int, words: str) -> None:
+    with pytest.raises(StatusError, match=words) as caught:
+        check_formats(headers)
+    assert caught.value.code == code
