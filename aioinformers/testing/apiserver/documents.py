@@ -8,7 +8,7 @@ import enum
 import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -27,6 +27,11 @@ __all__ = [
     "plain",
     "with_version",
 ]
+
+Place: TypeAlias = str | tuple[Any, str | int]
+"""A name, or a place and the key or index in it: a text is made of it only where something is wrong."""
+
+_PLAIN = frozenset({str, int, bool, type(None)})
 
 _encoder = msgspec.json.Encoder()
 _sorting_encoder = msgspec.json.Encoder(order="deterministic")
@@ -66,7 +71,7 @@ def encode(document: Any) -> bytes:
     return _encoder.encode(document)
 
 
-def plain(value: Any, place: str = "the object") -> Any:
+def plain(value: Any, place: Place = "the object") -> Any:
     """Return a document as JSON has it: dicts, lists, texts, numbers, truth values and None, all of them new.
 
     Args:
@@ -78,25 +83,48 @@ def plain(value: Any, place: str = "the object") -> Any:
         TypeError: If something in it has no place in JSON.
         ValueError: If a time has no time zone, or a number is infinite or not a number.
     """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is dict:
+        return {
+            (name if type(name) is str else _key(name, place)): each
+            if type(each) in _PLAIN
+            else plain(each, (place, name))
+            for name, each in value.items()
+        }
+    if kind is list:
+        return [each if type(each) in _PLAIN else plain(each, (place, number)) for number, each in enumerate(value)]
+    return _unusual(value, place)
+
+
+def _unusual(value: Any, place: Place) -> Any:
     match value:
         case enum.Enum():
             return plain(value.value, place)
-        case None | bool() | int() | str():
-            return value
+        case str():
+            return str(value)
+        case int():
+            return int(value)
         case float():
             if not math.isfinite(value):
-                raise ValueError(f"{place} is {value}, which JSON cannot say")
-            return value
+                raise ValueError(f"{_name_of(place)} is {value}, which JSON cannot say")
+            return float(value)
         case Mapping():
-            return {_key(name, place): plain(each, f"{place}[{name!r}]") for name, each in value.items()}
+            return plain(dict(value), place)
         case list() | tuple():
-            return [plain(each, f"{place}[{number}]") for number, each in enumerate(value)]
+            return plain([*value], place)
         case datetime():
             return _time(value, place)
         case date():
             return value.isoformat()
         case _:
             return _of_model(value, place)
+
+
+def _name_of(place: Place) -> str:
+    """Return where something is, as one would write it in Python."""
+    return place if isinstance(place, str) else f"{_name_of(place[0])}[{place[1]!r}]"
 
 
 def document_of(resource: Resource, obj: Any) -> dict[str, Any]:
@@ -117,21 +145,22 @@ def document_of(resource: Resource, obj: Any) -> dict[str, Any]:
     return document
 
 
-def _key(name: Any, place: str) -> str:
+def _key(name: Any, place: Place) -> str:
     if not isinstance(name, str):
-        raise TypeError(f"{place} has the key {shown(name)}: keys are texts in JSON")
+        raise TypeError(f"{_name_of(place)} has the key {shown(name)}: keys are texts in JSON")
     return name
 
 
-def _time(value: datetime, place: str) -> str:
+def _time(value: datetime, place: Place) -> str:
     """Return a time as Kubernetes writes it; those of Leases and Events have fractions."""
     if value.tzinfo is None:
-        raise ValueError(f"{place} is a time without a time zone, which Kubernetes refuses: write datetime.now(UTC)")
+        advice = "which Kubernetes refuses: write datetime.now(UTC)"
+        raise ValueError(f"{_name_of(place)} is a time without a time zone, {advice}")
     timespec = "microseconds" if value.microsecond else "seconds"
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
 
-def _of_model(value: Any, place: str) -> Any:
+def _of_model(value: Any, place: Place) -> Any:
     cls = type(value)
     if hasattr(cls, "openapi_types") and hasattr(cls, "attribute_map"):
         given = {name: getattr(value, attribute) for attribute, name in cls.attribute_map.items()}
@@ -141,7 +170,7 @@ def _of_model(value: Any, place: str) -> Any:
         # Times are written below, and so are models of other libraries inside.
         given = msgspec.to_builtins(value, builtin_types=(datetime, date), enc_hook=lambda each: plain(each, place))
     else:
-        raise TypeError(f"{place} must be a dict or a model's object, not {shown(value)}")
+        raise TypeError(f"{_name_of(place)} must be a dict or a model's object, not {shown(value)}")
     return _without_none(plain(given, place))
 
 

@@ -189,6 +189,7 @@ class Resources:
 
     def __init__(self, resources: Iterable[Resource] = ()) -> None:
         self._by_gvr: dict[GroupVersionResource, Resource] = {}
+        self._by_name: dict[str, list[Resource]] = {}
         for resource in resources:
             self.add(resource)
 
@@ -197,11 +198,19 @@ class Resources:
 
     def add(self, resource: Resource) -> None:
         """Add a resource, or replace the one with the same name."""
+        self._forget_names(resource.gvr)
         self._by_gvr[resource.gvr] = resource
+        for name in {resource.gvr.resource, resource.singular, *resource.short_names}:
+            self._by_name.setdefault(name, []).append(resource)
 
     def remove(self, gvr: GroupVersionResource) -> None:
         """Remove a resource; ignore one that is not served."""
+        self._forget_names(gvr)
         self._by_gvr.pop(gvr, None)
+
+    def _forget_names(self, gvr: GroupVersionResource) -> None:
+        for name, found in self._by_name.items():
+            self._by_name[name] = [resource for resource in found if resource.gvr != gvr]
 
     def get(self, gvr: GroupVersionResource) -> Resource | None:
         """Return the resource; None if it is not served."""
@@ -229,10 +238,8 @@ class Resources:
             version, group = "", rest
         found = [
             resource
-            for resource in self
-            if name in (resource.gvr.resource, resource.singular, *resource.short_names)
-            and (not version or resource.gvr.version == version)
-            and (not dot or resource.gvr.group == group)
+            for resource in self._by_name.get(name, ())
+            if (not version or resource.gvr.version == version) and (not dot or resource.gvr.group == group)
         ]
         return [each for each in found if each.gvr.resource == name] or found
 

@@ -166,3 +166,14 @@ def test_a_definition_says_which_fields_may_be_selected_by() -> None:
     names = {"plural": "gadgets", "kind": "Gadget"}
     made = resource_of_crd({"spec": {"group": "example.com", "names": names, "versions": [version]}})
     assert made.selectable == ("spec.color",)
+
+
+def test_names_of_what_is_replaced_or_removed_are_forgotten() -> None:
+    resources = Resources([WIDGETS])
+    gadget = Resource(gvr=WIDGETS.gvr, kind="Gadget")
+    resources.add(gadget)
+    assert resources.resolve("widgets") is resources.resolve("Gadget") is gadget
+    assert resources.called("widget") == []
+    resources.remove(WIDGETS.gvr)
+    resources.remove(WIDGETS.gvr)
+    assert resources.called("widgets") == list(resources) == []
