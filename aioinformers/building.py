@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar, Unpack, overload
 
 from aioinformers.checks import require_plain
+from aioinformers.checks import shown as displayed
 from aioinformers.discovery import Discovery
 from aioinformers.informer import SharedInformer
 from aioinformers.naming import resource_of
@@ -21,7 +22,7 @@ from aioinformers.options import InformerOptions, Transform, Tweak, check_option
 from aioinformers.pipeline import InformerSpec, Pipeline
 from aioinformers.resources import GROUPS, Kind, kind_of_resource, kinds
 from aioinformers.settings import Settings
-from aioinformers.tally import Tally, so_often
+from aioinformers.tally import Tally, place_of, so_often
 from aioinformers.transport.source import Source, load_model
 from aioinformers.types import EVERYTHING, GroupVersionResource, ListOptions, Scope, WatchFailure
 from aioinformers.words import printable
@@ -225,6 +226,10 @@ def request_of(
         InvalidSelectorError: If a selector cannot be parsed.
     """
     kind = kind_of_resource(resource)
+    for name in ("shared_objects", "compact", "optional"):
+        if not isinstance(options.get(name), bool | None):
+            raise TypeError(f"{name} is True or False, not {displayed(options.get(name))}")
+    _require_own_model(kind, object_type)
     is_shared = options.get("shared_objects", False)
     shown = object_type_of(object_type, shared=is_shared)
     own = transforms_of(options.get("transform"))
@@ -242,6 +247,15 @@ def request_of(
         is_compact=options.get("compact"),
         is_optional=options.get("optional", False),
     )
+
+
+def _require_own_model(kind: Kind | None, object_type: Any) -> None:
+    """Refuse the model of another kind."""
+    if kind is None or not (isinstance(object_type, type) and hasattr(object_type, "openapi_types")):
+        return
+    other = next((each for each in kinds() if each.model == object_type.__name__), None)
+    if other is not None and other.kind != kind.kind:
+        raise TypeError(f"object_type={object_type.__name__} is the model of {other.resource}, not of {kind.resource}")
 
 
 def _type_marks(kind: Kind | None, shown: ObjectType[Any], *, is_shared: bool) -> list[str]:
@@ -325,7 +339,7 @@ def build_informer(
     tally = Tally()
 
     def on_user_error(what: str, key: str, error: BaseException) -> None:
-        if count := tally.note((what, type(error))):
+        if count := tally.note((what, place_of(error))):
             again = so_often(count)
             logger.error("%s: %s raised for %s%s", spec.name, what, printable(key), again, exc_info=error)
 

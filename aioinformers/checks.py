@@ -12,8 +12,8 @@ from typing import Any
 from aioinformers.words import brief
 
 __all__ = [
-    "is_coroutine_function", "name_of", "near", "require_arguments", "require_callable", "require_number",
-    "require_plain", "shown", "suggestion", "truth_of",
+    "gives_awaitable", "is_coroutine_function", "name_of", "near", "require_arguments", "require_callable",
+    "require_number", "require_plain", "shown", "suggestion", "truth_of",
 ]  # fmt: skip
 
 SHOWN = 80
@@ -63,11 +63,24 @@ def is_coroutine_function(function: Any) -> bool:
         function = function.func
     if inspect.isclass(function):
         return False
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+    call = type(function).__call__ if callable(function) else None  # an attribute of the object would not be called
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+def gives_awaitable(function: Any) -> bool:
+    """Tell whether a call may well give something to await, as that of what wraps a coroutine function."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if is_coroutine_function(function):
+        return True
+    # What unittest.mock and asyncio itself mark; mocks answer to every name, but not with a bare object.
+    if type(getattr(function, "_is_coroutine", None)) is object:
+        return True
+    return inspect.isroutine(function) and is_coroutine_function(inspect.unwrap(function))
 
 
 def require_plain(function: Any, role: str, *arguments: str) -> None:
-    """Refuse what cannot be called without ``await``: whatever an async function answers counts as true.
+    """Refuse what cannot be called without ``await``: the coroutine that an async function gives counts as true.
 
     Args:
         function: What was given.
@@ -80,7 +93,7 @@ def require_plain(function: Any, role: str, *arguments: str) -> None:
     require_callable(function, role)
     if is_coroutine_function(function) or inspect.isasyncgenfunction(function):
         raise TypeError(
-            f"{role} is called without await, and what an async function answers would always count as true: "
+            f"{role} is called without await, so that an async function gives it a coroutine and no answer: "
             f"declare {name_of(function)} with a plain `def`"
         )
     require_arguments(function, role, *arguments)
@@ -144,8 +157,12 @@ def require_number(name: str, value: Any, *, whole: bool = False) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         raise TypeError(f"{name} must be a {'whole number' if whole else 'number'}, not {shown(value)}")
-    if value != value:
-        raise ValueError(f"{name} must be a number, not {value}")
+    try:
+        is_number = float(value) == value or whole
+    except OverflowError:
+        is_number = whole
+    if not is_number:
+        raise ValueError(f"{name} must be a number that a float can hold, not {shown(value)}")
 
 
 def truth_of(answer: Any, role: str) -> bool:

@@ -333,7 +333,7 @@ class Discovery:
     async def _read_own_document(self, resource: GroupVersionResource) -> _Resource | None:
         """Return what the document of a resource's group and version says of it; None if it says nothing."""
         path = resource.path
-        listed = _decode(await self._source.read_json(path), _ResourceList, path)
+        listed = _decode(await self._source.read_json(path, is_proof=True), _ResourceList, path)
         if listed.kind != "APIResourceList" or listed.group_version != resource.api_version or not listed.resources:
             raise ResponseError(f"GET {path}: the answer does not say what {resource.api_version} has")
         return next((each for each in listed.resources if each.name == resource.resource), None)
@@ -368,7 +368,7 @@ class Discovery:
         return Absence(True, f"{what}, and the definition of the kind is not there any more")
 
     async def _read_groups(self) -> _Root:
-        root = _decode(await self._source.read_json("/apis", accept=AGGREGATED), _Root, "/apis")
+        root = _decode(await self._source.read_json("/apis", accept=AGGREGATED, is_proof=True), _Root, "/apis")
         if root.kind not in ("APIGroupDiscoveryList", "APIGroupList") or not (root.items or root.groups):
             raise ResponseError("GET /apis: the answer does not say which groups there are")
         return root
@@ -376,7 +376,7 @@ class Discovery:
     async def _exists(self, collection: str, name: str) -> bool:
         """Tell whether there is an object of a name. A 404 that is about anything else is raised."""
         try:
-            await self._source.read_json(f"{collection}/{name}", accept=_METADATA)
+            await self._source.read_json(f"{collection}/{name}", accept=_METADATA, is_proof=True)
         except ResourceNotFoundError as error:
             if error.reason == "NotFound" and f'"{name}" not found' in error.message:
                 return False

@@ -371,11 +371,22 @@ class SharedInformerFactory(Groups):
 
         async with Deadline(timeout, words):
             while waiting := late():
+                awaited = [each for each in self._pipelines.values() if not each.is_optional]
+                # Of those that are live only the end matters: a crash is told at once.
+                waits = [each.wait_live() if each in waiting else each.wait_closed() for each in awaited]
+                tasks = {
+                    asyncio.create_task(wait, name=f"live {each.name}"): each
+                    for each, wait in zip(awaited, waits, strict=True)
+                }
                 try:
-                    await waiting[0].wait_live()
-                except InformerError:
-                    if waiting[0] in self._pipelines.values():  # otherwise it has been released
-                        raise
+                    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        if tasks[task] in self._pipelines.values():  # otherwise it has been released
+                            await task
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.gather(*tasks, return_exceptions=True)
 
     def _require_started(self) -> None:
         self._require_open()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from aioinformers.cache.indexer import Store
 from aioinformers.objects.facts import Fact
-from aioinformers.objects.layout import Layout
+from aioinformers.objects.layout import Entry, Layout
 from aioinformers.queue import Reindex
 
 __all__ = ["Indexing"]
@@ -20,18 +21,25 @@ class Indexing(Generic[T]):
     """The layout of one informer, as it was asked for so far.
 
     Args:
-        store: The informer's store.
-        put: Puts a change into the informer's queue.
+        name: The informer's name.
+        store: Its store.
+        put: Puts a change into its queue.
+        is_running: Tells whether it has been started.
 
     Attributes:
         layout: The layout once all changes that are under way are done.
     """
 
-    def __init__(self, store: Store[T], put: Callable[[Reindex], None]) -> None:
+    def __init__(
+        self, name: str, store: Store[T], put: Callable[[Reindex], None], is_running: Callable[[], bool]
+    ) -> None:
         self.layout: Layout[T] = store.layout
+        self._name = name
+        self._is_running = is_running
         self._store = store
         self._put = put
         self._changes: list[asyncio.Future[None]] = []
+        self._uses: Counter[Fact] = Counter()
 
     def change_empty(self, layout: Layout[T]) -> None:
         """Change the layout before the start, when nothing is stored."""
@@ -64,20 +72,42 @@ class Indexing(Generic[T]):
         self._put(Reindex(change, done))
         return done
 
-    def add_fact(self, fact: Fact, name: str, *, is_running: bool) -> int:
-        """Read a fact of each object; see ``Pipeline.add_fact``."""
+    def add_fact(self, fact: Fact) -> Fact:
+        """Read something more of each object from now on, for one who asks; of what is stored, when it is wanted.
+
+        Returns:
+            The fact that stands for it in ``Entry.facts``: equal ones are one.
+
+        Raises:
+            InvalidPathError: If no object has the fields that it names.
+            ValueError: If a running informer keeps no bytes that it could be read of.
+        """
         changed = self.layout.with_fact(fact)
-        if changed is self.layout:
-            return changed.facts.index(fact)
-        if not is_running:
-            self.change_empty(changed)
-        elif self.layout.object_type.keeps_bytes:
-            _ = self.change(lambda layout: layout.with_fact(fact), set())
-        else:
+        if changed is not self.layout and self._is_running() and not self.layout.object_type.keeps_bytes:
             raise ValueError(
-                f"{name} keeps objects, not the JSON that {fact!r} is about: register who asks for it before the start"
+                f"{self._name} keeps objects, not the JSON that {fact!r} is about: register who asks for it before "
+                f"the start"
             )
-        return changed.facts.index(fact)
+        known = next(each for each in changed.facts if each == fact)
+        self._change_facts(lambda layout: layout.with_fact(known))
+        self._uses[known] += 1
+        return known
+
+    def drop_fact(self, fact: Fact) -> None:
+        """Note that somebody who has asked for a fact asks no more; without anybody else it is read no more."""
+        self._uses[fact] -= 1
+        if not self._uses[fact]:
+            del self._uses[fact]
+            self._change_facts(lambda layout: layout.without_fact(fact))
+
+    def fact_of(self, fact: Fact, entry: Entry) -> Any:
+        """Return the value of a fact of an entry; None if it cannot be told any more."""
+        return self._store.layout.fact_of(fact, entry)
+
+    def _change_facts(self, change: Callable[[Layout[T]], Layout[T]]) -> None:
+        """Change the facts of both layouts at once: nothing that is stored has to be made anew."""
+        self.layout = change(self.layout)
+        self._store.follow(change(self._store.layout))
 
     def close(self, error: Exception) -> None:
         """End all changes that are not done."""

@@ -117,13 +117,7 @@ class SharedInformer(Generic[T]):
         check_options(HandlerOptions, options, "add_event_handler()")
         consumer_options: ConsumerOptions[T] = ConsumerOptions(**options)
         self._pipeline.require_loop()
-        return self._pipeline.roster.register(handler, self._prepared(consumer_options))
-
-    def _prepared(self, options: ConsumerOptions[T]) -> ConsumerOptions[T]:
-        """Return the options of a consumer of this informer, which reads from now on what they need of each object."""
-        options = options.with_default_resync(self.resync_period)
-        fields = options.fields
-        return options if fields is None else options.at(self._pipeline.add_fact(fields))
+        return self._pipeline.roster.register(handler, consumer_options.with_default_resync(self.resync_period))
 
     def remove_event_handler(self, handler: Registration[T] | Handler[T]) -> None:
         """Remove a handler: no further call begins, one under way ends by itself, what is queued is dropped.
@@ -185,7 +179,10 @@ class SharedInformer(Generic[T]):
         given: dict[str, Any] = {name: value for name, value in options.items() if name != "until"}
         consumer_options: ConsumerOptions[T] = ConsumerOptions(**given)
         self._pipeline.require_loop()
-        return self._pipeline.roster.stream(self._prepared(consumer_options), None if until is None else until.wait)
+        if (fields := consumer_options.fields) is not None:
+            self._pipeline.indexing.layout.with_fact(fields)  # what cannot be is refused here, not when it is entered
+        options_ = consumer_options.with_default_resync(self.resync_period)
+        return self._pipeline.roster.stream(options_, None if until is None else until.wait)
 
     # -- indexes ----------------------------------------------------------------------------------------------
 

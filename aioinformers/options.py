@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 from aioinformers.checks import is_coroutine_function, require_number, require_plain, shown, suggestion
 from aioinformers.delivery.events import Event
 from aioinformers.objects.layout import IndexDefinition
+from aioinformers.objects.transforms import drop_fields, keep_fields
 from aioinformers.types import ALL_NAMESPACES, EVERYTHING, AllNamespaces, ListOptions, Scope
 
 __all__ = [
@@ -92,8 +93,8 @@ class HandlerOptions(TypedDict, Generic[T], total=False):
     on_error: Callable[[Exception, Event[T]], Awaitable[None] | None] | None
     handler_timeout: float | None
     name: str | None
-    ignore: str | Sequence[str]
-    only: str | Sequence[str]
+    ignore: str | Iterable[str] | None
+    only: str | Iterable[str] | None
 
 
 class StreamOptions(TypedDict, Generic[T], total=False):
@@ -113,8 +114,8 @@ class StreamOptions(TypedDict, Generic[T], total=False):
     limit: int | None
     filter: Callable[[T], bool] | None
     name: str | None
-    ignore: str | Sequence[str]
-    only: str | Sequence[str]
+    ignore: str | Iterable[str] | None
+    only: str | Iterable[str] | None
     until: Until | None
 
 
@@ -171,6 +172,8 @@ def transforms_of(transform: Transforms) -> tuple[Transform, ...]:
     given: Any = transform
     transforms = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
     for one in transforms:
+        if one in (drop_fields, keep_fields):
+            raise TypeError(f"{one.__name__} makes a transform: call it with paths, as {one.__name__}('status')")
         require_plain(one, "transform", "the object")
     return transforms
 

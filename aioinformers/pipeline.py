@@ -18,19 +18,24 @@ from aioinformers.checks import truth_of
 from aioinformers.delivery.events import EventFactory
 from aioinformers.delivery.roster import Roster
 from aioinformers.discovery import Discovery
-from aioinformers.errors import CacheNotSyncedError, InformerClosedError, InformerCrashedError, InformerError
+from aioinformers.errors import (
+    ApiStatusError,
+    CacheNotSyncedError,
+    InformerClosedError,
+    InformerCrashedError,
+    InformerError,
+)
 from aioinformers.indexing import Indexing
 from aioinformers.listwatch.attempt import Target
 from aioinformers.listwatch.recovery import State
 from aioinformers.listwatch.reflector import Reflector
 from aioinformers.loops import Deadline, Grace, require_loop
 from aioinformers.objects.compact import Packer
-from aioinformers.objects.facts import Fact
 from aioinformers.objects.layout import Layout
 from aioinformers.queue import PackingQueue, QueueItem, Reindex, WatchBatch
 from aioinformers.statistics import InformerStatistics, ScopeHealth
 from aioinformers.supervisor import Supervisor
-from aioinformers.tally import Tally, so_often
+from aioinformers.tally import Tally, place_of, so_often
 from aioinformers.transport.pool import Reservation
 from aioinformers.transport.source import Source
 from aioinformers.types import END_OF_PROCESS, EVERYTHING, GroupVersionResource, Scope, WatchFailure
@@ -42,6 +47,8 @@ T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aioinformers.pipeline")
 
+
+METHOD_NOT_ALLOWED = 405
 
 FORKED = "was forked: its tasks run in the parent process; make a new factory in the child"
 
@@ -149,9 +156,13 @@ class Pipeline(Generic[T]):
             self.store, self._queue, settings.time_slice, self._on_synced, self._on_rejected
         )
         events = EventFactory(spec.resource, layout.object_type)
-        self.indexing: Indexing[T] = Indexing(self.store, self._put_change)
+        self.indexing: Indexing[T] = Indexing(
+            spec.name, self.store, self._put_change, lambda: self.phase is Phase.RUNNING
+        )
         self.tasks: Supervisor = Supervisor(spec.name, self._on_bug)
-        self.roster: Roster[T] = Roster(spec.name, events, self.dispatcher, self, self.tasks, settings.time_slice)
+        self.roster: Roster[T] = Roster(
+            spec.name, events, self.dispatcher, self, self.indexing, self.tasks, settings.time_slice
+        )
         self._stages: set[asyncio.Task[None]] = set()
         self._dispatching: asyncio.Task[None] | None = None
         self._synced = asyncio.Event()
@@ -255,21 +266,6 @@ class Pipeline(Generic[T]):
     def _put_change(self, change: Reindex) -> None:
         self._start_stage(functools.partial(self._queue.put, change), "change of indexes")
 
-    def add_fact(self, fact: Fact) -> int:
-        """Read something more of each object from now on; of what is stored, in slices.
-
-        Returns:
-            Its place in ``Entry.facts``. Entries may have no value there yet.
-
-        Raises:
-            InvalidPathError: If no object has the fields that it names.
-            ValueError: If a running informer keeps no bytes that it could be read of.
-            InformerClosedError: If the informer is closed.
-        """
-        if self.phase is not Phase.NEW and self.phase is not Phase.RUNNING:
-            raise InformerClosedError(f"{self.name} is closed")
-        return self.indexing.add_fact(fact, self.name, is_running=self.phase is Phase.RUNNING)
-
     def _on_bug(self, stage: str, error: BaseException) -> None:
         """A stage that raises has a bug: loud, and the end of this informer alone."""
         if isinstance(error, _StageError):
@@ -350,7 +346,7 @@ class Pipeline(Generic[T]):
         except END_OF_PROCESS:
             raise
         except BaseException as error:  # a CancelledError here is none of the loop's: nothing is awaited
-            if count := self._tally.note(("on_watch_error", type(error))):
+            if count := self._tally.note(("on_watch_error", place_of(error))):
                 logger.exception("%s: on_watch_error raised%s", self.name, so_often(count))
 
     def _on_rejected(self, key: str, reason: str) -> None:
@@ -473,8 +469,12 @@ class Pipeline(Generic[T]):
 
     @property
     def is_live(self) -> bool:
-        """Whether every scope has synced and follows the change stream right now."""
-        return all(each.has_synced and each.is_watching and not each.is_degraded for each in self.scope_health())
+        """Whether every scope has synced and follows the change stream right now, where its kind has one."""
+        of_kind = {scope for scope, each in list(self.reflectors.items()) if _is_of_kind(each.last_error)}
+        return all(
+            each.has_synced and not each.is_degraded and (each.is_watching or each.scope in of_kind)
+            for each in self.scope_health()
+        )
 
     async def wait_live(self) -> None:
         """Wait until it is live; raises as :meth:`wait_closed` if it ends first. Cancellation leaves nothing behind."""
@@ -519,7 +519,9 @@ class Pipeline(Generic[T]):
                 reason = f"{doing}{scope.place}" + ("" if error is None else f": {error}")
             silent_for = None if since is None else max(now - since, 0.0)
             is_watching = is_running and state is State.WATCHING
-            is_degraded = partition.is_synced and (error is not None or self.phase is Phase.FAILED)
+            is_degraded = partition.is_synced and (
+                self.phase is Phase.FAILED or not (error is None or _is_of_kind(error))
+            )
             scopes.append(ScopeHealth(scope, is_synced, is_watching, silent_for, reason, is_degraded))
         return tuple(scopes)
 
@@ -574,6 +576,11 @@ class Pipeline(Generic[T]):
             consumers=self.roster.statistics(),
             compact=None if self.packer is None else self.packer.statistics(),
         )
+
+
+def _is_of_kind(error: Exception | None) -> bool:
+    """Tell whether an error is that the kind cannot be watched, as componentstatuses: it is listed now and then."""
+    return isinstance(error, ApiStatusError) and error.status == METHOD_NOT_ALLOWED
 
 
 def _joined(scopes: Iterable[ScopeHealth]) -> str:

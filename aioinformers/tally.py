@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Final
 
-__all__ = ["Tally", "so_often"]
+__all__ = ["Tally", "place_of", "so_often"]
+
+
+def place_of(error: BaseException) -> Hashable:
+    """Return what tells one error from another: its type, and the line that raised it."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return (type(error),)
+    return type(error), traceback.tb_frame.f_code.co_filename, traceback.tb_lineno
+
 
 MOST: Final = 256
 """Causes that are told apart; further ones are counted as one."""

@@ -95,7 +95,8 @@ class GroupVersionResource(NamedTuple):
         if not (dot and resource and is_version(version)):
             raise ValueError(
                 f"{text!r} does not name a resource: write plural.version.group, such as 'deployments.v1.apps', "
-                f"or 'pods.v1.' for the core group"
+                f"or 'pods.v1.' for the core group; a version that does not begin with v and a digit needs "
+                f"GroupVersionResource(group, version, plural)"
             )
         return cls(group, version, resource)
 

@@ -342,7 +342,7 @@ async def test_a_handler_that_waits_for_itself_is_told_so(concurrency: int) -> N
 
         async def waits(event: Event[Any]) -> None:
             if event.key.name == "a":
-                await asyncio.wait_for(registration.wait_synced(), 5)
+                await registration.wait_synced()
             else:
                 await registration.wait_synced()  # it has been by now
 

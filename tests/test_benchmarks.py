@@ -99,6 +99,8 @@ class Host:
     def let_go(self, rest: list[Any]) -> None:
         pass
 
+    def fact_of(self, fact: Any, entry: Any) -> Any: ...
+
     def forget(self, consumer: Any) -> None:
         pass
 

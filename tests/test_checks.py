@@ -71,7 +71,7 @@ def test_what_an_async_function_answers_would_always_be_true(function: Any) -> N
     with pytest.raises(TypeError) as caught:
         require_plain(function, "filter", "the object")
     assert str(caught.value) == (
-        f"filter is called without await, and what an async function answers would always count as true: "
+        f"filter is called without await, so that an async function gives it a coroutine and no answer: "
         f"declare {name_of(function)} with a plain `def`"
     )
 
@@ -157,7 +157,7 @@ def test_a_number_is_a_number(value: float, *, whole: bool) -> None:
         (True, True, TypeError, "limit must be a whole number, not True"),
         (5.0, True, TypeError, r"limit must be a whole number, not 5\.0"),
         (None, False, TypeError, "limit must be a number, not None"),
-        (float("nan"), False, ValueError, "limit must be a number, not nan"),
+        (float("nan"), False, ValueError, "limit must be a number that a float can hold, not nan"),
     ],
 )
 def test_the_text_of_a_number_is_none(value: Any, *, whole: bool, error: type[Exception], words: str) -> None:

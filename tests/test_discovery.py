@@ -25,7 +25,12 @@ class OldSource(Source):
     """Asks as clients did before there were aggregated documents."""
 
     async def read_json(
-        self, path: str, query: Mapping[str, str] | None = None, *, accept: str = "application/json"
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        accept: str = "application/json",
+        is_proof: bool = False,
     ) -> bytes:
         return await super().read_json(path, query)
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from aioinformers import Event, SharedInformer, Updated
+from aioinformers import Cause, Event, SharedInformer, Updated
 from aioinformers.errors import InformerClosedError, InvalidPathError
 from aioinformers.informer import pipeline_of
 from aioinformers.testing import FakeAPIServer
@@ -71,6 +71,36 @@ async def test_what_changes_in_ignored_fields_alone_is_no_event(object_type: typ
         assert pods.last_sync_resource_version == server.resource_version, "the cache has moved all the same"
 
 
+async def test_g8_nobody_who_is_gone_leaves_facts_behind() -> None:
+    """Streams that come and go, handlers that are refused, streams that are never entered."""
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        for number in range(50):
+            server.create("pods", pod(f"p{number}"))
+        pods = factory.core.v1.pods()
+        kept = pods.add_event_handler(Seen(), ignore="status")
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        for number in range(30):
+            async with pods.stream(only=f"metadata.labels['{number}']"):
+                touch(server, "p1", str(number))
+                await asyncio.sleep(0.1)
+        with pytest.raises(TypeError):
+            pods.add_event_handler(print, only="spec.nodeName")  # type: ignore[arg-type]
+        pods.stream(only="spec.hostname")
+        same = pods.add_event_handler(Seen(), ignore=["status"])
+        layout = pipeline_of(pods).store.layout
+        assert len(layout.facts) == 1
+        await kept.aclose()
+        assert len(pipeline_of(pods).store.layout.facts) == 1, "another one asks for the same"
+        await same.aclose()
+        assert pipeline_of(pods).store.layout.is_plain
+        touch(server, "p1", "last")
+        await asyncio.sleep(0.1)
+        entry = pipeline_of(pods).store.get("default/p1")
+        assert entry is not None
+        assert entry.facts == ()
+
+
 async def test_nobody_who_does_not_ask_has_facts() -> None:
     async with FakeAPIServer() as server, factory_on(server) as factory:
         server.create("pods", pod("a"))
@@ -95,7 +125,7 @@ async def test_asked_for_later_it_is_read_of_what_is_kept(*, compact: bool) -> N
         pods.add_event_handler(second, ignore=["status", "metadata.labels"])
         await registration.wait_synced(timeout=5)
         await asyncio.sleep(1)
-        assert set(facts_of(pods)) == {2}
+        assert set(facts_of(pods)) == {0}, "they are read when they are wanted"
         for phase in ("Running", "Failed"):
             touch(server, "p7", phase)
         server.patch("pods", "p7", {"metadata": {"labels": {"a": "b"}}})
@@ -112,6 +142,30 @@ async def test_a_resync_comes_whatever_has_changed() -> None:
         await factory.start()
         await asyncio.sleep(61)
         assert seen.events == ["Added a", "Updated a"]
+
+
+async def test_a_resync_comes_also_behind_an_update_that_does_not_matter() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.create("pods", pod("a"))
+        server.create("pods", pod("b"))
+        pods, resyncs, gate = factory.core.v1.pods(), list[str](), asyncio.Event()
+        gate.set()
+
+        async def slow(event: Event[Any]) -> None:
+            await gate.wait()
+            if event.cause is Cause.RESYNC:
+                resyncs.append(event.key.name)
+
+        pods.add_event_handler(slow, ignore="status", resync_period=60)
+        await factory.start()
+        await asyncio.sleep(59)
+        gate.clear()
+        server.patch("pods", "b", {"metadata": {"labels": {"a": "b"}}})
+        touch(server, "a", "Running")
+        await asyncio.sleep(3)
+        gate.set()
+        await asyncio.sleep(1)
+        assert "a" in resyncs
 
 
 async def test_filters_judge_first() -> None:
@@ -176,9 +230,12 @@ async def test_what_cannot_be_read_is_refused_when_it_is_asked_for() -> None:
             pods.add_event_handler(Seen(), ignore="stauts")
         with pytest.raises(InvalidPathError, match="no parts"):
             pods.stream(only=["spec.nodeName.x"])
-        for odd in (5, ["status", 5], {"status"}):
+        for odd in (5, ["status", 5], {"status": 1}, b"status"):
             with pytest.raises(TypeError, match=r"ignore takes paths, such as \('status', "):
                 pods.add_event_handler(Seen(), ignore=odd)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="no change at all"):
+            pods.stream(only=())
+        pods.stream(only={"status"}, ignore=frozenset({"status.conditions"}))
         await factory.start()
         await factory.wait_for_cache_sync(timeout=5)
         with pytest.raises(ValueError, match="register who asks for it before the start"):

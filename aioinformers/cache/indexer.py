@@ -290,6 +290,10 @@ class Store(Generic[T]):
         except ValueError:
             raise UnknownIndexError(name, layout.names) from None
 
+    def follow(self, layout: Layout[T]) -> None:
+        """Follow another layout that has the same indexes."""
+        self._current = layout, self.partitions
+
     def rebuilt(self, layout: Layout[T], staged: dict[Scope, Partition]) -> Iterator[None]:
         """Build all indexes anew for another layout, a step per object, and install them at the end.
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from msgspec import UNSET
 
 from aioinformers.cache.indexer import Store
+from aioinformers.checks import shown
 from aioinformers.errors import NotFoundError
 from aioinformers.objects.layout import NAMESPACE_INDEX, Entry
 from aioinformers.objects.paths import join_key
@@ -84,6 +85,8 @@ class StoreReader(Generic[T]):
 
     def find(self, namespace: str, name: str) -> T:
         """Return the object of a name, or raise ``NotFoundError``."""
+        if not isinstance(name, str):
+            raise TypeError(f"a name is a text, not {shown(name)}: an ObjectKey is for the indexer")
         key = join_key(namespace, name)
         obj = None if "/" in name and not namespace else self.get(key, namespace)  # it could be taken for a key
         if obj is None:

@@ -20,7 +20,7 @@ from aioinformers.delivery.handlers import EventHandler, HandlerSet
 from aioinformers.delivery.listener import ConsumerOptions, Listener, ListenerHost
 from aioinformers.delivery.mailbox import KeyedMailbox, Record
 from aioinformers.loops import Deadline
-from aioinformers.tally import so_often
+from aioinformers.tally import place_of, so_often
 from aioinformers.types import END_OF_PROCESS
 
 __all__ = ["CANCEL_WAIT", "Consumer", "current_consumer"]
@@ -262,7 +262,7 @@ class Consumer(Listener[T]):
         await self._tell(error, event)
 
     def _log(self, event: Event[T], cause: BaseException) -> None:
-        count = self._tally.note(("handler", type(cause)))
+        count = self._tally.note(("handler", place_of(cause)))
         if not count:
             return
         is_told = self.options.on_error is not None  # then the traceback is its to show
@@ -286,7 +286,7 @@ class Consumer(Listener[T]):
         except BaseException as raised:
             if isinstance(raised, asyncio.CancelledError) and _cancellations():
                 raise
-            if count := self._tally.note(("on_error", type(raised))):
+            if count := self._tally.note(("on_error", place_of(raised))):
                 logger.exception("%s: on_error of handler %s raised%s", self._host.name, self.name, so_often(count))
         if _cancellations():
             logger.error("%s: on_error of handler %s cancelled the task that it ran in", self._host.name, self.name)
@@ -328,7 +328,7 @@ class Consumer(Listener[T]):
 
     async def wait_synced(self, timeout: float | None) -> None:
         """Wait until the events of the initial state have been handled; see ``Registration.wait_synced``."""
-        if current_consumer() is self and not self._synced.is_set():
+        if asyncio.current_task() in self._workers and not self._synced.is_set():
             raise RuntimeError(f"{self.name} of {self._host.name} waits inside its own handler for that to be done")
         await super().wait_synced(timeout)
 

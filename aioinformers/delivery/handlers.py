@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from aioinformers.checks import is_coroutine_function, name_of, near, require_arguments
+from aioinformers.checks import gives_awaitable, is_coroutine_function, name_of, near, require_arguments
 from aioinformers.delivery.events import Event
 from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED
 
@@ -142,7 +142,9 @@ def _methods_of(handler: Any) -> dict[str, Any]:
     is_function = is_coroutine_function(handler)
     if inspect.isroutine(handler) or isinstance(handler, functools.partial):
         return {}
-    found = {name: getattr(handler, name, None) for name in dir(handler) if name.startswith("on_")}
+    names = [name for name in dir(handler) if name.startswith("on_")]
+    names = [name for name in names if not isinstance(inspect.getattr_static(handler, name, None), property)]
+    found = {name: getattr(handler, name, None) for name in names}
     methods = {name: method for name, method in found.items() if callable(method)}
     if is_function and not methods.keys() & _METHODS.keys():
         return {}
@@ -171,7 +173,7 @@ def require_coroutine_function(function: Any, role: str) -> None:
     Raises:
         TypeError: If it is not a coroutine function, a partial or method of one, or an object with async ``__call__``.
     """
-    if is_coroutine_function(function):
+    if gives_awaitable(function):
         return
     hint = "declare it with `async def`"
     if inspect.isclass(function):

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -15,10 +15,10 @@ from aioinformers.delivery.events import Event, EventFactory
 from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, KeyedMailbox, Mailbox, Record
 from aioinformers.errors import InformerClosedError
 from aioinformers.loops import Deadline
-from aioinformers.objects.facts import FieldSet
+from aioinformers.objects.facts import Fact, FieldSet
 from aioinformers.objects.layout import Entry
 from aioinformers.statistics import BusyKey, ConsumerStatistics
-from aioinformers.tally import Tally, so_often
+from aioinformers.tally import Tally, place_of, so_often
 from aioinformers.types import END_OF_PROCESS, Cause, ObjectKey
 
 __all__ = ["ConsumerOptions", "Listener", "ListenerHost", "Pace"]
@@ -56,14 +56,16 @@ class ConsumerOptions(Generic[T]):
     on_error: Callable[[Exception, Event[T]], Awaitable[None] | None] | None = None
     handler_timeout: float | None = None
     name: str | None = None
-    ignore: str | Sequence[str] = ()
-    only: str | Sequence[str] = ()
-    place: int | None = None
+    ignore: str | Iterable[str] | None = None
+    only: str | Iterable[str] | None = None
+    fact: Fact | None = None
 
     @property
     def fields(self) -> FieldSet | None:
         """The fields whose changes matter; None if all do."""
         only, ignore = _paths("only", self.only), _paths("ignore", self.ignore)
+        if self.only is not None and not only:
+            raise ValueError("only=() would tell of no change at all: leave it out, or name fields")
         return FieldSet(only, ignore) if only or ignore else None
 
     def __post_init__(self) -> None:
@@ -90,9 +92,9 @@ class ConsumerOptions(Generic[T]):
         if not isinstance(self.name, str | None):
             raise TypeError(f"name must be a text, not {shown(self.name)}")
 
-    def at(self, place: int) -> ConsumerOptions[T]:
-        """Return the same options, with the place that the fingerprint of :attr:`fields` has in ``Entry.facts``."""
-        return replace(self, place=place)
+    def with_fact(self, fact: Fact) -> ConsumerOptions[T]:
+        """Return the same options, with the fact that stands for :attr:`fields` at this informer."""
+        return replace(self, fact=fact)
 
     def with_default_resync(self, period: float) -> ConsumerOptions[T]:
         """Return the same options, with an informer's resync period where none was asked for."""
@@ -103,11 +105,12 @@ class ConsumerOptions(Generic[T]):
         return KeyedMailbox(self.limit) if self.concurrency > 1 else Mailbox(self.limit)
 
 
-def _paths(option: str, paths: str | Sequence[str]) -> tuple[str, ...]:
-    given: Any = (paths,) if isinstance(paths, str) else paths
-    if not (isinstance(given, Sequence) and all(isinstance(path, str) for path in given)):
+def _paths(option: str, paths: Any) -> tuple[str, ...]:
+    given = () if paths is None else (paths,) if isinstance(paths, str) else paths
+    made = tuple(given) if isinstance(given, Iterable) and not isinstance(given, Mapping | bytes) else (None,)
+    if not all(isinstance(path, str) for path in made):
         raise TypeError(f"{option} takes paths, such as ('status', 'metadata.annotations'), not {shown(given)}")
-    return tuple(given)
+    return made
 
 
 class ListenerHost(Protocol):
@@ -155,6 +158,9 @@ class ListenerHost(Protocol):
     def forget(self, consumer: Any) -> None:
         """Put nothing more into a consumer's mailbox."""
 
+    def fact_of(self, fact: Fact, entry: Entry) -> Any:
+        """Return the value of a fact of an entry; None if it cannot be told any more."""
+
 
 class Listener(ABC, Generic[T]):
     """What handlers and streams have in common: a mailbox, a filter, counts, resync and readiness.
@@ -181,7 +187,7 @@ class Listener(ABC, Generic[T]):
         self._tally = Tally()
         self._synced = asyncio.Event()
         self._resync: asyncio.Task[None] | None = None
-        self._judges = options.filter is not None or options.place is not None
+        self._judges = options.filter is not None or options.fact is not None
         self._is_closed = False
         self._is_ended = False
         self._end: Exception | None = None
@@ -251,11 +257,11 @@ class Listener(ABC, Generic[T]):
 
     def _is_ignored(self, record: Record) -> bool:
         """Tell whether nothing has changed that matters to this consumer; a resync is for those who want it anyway."""
-        place, base = self.options.place, record.base
-        if place is None or base is None or record.cause is Cause.RESYNC:
+        fact, base = self.options.fact, record.base
+        if fact is None or base is None or record.cause is Cause.RESYNC:
             return False
-        before, after = base.facts, record.entry.facts
-        return len(before) > place < len(after) and before[place] == after[place]
+        before, after = self._host.fact_of(fact, base), self._host.fact_of(fact, record.entry)
+        return before is not None and before == after
 
     def _filtered_form(self, record: Record) -> Record | None:
         """Apply the filter to what the consumer was last given and to what it is now (fail to pass is an addition)."""
@@ -283,7 +289,7 @@ class Listener(ABC, Generic[T]):
         except END_OF_PROCESS:
             raise
         except BaseException as error:  # a CancelledError here is none of the loop's: nothing is awaited
-            if count := self._tally.note(("filter", type(error))):
+            if count := self._tally.note(("filter", place_of(error))):
                 logger.exception(
                     "%s: the filter of %s raised; taken as false%s", self._host.name, self.name, so_often(count)
                 )
@@ -370,7 +376,7 @@ class Listener(ABC, Generic[T]):
 
     async def _resync_once(self) -> None:
         skip: set[str] = set()  # whatever is pending brings the current state anyway
-        for keys in self.mailbox.pending_keys():
+        for keys in self.mailbox.pending_keys() if self.options.fact is None else ():  # it may be ignored
             skip |= keys
             await asyncio.sleep(0)
         for entries in self._host.slices():

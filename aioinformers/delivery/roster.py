@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import itertools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -19,11 +20,12 @@ from aioinformers.delivery.registration import Registration
 from aioinformers.delivery.stream import Stream, StreamConsumer
 from aioinformers.errors import InformerClosedError
 from aioinformers.loops import Grace
+from aioinformers.objects.facts import Fact
 from aioinformers.objects.layout import Entry
 from aioinformers.statistics import ConsumerStatistics
 from aioinformers.supervisor import Supervisor
 
-__all__ = ["Feed", "Roster"]
+__all__ = ["Facts", "Feed", "Roster"]
 
 T = TypeVar("T")
 
@@ -56,6 +58,19 @@ class Owner(Protocol):
         """Say what the informer waits for; empty if nothing is wrong."""
 
 
+class Facts(Protocol):
+    """Reads of each object what consumers need to know of it."""
+
+    def add_fact(self, fact: Fact) -> Fact:
+        """Read something more of each object, for one who asks; return the fact that stands for it."""
+
+    def drop_fact(self, fact: Fact) -> None:
+        """Note that one who has asked for a fact asks no more."""
+
+    def fact_of(self, fact: Fact, entry: Entry) -> Any:
+        """Return the value of a fact of an entry; None if it cannot be told any more."""
+
+
 class Roster(Generic[T]):
     """Keeps the consumers of one informer, and is the host of each of them.
 
@@ -64,6 +79,7 @@ class Roster(Generic[T]):
         events: Makes the informer's events.
         feed: The cache.
         owner: The informer's pipeline.
+        facts: Reads what consumers need to know of each object.
         tasks: Starts the informer's tasks.
         time_slice: Seconds that all workers share before others run.
 
@@ -72,13 +88,21 @@ class Roster(Generic[T]):
     """
 
     def __init__(
-        self, name: str, events: EventFactory[T], feed: Feed, owner: Owner, tasks: Supervisor, time_slice: float
+        self,
+        name: str,
+        events: EventFactory[T],
+        feed: Feed,
+        owner: Owner,
+        facts: Facts,
+        tasks: Supervisor,
+        time_slice: float,
     ) -> None:
         self.name = name
         self.events = events
         self.pace: Pace = Pace(time_slice)
         self._feed = feed
         self._owner = owner
+        self._facts = facts
         self._tasks = tasks
         self._consumers: dict[Listener[T], Registration[T] | None] = {}  # in the order in which they joined
         self._registrations: dict[Registration[T], Consumer[T]] = {}
@@ -97,6 +121,8 @@ class Roster(Generic[T]):
     def register(self, handler: Any, options: ConsumerOptions[T]) -> Registration[T]:
         """Add a handler; see ``SharedInformer.add_event_handler``."""
         handlers = handler if isinstance(handler, HandlerSet) else handler_set(handler)
+        self._require_open(name_of(handler))
+        options = self._with_fact(options)
         consumer = Consumer(self, handlers, options, self._unique(options.name or name_of(handler)))
         registration = Registration(consumer, self.name)
         self._add(consumer, registration)
@@ -115,7 +141,8 @@ class Roster(Generic[T]):
         """
 
         def begin() -> StreamConsumer[T]:
-            consumer = StreamConsumer(self, options, self._unique(options.name or "stream"))
+            self._require_open("a stream")
+            consumer = StreamConsumer(self, self._with_fact(options), self._unique(options.name or "stream"))
             self._add(consumer, None)
             if is_over is not None:
                 consumer.end_when(is_over)
@@ -123,9 +150,20 @@ class Roster(Generic[T]):
 
         return Stream(self.name, begin)
 
-    def _add(self, consumer: Listener[T], registration: Registration[T] | None) -> None:
+    def _require_open(self, name: str) -> None:
         if self._is_closed:
-            raise InformerClosedError(f"{self.name} is closed: {consumer.name} was not added")
+            raise InformerClosedError(f"{self.name} is closed: {name} was not added")
+
+    def _with_fact(self, options: ConsumerOptions[T]) -> ConsumerOptions[T]:
+        """Return the options of a new consumer, for whom what it needs of each object is read from now on."""
+        fields = options.fields
+        return options if fields is None else options.with_fact(self._facts.add_fact(fields))
+
+    def fact_of(self, fact: Fact, entry: Entry) -> Any:
+        """Return the value of a fact of an entry; None if it cannot be told any more."""
+        return self._facts.fact_of(fact, entry)
+
+    def _add(self, consumer: Listener[T], registration: Registration[T] | None) -> None:
         self._consumers[consumer] = registration
         if self._is_started:
             self._admit(consumer)
@@ -150,7 +188,7 @@ class Roster(Generic[T]):
                 raise ValueError(f"{handler!r} is not a registration of {self.name}")
             found = [handler] if handler in self._registrations else []
         else:
-            found = [registration for registration, given in self._given.items() if given == handler]
+            found = [registration for registration, given in self._given.items() if _is_same(given, handler)]
             if not found:
                 decorated = self._decorated is not None and self._decorated.has(handler)
                 advice = "remove default_registration" if decorated else "give the registration, or the handler itself"
@@ -160,7 +198,11 @@ class Roster(Generic[T]):
 
     def forget(self, consumer: Listener[T]) -> None:
         """Put nothing more into a consumer's mailbox."""
-        registration = self._consumers.pop(consumer, None)
+        if consumer not in self._consumers:
+            return
+        registration = self._consumers.pop(consumer)
+        if (fact := consumer.options.fact) is not None:
+            self._facts.drop_fact(fact)
         if registration is not None:
             del self._registrations[registration], self._given[registration]
         self._feed.leave(consumer.mailbox)
@@ -306,3 +348,8 @@ class Roster(Generic[T]):
                     "%s: handler %s has been busy with %s for %.0f s", self.name, consumer.name, key, seconds
                 )
             warned = set(slow)
+
+
+def _is_same(given: Any, handler: Any) -> bool:
+    """Tell whether two are one handler: one object, or one method of it, which is a new object at each access."""
+    return given is handler or (inspect.ismethod(given) and inspect.ismethod(handler) and given == handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Generic, Self, TypeVar
@@ -12,10 +13,13 @@ from aioinformers.delivery.events import Event
 from aioinformers.delivery.listener import ConsumerOptions, Listener, ListenerHost
 from aioinformers.delivery.mailbox import Record
 from aioinformers.statistics import ConsumerStatistics
+from aioinformers.types import END_OF_PROCESS
 
 __all__ = ["Stream", "StreamConsumer"]
 
 T = TypeVar("T")
+
+logger: logging.Logger = logging.getLogger("aioinformers.consumer")
 
 
 class StreamConsumer(Listener[T]):
@@ -37,7 +41,12 @@ class StreamConsumer(Listener[T]):
             self._ending = self._host.spawn(self._end_after(is_over), f"end of {self.name}", again)
 
     async def _end_after(self, is_over: Callable[[], Coroutine[Any, Any, Any]]) -> None:
-        await is_over()
+        try:
+            await is_over()
+        except (asyncio.CancelledError, *END_OF_PROCESS):
+            raise
+        except BaseException as error:  # such as of an event that belongs to another loop
+            logger.error("%s: until of %s raised, and ends it", self._host.name, self.name, exc_info=error)
         self.stop()
 
     def _stop_ending(self) -> None:

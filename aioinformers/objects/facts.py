@@ -2,7 +2,7 @@
 
 A *fact* is a value that the machinery compares or looks up without decoding the object. It is computed of the bytes
 that arrive, after built-in transforms, before users' functions and before the bytes are dropped or packed, and stands
-in ``Entry.facts`` at the place that its reader has in ``Layout.facts``. Nothing is read where nobody has asked.
+in ``Entry.facts`` behind the fact itself. Nothing is read where nobody asks, or asks any more.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from typing import Any, Protocol
 
 import msgspec
 
+from aioinformers.errors import InvalidPathError
 from aioinformers.objects.documents import steady
 from aioinformers.objects.paths import Path, parse_path
 from aioinformers.objects.transforms import BytesTransform
 
 __all__ = ["Fact", "FieldSet", "leading_bytes_transform"]
 
-_NEVER_COUNT = tuple(map(parse_path, ("metadata.resourceVersion", "metadata.managedFields", "metadata.generation")))
+_ALWAYS_IGNORED = ("metadata.resourceVersion", "metadata.managedFields", "kind", "apiVersion", "metadata.generation")
+_NEVER_COUNT = tuple(map(parse_path, _ALWAYS_IGNORED))  # the kind is told by some lists, and not by others
 
 
 class Fact(Protocol):
@@ -46,20 +48,29 @@ class Fact(Protocol):
 class FieldSet:
     """Some fields of an object, as a *fingerprint* of 16 bytes: whether they have changed is one comparison.
 
-    The resourceVersion, the managed fields and the generation never count. Where there are only metadata, the
-    generation does count, as it stands for the spec; without one every version is another.
+    The resourceVersion, the managed fields and the generation never count. Where there are only metadata, and no fields
+    are named by ``only``, the generation does count, as it stands for the spec; without one every version is another.
 
     Args:
         only: Paths of the fields; none for all.
         ignore: Paths that are left out of these.
 
     Raises:
-        InvalidPathError: If a text is not a path.
+        InvalidPathError: If a text is not a path, or is named by ``only`` and never counts.
     """
 
     def __init__(self, only: Iterable[str] = (), ignore: Iterable[str] = ()) -> None:
         self._only = tuple(sorted(map(parse_path, set(only)), key=str))
         self._ignore = tuple(sorted(map(parse_path, set(ignore)), key=str))
+        left_out = BytesTransform((False, self._ignore + _NEVER_COUNT))
+        for path in self._only:
+            if left_out.drops(path):
+                problem = (
+                    "`ignore` leaves it out" if path not in _NEVER_COUNT else "it never counts: say only=('spec',)"
+                )
+                raise InvalidPathError(
+                    str(path), 0, f"a handler of changes of this field alone is told nothing: {problem}"
+                )
 
     def __repr__(self) -> str:
         parts = (("only", self._only), ("ignore", self._ignore))
@@ -85,12 +96,13 @@ class FieldSet:
 
     def reader(self, before: BytesTransform, *, has_spec: bool) -> Callable[[bytes], bytes]:
         """Return the function that gives the fingerprint of an object's JSON; see :meth:`Fact.reader`."""
-        ignored = self._ignore + (_NEVER_COUNT if has_spec else _NEVER_COUNT[:2])
+        is_by_generation = not (has_spec or self._only)
+        ignored = self._ignore + (_NEVER_COUNT[:-1] if is_by_generation else _NEVER_COUNT)
         keep = ((True, self._only),) if self._only else ()
         digest, whole = before.merge(BytesTransform(*keep, (False, ignored))).digest, before.digest
 
         def fingerprint(raw: bytes) -> bytes:
-            read = digest if has_spec or _has_generation(raw) else whole
+            read = whole if is_by_generation and not _has_generation(raw) else digest
             try:
                 return read(raw)
             except RecursionError:

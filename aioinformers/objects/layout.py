@@ -51,7 +51,7 @@ class Entry(msgspec.Struct, gc=False):
         version: The object's resourceVersion.
         index: One value per index of the layout, the namespace first.
         labels: The label set, shared with all objects that have the same one; not set before a label query.
-        facts: One value per fact of the layout; fewer where the object arrived before they were asked for.
+        facts: Each fact of the layout, and behind it its value; fewer where they were asked for later.
     """
 
     body: Any
@@ -76,7 +76,7 @@ class Layout(Generic[T]):
 
     Attributes:
         names: The indexes, in the order of ``Entry.index``.
-        facts: What else is read of each object, in the order of ``Entry.facts``; there is never one less.
+        facts: What else is read of each object.
         reader: Reads identity and all path indexes of an object in one pass.
         schema: Checks the paths of indexes; None takes any.
         is_plain: Bytes are kept as they came and all indexes are paths: nothing to do per object.
@@ -106,8 +106,9 @@ class Layout(Generic[T]):
         self._chain = TransformChain(self.transforms)
         self._keeps_index = self._chain.preserves(self.reader.paths)
         self.facts: tuple[Fact, ...] = tuple(facts)
-        leading, has_spec = leading_bytes_transform(self._chain.stages), not isinstance(object_type.inner, MetadataType)
-        self._read_facts = [fact.reader(leading, has_spec=has_spec) for fact in self.facts]
+        self._leading = leading_bytes_transform(self._chain.stages)
+        has_spec = not isinstance(object_type.inner, MetadataType)
+        self._read_facts = [(fact, fact.reader(self._leading, has_spec=has_spec)) for fact in self.facts]
         is_simple = not (self.transforms or self._functions or self.facts)
         self.is_plain: bool = object_type.is_plain and is_simple
         self.arrives_as: type[msgspec.Struct] | None = object_type.arrives_as if is_simple else None
@@ -123,6 +124,8 @@ class Layout(Generic[T]):
         if not isinstance(added, Mapping):
             raise TypeError(f"indexers are given by name, as {{'node': 'spec.nodeName'}}, not as {shown(added)}")
         for name, definition in added.items():
+            if name.__class__ is not str or not name:
+                raise TypeError(f"an index is named by a text, not by {shown(name)}")
             if name == NAMESPACE_INDEX or self.indexers.get(name, definition) != definition:
                 raise IndexConflictError(name)
             if isinstance(definition, str):
@@ -144,7 +147,7 @@ class Layout(Generic[T]):
         return Layout(self.object_type, self.transforms, indexers, self.on_user_error, self.schema, self.facts)
 
     def with_fact(self, fact: Fact) -> Layout[T]:
-        """Return a layout with one more fact, behind those that there are; the same again changes nothing.
+        """Return a layout with one more fact; the same again changes nothing.
 
         Raises:
             InvalidPathError: If no object has the fields that it names.
@@ -154,10 +157,18 @@ class Layout(Generic[T]):
         for path in fact.needed:
             if not self.object_type.shows(path):
                 raise InvalidPathError(str(path), 0, "Metadata has the metadata alone, without managedFields")
+            if self._leading.drops(path):
+                raise InvalidPathError(str(path), 0, "the informer's transform drops it")
         if self.schema is not None:
             for path in fact.paths:
                 self.schema.check(str(path), path, is_value=False)
-        facts = (*self.facts, fact)
+        return self._with_facts((*self.facts, fact))
+
+    def without_fact(self, fact: Fact) -> Layout[T]:
+        """Return a layout without one fact."""
+        return self._with_facts([each for each in self.facts if each is not fact])
+
+    def _with_facts(self, facts: Sequence[Fact]) -> Layout[T]:
         return Layout(self.object_type, self.transforms, self.indexers, self.on_user_error, self.schema, facts)
 
     def _check_path(self, text: str, path: Path) -> None:
@@ -201,7 +212,7 @@ class Layout(Generic[T]):
         self, raw: bytes, key: str, index: tuple[IndexValue, ...]
     ) -> tuple[Any, tuple[IndexValue, ...], tuple[Any, ...]]:
         raw = self.object_type.reduce(raw)
-        facts = tuple([read(raw) for read in self._read_facts]) if self._read_facts else ()
+        facts = tuple([part for fact, read in self._read_facts for part in (fact, read(raw))])
         if self.transforms:
             made = self._transform(raw)
             if not self._keeps_index:
@@ -280,19 +291,25 @@ class Layout(Generic[T]):
         if missing:
             values |= zip(missing, self._call_functions(missing, entry.body, key), strict=True)
         index = tuple(values[name] for name in self.names)
-        return Entry(entry.body, entry.uid, entry.version, index, entry.labels, self._facts_of(entry))
+        return Entry(entry.body, entry.uid, entry.version, index, entry.labels, entry.facts)
 
-    def _facts_of(self, entry: Entry) -> tuple[Any, ...]:
-        """Return the facts of an entry that was made when fewer were asked for.
+    def fact_of(self, fact: Fact, entry: Entry) -> Any:
+        """Return the value of a fact of a stored entry; None if it cannot be told any more.
 
-        They are those of the bytes that are kept. Where a user's function has changed these, nothing can be said of
-        what had arrived: the object counts as changed once.
+        Where the entry arrived before anybody asked, it is that of the bytes that are kept, and is kept with them. Of
+        what a user's function has changed nothing can be said: the object counts as changed once.
         """
-        missing = self._read_facts[len(entry.facts) :]
-        if not missing or any(not isinstance(stage, BytesTransform) for stage in self._chain.stages):
-            return entry.facts
-        raw = self.object_type.raw(entry.body)
-        return (*entry.facts, *(read(raw) for read in missing))
+        facts = entry.facts
+        for at in range(0, len(facts), 2):
+            if facts[at] is fact:
+                return facts[at + 1]
+        read = next((read for known, read in self._read_facts if known is fact), None)
+        is_as_it_came = all(isinstance(stage, BytesTransform) for stage in self._chain.stages)
+        if read is None or not is_as_it_came or not self.object_type.keeps_bytes:
+            return None
+        value = read(self.object_type.raw(entry.body))
+        entry.facts = (*entry.facts, fact, value)
+        return value
 
 
 _QUOTING_NOTHING = (

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
+import logging
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from aioinformers.checks import near
 from aioinformers.errors import InvalidPathError
-from aioinformers.objects.paths import EACH, Each, Path
+from aioinformers.objects.paths import EACH, Path
 
 __all__ = ["Schema"]
 
@@ -18,6 +19,10 @@ _LIST = re.compile(r"list\[(.+)\]")
 _MAP = re.compile(r"dict[(\[]\s*str,\s*(.+)[)\]]")
 _SCALARS: Final = {"str", "int", "float", "bool", "datetime", "date", "bytes"}
 SHOWN_FIELDS: Final = 12
+LIKENESS: Final = 0.8
+"""How much two names have to have in common for one to be a mistake for the other."""
+
+logger: logging.Logger = logging.getLogger("aioinformers.factory")
 
 
 class Schema:
@@ -45,7 +50,8 @@ class Schema:
             is_value: What it leads to must be a value, or a list of values, as an index needs them.
 
         Raises:
-            InvalidPathError: If there is no such field; names the one that comes near.
+            InvalidPathError: If there is no such field, but one of nearly that name; or if the path leads into a value.
+                What is quite unknown may be newer than the client, and is only logged.
         """
         steps = path.steps
         type_name, models = "object", sys.modules[__name__]
@@ -78,20 +84,14 @@ class Schema:
         if type_name in _SCALARS:
             self._fail(text, path, at, f"that is {_in_words(type_name, models)}: it has no parts")
         fields = _fields_of(getattr(models, type_name))
-        if step not in fields:
-            self._fail(text, path, at, self._unknown(path.steps[:at], step, fields))
-        return fields[step]
-
-    def _unknown(self, before: tuple[str | Each, ...], step: str, fields: Mapping[str, str]) -> str:
-        place = f"{self._name}.{Path(before)}" if before else self._name
-        if meant := near(step, fields):
-            return f"{place} has no field {step!r}: did you mean {Path((*before, meant))}?"
-        names = sorted(fields)
-        more = f" and {len(names) - SHOWN_FIELDS} more" if len(names) > SHOWN_FIELDS else ""
-        return (
-            f"{place} has no field {step!r}, it has {', '.join(names[:SHOWN_FIELDS])}{more}; to read what only a newer "
-            f"server has, use a function"
-        )
+        if step in fields:
+            return fields[step]
+        place = f"{self._name}.{Path(path.steps[:at])}" if at else self._name
+        if (meant := near(step, fields, LIKENESS)) is not None:
+            right = Path((*path.steps[:at], meant))
+            self._fail(text, path, at, f"{place} has no field {step!r}: did you mean {right}?")
+        logger.warning("%s: the client's models know no field %s of %s; a newer server may", text, step, place)
+        return "object"
 
     @staticmethod
     def _fail(text: str, path: Path, at: int, problem: str) -> NoReturn:

@@ -180,9 +180,12 @@ def _collect(raw: Any, plan: Plan, names: list[str], parts: list[Any]) -> None:
             names += members
             parts += members.values()
     elif first == _BRACKET:
+        parts.append(b"(")
         for element in _decode_list(raw) if plan.lists else ():
             parts.append(b"[")
             _collect(element, plan.elements, names, parts)
+            parts.append(b"]")
+        parts.append(b")")
     elif plan.scalars:
         parts.append(raw)
 
@@ -317,12 +320,21 @@ class BytesTransform:
         names: list[str] = []
         parts: list[Any] = []
         _collect(raw, self._plan, names, parts)
-        parts.append("\0".join(names).encode(errors="surrogatepass"))
+        parts.append(_encode(names))
         return sha256(b"\0".join(parts)).digest()[:_DIGEST]  # no JSON value contains the separator
 
     def merge(self, later: BytesTransform) -> BytesTransform:
         """Return the transform with the effect of this one and then a later one, in one pass."""
         return BytesTransform(*self._operations, *later._operations)
+
+    def drops(self, path: Path) -> bool:
+        """Tell whether of a path's value nothing is ever left."""
+        plan = self._plan
+        for step in path.steps:
+            if isinstance(plan, bool):
+                break
+            plan = plan.of(step)
+        return plan is False
 
     def preserves(self, path: Path) -> bool:
         """Tell whether a path has the same value before and after, in every object."""
@@ -345,7 +357,10 @@ def drop_fields(*paths: str) -> BytesTransform:
 
     Raises:
         InvalidPathError: If a text is not a path, or names the metadata, the name or the namespace.
+        ValueError: If there are none.
     """
+    if not paths:
+        raise ValueError("drop_fields() needs paths: drop_fields('status')")
     parsed = tuple(map(parse_path, paths))
     for text, path in zip(paths, parsed, strict=True):
         if str(path) in _NEVER_DROPPED:

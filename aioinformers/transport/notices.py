@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 from aioinformers.words import brief
@@ -13,11 +14,15 @@ __all__ = ["MOST_AT_ONCE", "notices_of"]
 MOST_AT_ONCE: Final = 16
 """Warnings of one answer that are read."""
 
+LONGEST: Final = 4096
+"""Characters of a header that are looked at."""
+
 _WARNING = re.compile(r'299\s+\S+\s+"((?:[^"\\]|\\.)*)"')  # RFC 7234, 5.5; others tell of caches
 _ESCAPED = re.compile(r"\\(.)")
 
 
 def notices_of(headers: Iterable[str]) -> list[str]:
     """Return the texts of the ``Warning`` headers that a Kubernetes API server writes, printable and not too long."""
-    texts = (_ESCAPED.sub(r"\1", text) for header in headers for text in _WARNING.findall(header))
-    return [brief(text, 300) for _, text in zip(range(MOST_AT_ONCE), texts, strict=False)]
+    short = (header[:LONGEST] for header in islice(headers, MOST_AT_ONCE))
+    texts = (_ESCAPED.sub(r"\1", text) for header in short for text in _WARNING.findall(header))
+    return [brief(text, 300) for text in islice(filter(str.strip, texts), MOST_AT_ONCE)]

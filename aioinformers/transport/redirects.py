@@ -7,7 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 from aioinformers.errors import ResponseError
 from aioinformers.transport.adapter import Prepared
-from aioinformers.words import address_of
+from aioinformers.words import address_of, brief
 
 __all__ = ["MOST_REDIRECTS", "REDIRECTS", "redirected"]
 
@@ -38,8 +38,8 @@ def redirected(request: Prepared, location: str | None) -> Prepared:
         before, after = _origin(request.url), _origin(url)
     except ValueError:
         url, before, after = "", ("", "", None), ("", "", None)
-    there = address_of(url) if location else ""
-    if not there:
+    there = _address(after) if location else ""
+    if not there or after[0] not in _PORTS:
         raise ResponseError(f"{here} redirects the request, and does not say where to")
     if url == request.url:
         raise ResponseError(f"{here} redirects the request to itself")
@@ -49,6 +49,12 @@ def redirected(request: Prepared, location: str | None) -> Prepared:
         return request._replace(url=url, redirected_to=there)
     headers = {name: value for name, value in request.headers.items() if name.lower() in _ANYBODYS}
     return request._replace(url=url, headers=headers, redirected_to=there, is_elsewhere=True)
+
+
+def _address(origin: tuple[str, str, int | None]) -> str:
+    """Return host and port of an origin; empty if it has none."""
+    _, host, port = origin
+    return "" if not host or port is None else brief(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", 300)
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:

@@ -57,14 +57,17 @@ class Body:
     Args:
         response: The open response; whoever opened it closes it.
         notices: What the server says beside it.
+        elsewhere: The address of another server that has answered, after a redirect; empty without one.
 
     Attributes:
         notices: The same.
+        elsewhere: The same.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, notices: Sequence[str] = ()) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, notices: Sequence[str] = (), elsewhere: str = "") -> None:
         self._response = response
         self.notices = notices
+        self.elsewhere = elsewhere
         self._tap: Tap | None = None
         self._is_tapped = False
 
@@ -204,7 +207,7 @@ class Source:
             _keep_alive(response)
             notices = notices_of(response.headers.getall("Warning", ()))
             self._tell(notices)
-            yield Body(response, notices)
+            yield Body(response, notices, request.redirected_to if request.is_elsewhere else "")
         finally:
             _close(response)
 
@@ -225,7 +228,12 @@ class Source:
                 logger.exception("on_warning raised")
 
     async def read_json(
-        self, path: str, query: Mapping[str, str] | None = None, *, accept: str = "application/json"
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        accept: str = "application/json",
+        is_proof: bool = False,
     ) -> bytes:
         """Return the whole body of a small GET request; cancellation closes the response.
 
@@ -233,6 +241,7 @@ class Source:
             path: The URL path below the host of the client's configuration.
             query: Query parameters.
             accept: Value of the ``Accept`` header.
+            is_proof: Only the client's own server may answer, and none that it redirects to.
 
         Raises:
             ApiStatusError: If the server answers with a failure.
@@ -252,6 +261,8 @@ class Source:
                 self.open(path, query or {}, header_timeout=silence, accept=accept) as body,
                 asyncio.timeout(silence) as deadline,
             ):
+                if is_proof and body.elsewhere:
+                    raise ResponseError(f"GET {path} was redirected to {body.elsewhere}: what that says proves nothing")
                 while size <= limit:
                     if not (chunk := await body.read()):
                         return b"".join(chunks)
@@ -311,7 +322,8 @@ class Source:
         error = status_error(b"".join(chunks), response.status, retry_after(response.headers))
         if isinstance(error, UnauthorizedError):
             error.hint = self.client.hint
-        if request.is_elsewhere:
+        if request.is_elsewhere:  # of no certain meaning: nothing is gone because somebody else does not have it
+            error = ApiStatusError(error.status, error.reason, error.message, error.retry_after)
             error.hint = f"said by {request.redirected_to}, where the request was redirected, without its credentials"
         return error
 

@@ -57,6 +57,8 @@ class Host:
     def let_go(self, rest: list[Any]) -> None:
         self.rest += rest
 
+    def fact_of(self, fact: Any, entry: Any) -> Any: ...
+
     def forget(self, consumer: Any) -> None:
         self.forgotten.append(consumer)
 

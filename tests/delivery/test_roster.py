@@ -15,6 +15,7 @@ from aioinformers.delivery.mailbox import ADDED, Mailbox, Record
 from aioinformers.delivery.roster import Roster
 from aioinformers.errors import InformerClosedError
 from aioinformers.loops import Grace
+from aioinformers.objects.facts import Fact
 from aioinformers.objects.layout import Entry
 from aioinformers.objects.object_types import object_type_of
 from aioinformers.supervisor import Supervisor
@@ -56,6 +57,13 @@ class Cache:
     def reason(self) -> str:
         return ""
 
+    def add_fact(self, fact: Fact) -> Fact:
+        return fact
+
+    def drop_fact(self, fact: Fact) -> None: ...
+
+    def fact_of(self, fact: Fact, entry: Entry) -> Any: ...
+
 
 @asynccontextmanager
 async def roster_on(cache: Cache) -> AsyncIterator[Roster[Any]]:
@@ -63,7 +71,7 @@ async def roster_on(cache: Cache) -> AsyncIterator[Roster[Any]]:
     events: EventFactory[Any] = EventFactory(PODS, object_type_of(dict))
     bugs: list[BaseException] = []
     tasks = Supervisor("pods.v1", lambda name, error: bugs.append(error))
-    roster: Roster[Any] = Roster("pods.v1", events, cache, cache, tasks, 0.002)
+    roster: Roster[Any] = Roster("pods.v1", events, cache, cache, cache, tasks, 0.002)
     try:
         yield roster
     finally:

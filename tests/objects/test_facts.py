@@ -56,6 +56,12 @@ def print_of(fields: FieldSet, obj: object, *, has_spec: bool = True) -> bytes:
     return read(json.dumps(obj, separators=(",", ":")).encode())
 
 
+def value_of(entry: Entry) -> Any:
+    """Return the value of the entry's only fact."""
+    (_, value) = entry.facts
+    return value
+
+
 STATUS = FieldSet(ignore=["status"])
 IMAGES = FieldSet(only=["spec.containers[].image"])
 
@@ -113,6 +119,58 @@ def test_equal_sets_are_one(paths: list[str], count: int) -> None:
     assert repr(FieldSet(["spec"], ["status"])) == "only=['spec'], ignore=['status']"
 
 
+@pytest.mark.parametrize(
+    ("only", "ignore"),
+    [
+        (["metadata.generation"], []),
+        (["metadata.resourceVersion"], []),
+        (["spec", "metadata.managedFields"], []),
+        (["metadata.managedFields[].manager"], []),
+        (["spec"], ["spec"]),
+        (["spec.nodeName"], ["spec"]),
+    ],
+)
+def test_a_field_that_never_counts_cannot_be_the_only_one(only: list[str], ignore: list[str]) -> None:
+    """Nobody would ever be told anything."""
+    with pytest.raises(InvalidPathError, match="of this field alone is told nothing"):
+        FieldSet(only, ignore)
+
+
+def test_what_a_list_leaves_out_is_no_change() -> None:
+    """The items of a list have no kind and no apiVersion."""
+    item = {name: value for name, value in OBJECT.items() if name not in ("kind", "apiVersion")}
+    assert print_of(STATUS, item) == print_of(STATUS, OBJECT)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "path"),
+    [
+        ({"grid": [[], [{"a": 1}]]}, {"grid": [[{}, {"a": 1}]]}, "grid[][].note"),
+        ({"grid": [[], 1]}, {"grid": [[1]]}, "grid[].note"),
+        ({"grid": []}, {}, "grid[].note"),
+        ({"spec": {"a\0b": 1, "c": 2}}, {"spec": {"a": 1, "b\0c": 2}}, "spec.note"),
+        ({"spec": {"a": {}}}, {"spec": {}, "a": {}}, "spec.note"),
+    ],
+)
+def test_different_objects_have_different_fingerprints(one: object, other: object, path: str) -> None:
+    fields = FieldSet(ignore=[path])
+    assert print_of(fields, one) != print_of(fields, other)
+
+
+def test_what_the_informers_own_transform_drops_never_changes() -> None:
+    layout: Layout[Any] = Layout(object_type_of(dict), [drop_fields("status")])
+    with pytest.raises(InvalidPathError, match="the informer's transform drops it"):
+        layout.with_fact(FieldSet(only=["status.phase"]))
+    layout.with_fact(FieldSet(only=["spec"], ignore=["status"]))
+
+
+def test_of_metadata_the_fields_that_are_named_count_alone() -> None:
+    labels = FieldSet(only=["metadata.labels"])
+    bare = {"metadata": {"name": "a", "resourceVersion": "1", "labels": {"a": "b"}}}
+    again = {"metadata": {"name": "a", "resourceVersion": "2", "labels": {"a": "b"}}}
+    assert print_of(labels, bare, has_spec=False) == print_of(labels, again, has_spec=False)
+
+
 def test_a_text_that_is_no_path_is_refused() -> None:
     with pytest.raises(InvalidPathError):
         FieldSet(ignore=["spec..nodeName"])
@@ -134,8 +192,7 @@ def test_every_object_type_has_facts(python_type: Any, form: str) -> None:
         entry_of(layout, obj)
         for obj in (OBJECT, changed("status.phase", "Failed"), changed("metadata.labels", {"app": "x"}))
     )
-    assert len(first.facts) == 1
-    assert first.facts == same.facts != other.facts
+    assert value_of(first) == value_of(same) != value_of(other)
 
 
 def entry_of(layout: Layout[Any], obj: object) -> Entry:
@@ -150,7 +207,7 @@ def test_facts_are_read_after_built_in_transforms_and_before_functions() -> None
     everything = FieldSet(ignore=["metadata.annotations"])
     layout: Layout[Any] = Layout(object_type_of(dict), [drop_fields("status"), forget]).with_fact(everything)
     facts = [
-        entry_of(layout, obj).facts
+        value_of(entry_of(layout, obj))
         for obj in (OBJECT, changed("status.phase", "x"), changed("spec.nodeName", "n2"))
     ]  # fmt: skip
     assert facts[0] == facts[1] != facts[2]
@@ -162,12 +219,16 @@ def test_stages_before_the_first_function_are_one_transform() -> None:
     assert leading_bytes_transform([dict]).paths == ()
 
 
-def test_places_stay_when_more_is_asked_for() -> None:
+def test_what_is_asked_for_is_read_until_nobody_asks_any_more() -> None:
     layout: Layout[Any] = Layout(object_type_of(dict)).with_fact(STATUS)
     more = layout.with_fact(IMAGES).with_indexers({"node": "spec.nodeName"})
     assert more.facts == (STATUS, IMAGES)
-    assert more.with_fact(STATUS) is more
+    assert more.with_fact(FieldSet(ignore=["status"])) is more
     assert more.without_index("node").facts == more.facts
+    less = more.without_fact(STATUS)
+    assert less.facts == (IMAGES,)
+    assert less.fact_of(STATUS, entry_of(less, OBJECT)) is None
+    assert less.without_fact(IMAGES).is_plain
 
 
 @pytest.mark.parametrize("compact", [True, False])
@@ -176,14 +237,16 @@ def test_what_is_stored_already_is_read_of_the_kept_bytes(*, compact: bool) -> N
     known: Layout[Any] = Layout(compacted(object_type) if compact else object_type)
     layout = known.with_fact(STATUS)
     before = entry_of(known, OBJECT)
-    assert before.facts == ()
-    assert layout.reindexed("prod/web", before, known).facts == entry_of(layout, OBJECT).facts
+    assert len(before.facts) == 0
+    read = layout.fact_of(STATUS, before)
+    assert read == layout.fact_of(STATUS, entry_of(layout, OBJECT))
+    assert value_of(before) == read, "kept for the next time"
 
 
 def test_of_what_a_function_has_changed_nothing_is_said() -> None:
     """The kept bytes are not those that arrived: the object counts as changed once."""
     known: Layout[Any] = Layout(object_type_of(dict), [lambda obj: obj])
-    assert known.with_fact(STATUS).reindexed("prod/web", entry_of(known, OBJECT), known).facts == ()
+    assert known.with_fact(STATUS).fact_of(STATUS, entry_of(known, OBJECT)) is None
 
 
 def test_fields_that_metadata_do_not_have_are_refused() -> None:

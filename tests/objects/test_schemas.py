@@ -52,7 +52,6 @@ REFUSED = [
     ("spec.nodename", 4, "Pod.spec has no field 'nodename': did you mean spec.nodeName?"),
     ("status.podIps[].ip", 6, "Pod.status has no field 'podIps': did you mean status.podIPs?"),
     ("Spec.nodeName", 0, "Pod has no field 'Spec': did you mean spec?"),
-    ("spec.replicas", 4, "Pod.spec has no field 'replicas', it has activeDeadlineSeconds, "),
     ("metadata.label.app", 8, "Pod.metadata has no field 'label': did you mean metadata.labels?"),
     ("spec.containers.image", 15, "that is a list: write spec.containers[].image"),
     (
@@ -76,6 +75,16 @@ def test_paths_that_lead_nowhere_are_refused_with_the_near_name(text: str, posit
         check(POD, text)
     assert problem in caught.value.problem
     assert abs(caught.value.position - position) <= len(text.rpartition(".")[2]) + 1
+
+
+def test_what_no_model_knows_may_be_newer_than_the_client(caplog: pytest.LogCaptureFixture) -> None:
+    """It is said, as it may as well be a mistake."""
+    check(POD, "spec.replicas")
+    check(POD, "spec.frobnication.deep[].er")
+    assert [record.getMessage() for record in caplog.records] == [
+        "spec.replicas: the client's models know no field replicas of Pod.spec; a newer server may",
+        "spec.frobnication.deep[].er: the client's models know no field frobnication of Pod.spec; a newer server may",
+    ]
 
 
 @pytest.mark.parametrize("text", ["spec", "spec.containers", "metadata.labels", "status.conditions[]"])

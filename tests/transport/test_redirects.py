@@ -36,6 +36,7 @@ def test_within_the_origin_everything_is_sent_along(location: str, url: str) -> 
         ("https://api.example/", "api.example:443"),
         ("https://api.example:6444/", "api.example:6444"),
         ("//10.0.0.1:6443/", "10.0.0.1:6443"),
+        ("https://other.example/a@b?c=d@e", "other.example:443"),
     ],
 )
 def test_g16_credentials_never_go_to_another_origin(location: str, there: str) -> None:
@@ -51,7 +52,7 @@ def test_the_usual_port_is_the_same_origin() -> None:
 
 
 @pytest.mark.parametrize(
-    "location", [None, "", "https://[::1", "ftp://other.example/", "https://a:b@c.example/@", "mailto:me@x"]
+    "location", [None, "", "https://[::1", "ftp://other.example/", "ws://api.example/", "mailto:me@x"]
 )
 def test_an_address_that_is_none_is_refused(location: str | None) -> None:
     with pytest.raises(ResponseError, match=r"^api\.example:6443 redirects the request, and does not say where to$"):
