@@ -7,8 +7,9 @@ import logging
 from typing import Any
 
 import pytest
+from kubernetes_asyncio import client
 
-from aioinformers import Event, NotFoundError, ObjectKey, SharedInformerFactory, new_informer
+from aioinformers import Event, NotFoundError, ObjectKey, SharedInformerFactory, drop_fields, new_informer
 from aioinformers.errors import InformerClosedError, InformerCrashedError
 from aioinformers.informer import pipeline_of
 from aioinformers.testing import FakeAPIServer, Fault
@@ -218,6 +219,63 @@ async def test_a_crash_ends_the_wait_for_live_informers(monkeypatch: pytest.Monk
         assert factory.health().informers[0].has_crashed
 
 
+async def test_a_crash_of_a_live_informer_ends_the_wait_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        pods, nodes = factory.core.v1.pods(), factory.core.v1.nodes()
+        server.fail("* nodes", status=403, times=None)
+        await factory.start()
+        await pods.wait_synced(timeout=5)
+        waiting = asyncio.create_task(factory.wait_live())
+        await asyncio.sleep(5)
+
+        def broken(*_: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(pipeline_of(pods).dispatcher, "apply", broken)
+        server.create("pods", pod("a"))
+        with pytest.raises(InformerCrashedError, match="pods"):
+            await asyncio.wait_for(waiting, 5)
+        assert not nodes.has_synced
+
+
+async def test_a_kind_that_can_only_be_listed_is_live_once_it_has_been() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.fail("watch pods", status=405, times=None)
+        pods = factory.core.v1.pods()
+        await factory.start()
+        await factory.wait_live(timeout=60)
+        assert not pods.is_watching
+        assert not factory.health().is_degraded
+        assert "405" in pods.health().reason
+
+
+@pytest.mark.parametrize("document", ["list", "nothing"])
+async def test_g5_nothing_is_gone_because_another_server_says_so(document: str) -> None:
+    """A gateway redirects to where the kind is not served."""
+    async with FakeAPIServer() as server, FakeAPIServer() as other, factory_on(server) as factory:
+        server.create("pods", pod("a"))
+        pods = factory.core.v1.pods()
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        resources = [{"name": "nodes", "kind": "Node", "namespaced": False, "verbs": ["list", "watch"]}]
+        listed = {"kind": "APIResourceList", "groupVersion": "v1", "resources": resources}
+        other.intercept(lambda request: Fault(status=200, body=listed) if request.path == "/api/v1" else None)
+        other.fail("* pods", status=404, times=None)
+
+        def elsewhere(request: Any) -> Fault | None:
+            if document == "nothing" and request.path == "/api/v1":
+                return None
+            return Fault(status=307, headers={"Location": f"{other.url}{request.path}"})
+
+        server.intercept(elsewhere)
+        server.close_watches()
+        server.expire()
+        await asyncio.sleep(600)
+        assert len(pods.lister) == 1
+        assert "redirected" in pods.health().reason
+        assert pods.health().is_degraded
+
+
 async def test_what_the_server_warns_of_is_told_once_and_stands_in_health(caplog: pytest.LogCaptureFixture) -> None:
     texts: list[str] = []
     header = {"Warning": '299 - "v1 ConfigMap is deprecated"'}
@@ -264,6 +322,27 @@ async def test_a_stream_ends_when_its_event_is_set() -> None:
         async with pods.stream(until=asyncio.Event()) as events:
             asyncio.get_running_loop().call_later(5, asyncio.create_task, factory.shutdown())
             assert len([event async for event in events]) == 3, "the factory's end is one, too"
+
+
+async def test_an_event_that_cannot_be_waited_for_ends_its_stream_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """Such as one that another loop has used."""
+
+    class Broken(asyncio.Event):
+        async def wait(self) -> Any:
+            raise RuntimeError("bound to another loop")
+
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        pods = factory.core.v1.pods()
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        async with pods.stream(until=Broken()) as events, pods.stream() as others:
+            assert [event async for event in events] == []
+            server.create("pods", pod("a"))
+            assert (await anext(others)).key.name == "a"
+        assert len(lines(caplog, "until of stream raised, and ends it")) == 1
+        assert factory.health().is_ready
+        with pytest.raises(RuntimeError, match="another loop"):
+            await pods.wait_for("default/b", lambda obj: obj is not None, until=Broken())
 
 
 async def test_a_stream_of_an_informer_that_never_starts_leaves_nothing() -> None:
@@ -384,6 +463,17 @@ async def test_an_object_without_its_namespace_says_where_one_is() -> None:
         assert pods.indexer.get(ObjectKey("a", "x")) is None
 
 
+class Equal:
+    """One handler is not another because it is equal to it."""
+
+    async def on_add(self, obj: Any) -> None: ...
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 async def test_a_handler_is_removed_by_itself() -> None:
     async with FakeAPIServer() as server, factory_on(server) as factory:
         pods, recorder, methods = factory.core.v1.pods(), Recorder(), Recorder()
@@ -400,6 +490,9 @@ async def test_a_handler_is_removed_by_itself() -> None:
         assert pods.statistics().consumers == {}
         with pytest.raises(ValueError, match=r"Recorder is not registered at pods.v1: give the registration"):
             pods.remove_event_handler(recorder)
+        pods.add_event_handler(Equal())
+        with pytest.raises(ValueError, match=r"Equal is not registered at pods.v1"):
+            pods.remove_event_handler(Equal())
         with pytest.raises(ValueError, match=r"decorated is not registered at pods.v1: remove default_registration"):
             pods.remove_event_handler(decorated)
 
@@ -416,6 +509,11 @@ async def test_a_handler_is_removed_by_itself() -> None:
         ),
         ({"indexers": {"node": "spec.node_name"}}, ValueError, "did you mean spec.nodeName?"),
         ({"indexers": {"node": failing}}, TypeError, "index 'node' is called without await"),
+        ({"indexers": {"": "spec.nodeName"}}, TypeError, "an index is named by a text, not by ''"),
+        ({"transform": drop_fields}, TypeError, "drop_fields makes a transform: call it with paths"),
+        ({"object_type": client.V1Node}, TypeError, "object_type=V1Node is the model of nodes.v1, not of pods.v1"),
+        ({"optional": "no"}, TypeError, "optional is True or False, not 'no'"),
+        ({"resync_period": 10**400}, ValueError, "a resync period must be a number that a float can hold"),
         ({"transform": failing}, TypeError, "transform is called without await"),
         ({"transform": "status"}, TypeError, "transform must be a function, not 'status'"),
         ({"resync_period": "60"}, TypeError, "a resync period must be a number, not '60'"),

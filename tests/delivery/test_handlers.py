@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
-from unittest.mock import AsyncMock, MagicMock
+from unittest.mock import AsyncMock, MagicMock, create_autospec
 
 import pytest
 
@@ -334,6 +334,44 @@ def test_a_handler_that_takes_something_else_is_refused(handler: object, words: 
     with pytest.raises(TypeError) as caught:
         handler_set(handler)
     assert str(caught.value) == words
+
+
+@functools.singledispatch
+async def dispatched(event: object) -> None: ...
+
+
+def wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(event: object) -> Any:
+        return function(event)
+
+    return wrapper
+
+
+class Odd:
+    """Its property is not a method, and is not looked at."""
+
+    @property
+    def on_click(self) -> Any:
+        raise ValueError("never")
+
+    on_stop = "a text"
+
+    async def on_add(self, obj: object) -> None: ...
+
+
+class Answering:
+    """Answers to every name, and cannot be called."""
+
+    def __getattr__(self, name: str) -> Any:
+        return one_object
+
+
+async def test_what_gives_something_to_await_is_a_handler() -> None:
+    for handler in (dispatched, wrapped(one_object), create_autospec(one_object), Odd()):
+        handler_set(handler)
+    with pytest.raises(TypeError, match="Answering is not: declare it with `async def`"):
+        handler_set(Answering())
 
 
 def test_a_set_knows_its_functions() -> None:

@@ -301,7 +301,12 @@ async def test_the_server_takes_them_back(api_server: APIServer) -> None:
         assert (replaced.spec.replicas, replaced.metadata.annotations) == (2, {"by": "us"})
         deployment.metadata.resource_version = None
         deployment.spec.template.spec.containers[0].image = "web:2"
-        patched = await apps.patch_namespaced_deployment("handed-back", "default", deployment)
+        patched = await apps.patch_namespaced_deployment(
+            "handed-back",
+            "default",
+            deployment,
+            _content_type="application/merge-patch+json",  # type: ignore[call-arg]
+        )
         assert patched.spec.template.spec.containers[0].image == "web:2"
         await apps.delete_namespaced_deployment("handed-back", "default")
 
