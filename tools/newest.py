@@ -34,7 +34,7 @@ HERE = "--here"
 def elsewhere() -> list[str]:
     """Return the command that runs others where newer interpreters are, or nothing."""
     named = os.environ.get("NEWER_PYTHON")
-    command = shutil.which(named or ROOT.parent / "shared" / "tools" / "newer-python")
+    command = shutil.which(named or str(ROOT.parent / "shared" / "tools" / "newer-python"))
     if named and command is None:
         raise SystemExit(f"NEWER_PYTHON={named} is no executable")
     return [command] if command else []
