@@ -212,7 +212,7 @@ async def anything(body: bytes) -> bytes:
         ({"status": 5030}, ValueError, "is a status of HTTP such as 503, not 5030"),
         ({"delay": -1}, ValueError, r"Fault\(delay=\) is so many seconds, not -1"),
         ({"delay": "1"}, TypeError, r"Fault\(delay=\) must be a number, not '1'"),
-        ({"delay": float("nan")}, ValueError, "must be a number, not nan"),
+        ({"delay": float("nan")}, ValueError, "must be a number that a float can hold, not nan"),
         ({"delay": float("inf")}, ValueError, r"Ending\.STALL with after=None never answers"),
         ({"after": -1, "ending": Ending.RESET}, ValueError, r"Fault\(after=\) is a number of bytes, not -1"),
         ({"after": "10", "ending": Ending.RESET}, TypeError, r"Fault\(after=\) must be a whole number"),
