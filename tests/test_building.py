@@ -62,10 +62,10 @@ def test_namespaces_are_inherited_unless_they_are_given(
 
 
 def test_a_cluster_scoped_kind_ignores_namespaces_that_it_inherits_and_refuses_its_own() -> None:
-    assert spec(NODES, inherited=(Scope("a"),)).scopes == (EVERYTHING,)
-    assert spec(NODES, namespace=ALL_NAMESPACES, inherited=(Scope("a"),)).scopes == (EVERYTHING,)
+    assert spec(NODES, object_type=client.V1Node, inherited=(Scope("a"),)).scopes == (EVERYTHING,)
+    assert spec(NODES, object_type=dict, namespace=ALL_NAMESPACES, inherited=(Scope("a"),)).scopes == (EVERYTHING,)
     with pytest.raises(ValueError, match=r"nodes\.v1 is cluster-scoped"):
-        spec(NODES, namespace="a")
+        spec(NODES, object_type=dict, namespace="a")
 
 
 def test_selectors_are_sent_in_one_form_so_that_informers_are_shared() -> None:
