@@ -345,13 +345,13 @@ class SharedInformer(Generic[T]):
             require_until(until)
         text = key if isinstance(key, str) else join_key(*key)
         namespace = text.rpartition("/")[0]
-        store, decode = self._pipeline.store, self._pipeline.store.layout.object_type.decode
+        store, show = self._pipeline.store, self._pipeline.store.layout.object_type.show
         last: T | None = None
 
         def is_met() -> bool:
             nonlocal last
             entry = store.get(text)
-            last = None if entry is None else decode(entry.body)
+            last = None if entry is None else show(entry)
             return store.has_synced(namespace) and truth_of(condition(last), "condition")
 
         def words() -> str:

@@ -29,6 +29,7 @@ OF_NAMED_TUPLES = {"_replace", "_fields"}
 """Public methods whose names begin with an underscore so that no field has them."""
 
 FOREIGN = {
+    ("objects/lazy", "sys._is_gil_enabled"): "the documented name, from Python 3.13 on",
     ("checks", "function._is_coroutine"): "what unittest.mock marks async functions with",
     ("transport/adapter", "rest._create_pool_manager"): "kubernetes.aio has no public way to its session",
     ("transport/adapter", "connector._acquired"): "aiohttp says nowhere else how many connections are in use",

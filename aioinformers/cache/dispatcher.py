@@ -396,8 +396,9 @@ class Dispatcher(Generic[T]):
         )
 
     def close(self, error: Exception) -> None:
-        """End all waits with an error; no wait outlives what it waits for."""
+        """End all waits with an error; no wait outlives what it waits for, no object that somebody keeps the store."""
         self._waits.close(error)
+        self.store.layout.object_type.levels.clear()
         while not self.queue.empty():
             item = self.queue.get_nowait()
             if isinstance(item, Reindex) and not item.done.done():

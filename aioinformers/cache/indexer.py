@@ -62,6 +62,7 @@ class Partition:
         """Store an entry and return the one it replaces."""
         objects = self.objects
         old = objects.get(key)
+        entry.key = key
         objects[key] = entry
         if old is None:
             entry.index = self._link(key, entry.index)
@@ -129,6 +130,7 @@ class Store(Generic[T]):
         # One reference: a reader in another thread must never see the partitions of one layout with another.
         self._current = layout, {scope: Partition(len(layout.names)) for scope in scopes}
         self.building: set[str] = set()
+        layout.object_type.levels.find = self.get
 
     @property
     def layout(self) -> Layout[T]:

@@ -74,14 +74,13 @@ class StoreReader(Generic[T]):
 
     def objects(self, entries: Iterable[Entry]) -> list[T]:
         """Return the users' objects of entries."""
-        decode = self._store.layout.object_type.decode
-        return [decode(entry.body) for entry in entries]
+        return self._store.layout.object_type.show_all(entries)
 
     def get(self, key: str, namespace: str) -> T | None:
         """Return the object of an internal key in a namespace; a fresh one unless it is immutable."""
         self._require_readable(namespace)
         entry = self._store.get(key)
-        return None if entry is None else self._store.layout.object_type.decode(entry.body)
+        return None if entry is None else self._store.layout.object_type.show(entry)
 
     def find(self, namespace: str, name: str) -> T:
         """Return the object of a name, or raise ``NotFoundError``."""
@@ -108,15 +107,14 @@ class StoreReader(Generic[T]):
         """Return all objects of now, or those of a namespace, each decoded when its turn comes."""
         store = self.store(namespace)
         entries = store.entries() if namespace is None else store.by_index(NAMESPACE_INDEX, namespace)
-        decode = store.layout.object_type.decode
-        return (decode(entry.body) for entry in entries)
+        return map(store.layout.object_type.show, entries)
 
     def items(self) -> Iterator[tuple[ObjectKey, T]]:
         """Return all keys and objects of now, each decoded when its turn comes."""
         store = self.store()
-        decode = store.layout.object_type.decode
+        show = store.layout.object_type.show
         copies = [partition.objects.copy() for partition in store.partitions.values()]
-        return ((ObjectKey.parse(key), decode(entry.body)) for copy in copies for key, entry in copy.items())
+        return ((ObjectKey.parse(key), show(entry)) for copy in copies for key, entry in copy.items())
 
     def select(self, namespace: str | None, label_selector: str | None, field_selector: str | None) -> list[T]:
         """Return the objects that match everything given."""

@@ -85,17 +85,18 @@ _UNSET: Any = msgspec.UNSET
 
 
 class EventFactory(Generic[T]):
-    """Makes the events of one informer out of records."""
+    """Makes the events of one informer out of records.
 
-    __slots__ = ("decode_body", "resource")
+    Attributes:
+        resource: The informer's resource.
+        decode: Returns the user's object of an entry: a fresh one unless it is immutable (G13).
+    """
+
+    __slots__ = ("decode", "resource")
 
     def __init__(self, resource: GroupVersionResource, object_type: ObjectType[T]) -> None:
         self.resource: GroupVersionResource = resource
-        self.decode_body: Callable[[Any], T] = object_type.decode
-
-    def decode(self, entry: Entry) -> T:
-        """Return the user's object of an entry: a fresh one unless it is immutable (G13)."""
-        return self.decode_body(entry.body)
+        self.decode: Callable[[Entry], T] = object_type.show
 
     def make(self, record: Record) -> Event[T]:
         """Return a new event of a record; each consumer gets its own."""
@@ -110,7 +111,7 @@ _deleted_record, _deleted_factory = (vars(Deleted)[name].__get__ for name in Del
 
 
 def _decoded(event: Any, memo: str, factory: EventFactory[Any], entry: Entry) -> Any:
-    obj = factory.decode_body(entry.body)
+    obj = factory.decode(entry)
     _force(event, memo, obj)
     return obj
 

@@ -52,6 +52,7 @@ class Entry(msgspec.Struct, gc=False):
         index: One value per index of the layout, the namespace first.
         labels: The label set, shared with all objects that have the same one; not set before a label query.
         facts: Each fact of the layout, and behind it its value; fewer where they were asked for later.
+        key: Its internal key, once it has been stored.
     """
 
     body: Any
@@ -60,6 +61,7 @@ class Entry(msgspec.Struct, gc=False):
     index: tuple[IndexValue, ...]
     labels: LabelSet | msgspec.UnsetType = msgspec.UNSET
     facts: tuple[Any, ...] = ()
+    key: str = ""
 
     def is_same_version(self, other: Entry) -> bool:
         """Tell whether both are one version of one object; without any version the content decides."""

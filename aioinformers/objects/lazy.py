@@ -14,16 +14,23 @@ Values that have been read are kept, so that later reads are ordinary attribute 
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, TypeAlias
 
 import msgspec
 
 from aioinformers.objects.documents import steady
+from aioinformers.objects.levels import Levels, Scanned
 
-__all__ = ["Leaf", "Part", "Slot", "Whole", "default_configuration", "maker"]
+__all__ = [
+    "SHELL_FIELDS", "UNENCODABLE", "Leaf", "Make", "Part", "Slot", "View", "Whole", "default_configuration",
+    "kept_slot", "part_slot", "plain_slot",
+]  # fmt: skip
 
 
 class _Model:
@@ -47,59 +54,163 @@ class _Model:
         return {name: value for name, value in state.items() if name != "local_vars_configuration"} or None
 
 
-class _Lazy(_Model):
-    """A model that decodes its JSON when it is read.
+class View(msgspec.Struct, gc=False):
+    """What all objects of an informer are shown with; it keeps them out of sight of the garbage collector.
 
     Attributes:
-        _lazy_json: The JSON: the received bytes, or a view of a part of them.
-        _lazy_given: Slots and the values that they get if the JSON has none for them.
-        _lazy_level: None before the first read, then a Struct of the slots: plain values, None or raw JSON.
+        given: Slots and the values that they get if the JSON has none for them.
+        levels: Keeps levels for other readers of the same version.
     """
 
-    __slots__ = ("_lazy_given", "_lazy_json", "_lazy_level")
+    given: tuple[tuple[str, str], ...]
+    levels: Levels
 
-    _lazy_json: bytes | msgspec.Raw
-    _lazy_given: tuple[tuple[str, str], ...]
+
+UNENCODABLE: Final = object()
+"""Stands in each shell, so that msgspec fails to encode one instead of writing what is inside."""
+
+SHELL_FIELDS: Final = ("_lazy_json", "_lazy_level", "_lazy_home", "_lazy_place", "_lazy_kept", "_lazy_guard")
+"""The fields of the Struct that a shell is; what has been decoded or assigned is in its ``__dict__``."""
+
+
+class _Lazy(_Model):
+    """A model that decodes its JSON when it is read: a shell, a Struct with the fields :data:`SHELL_FIELDS`.
+
+    Attributes:
+        _lazy_json: The JSON: the received bytes, or a view of a part of them; or what they have been scanned into.
+        _lazy_level: None before the first read, then a Struct of the slots: plain values, None or raw JSON. Nobody
+            changes it, as it may serve others, too; a shell that is changed gets a copy of its own.
+        _lazy_home: Of a whole the :class:`View`; of a part what its object has been scanned into, or None.
+        _lazy_place: Of a whole the stored entry, or None; of a part its slot.
+        _lazy_kept: The shell's ``__dict__`` once there is something in it: assigned to a field, it shows the shell to
+            the garbage collector, which is not shown shells that nobody has read.
+        _lazy_guard: Cannot be encoded.
+    """
+
+    __slots__ = ()
+
+    __struct_fields__: ClassVar[tuple[str, ...]]
+
+    _lazy_json: Any
     _lazy_level: Any
+    _lazy_home: Any
+    _lazy_place: Any
+    _lazy_kept: Any
 
     # Both create the level; `_lazy_decode` raises `ValidationError` if a value does not have the model's type.
     _lazy_decode: Callable[[Any], Any]
     _lazy_convert: Callable[[Any], Any]
 
+    @property
+    def _lazy_given(self) -> tuple[tuple[str, str], ...]:
+        """Slots and the values that they get if the JSON has none for them."""
+        return ()
+
     def _lazy_scan(self) -> Any:
+        raise NotImplementedError
+
+    def _lazy_scanned(self, raw: Any) -> Any:
+        """Return a new level of some JSON."""
         try:
-            level = self._lazy_decode(self._lazy_json)
+            level = self._lazy_decode(raw)
         except (msgspec.ValidationError, RecursionError):
-            level = self._lazy_scan_slowly()
+            level = self._lazy_scanned_slowly(raw)
         for slot, value in self._lazy_given:
             if getattr(level, slot, value) is None:
                 setattr(level, slot, value)
-        self._lazy_level = level  # the last step, so that other threads see complete levels only; theirs are equal
         return level
 
-    def _lazy_scan_slowly(self) -> Any:
+    def _lazy_scanned_slowly(self, raw: Any) -> Any:
         try:
-            return steady(self._lazy_decode, self._lazy_json)
+            return steady(self._lazy_decode, raw)
         except msgspec.ValidationError:
-            return self._lazy_convert(self._lazy_json)
+            return self._lazy_convert(raw)
+
+    def _lazy_assign(self, slot: str, value: Any) -> None:
+        """Change a plain value: of this shell alone."""
+        level = self._lazy_level
+        own = copy.copy(self._lazy_scan() if level is None else level)
+        setattr(own, slot, value)
+        kept = self._lazy_kept = vars(self)
+        kept[slot] = value
+        self._lazy_level = own
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return the JSON and the values that have been read or assigned, for pickles and deep copies."""
-        return self._lazy_restore, (bytes(self._lazy_json), self._lazy_given), self._lazy_state()
+        return self._lazy_restore, (bytes(_raw_of(self._lazy_json)), self._lazy_given), self._lazy_state()
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def __copy__(self) -> Any:
         """Return a shallow copy. All attributes are decoded first, so that both objects share their values."""
         for name in self.openapi_types:
             getattr(self, name)
-        twin = self._lazy_restore(self._lazy_json, self._lazy_given)
+        twin = self._lazy_restore(_raw_of(self._lazy_json), self._lazy_given)
+        twin._lazy_level = self._lazy_level
         vars(twin).update(vars(self))
+        twin.__setstate__(self._lazy_state() or {})
         return twin
 
 
+def _raw_of(json: Any) -> Any:
+    return json.raw if json.__class__ is Scanned else json
+
+
+_first = threading.Lock()
+"""Held while the first value of a slot is kept: readers in several threads get the same one."""
+
+
 class Whole(_Lazy):
-    """A complete object as it was received."""
+    """A complete object as it was received.
+
+    Attributes:
+        _lazy_fields: The field of each slot whose values can be changed.
+        _lazy_makers: What makes such values.
+    """
 
     __slots__ = ()
+
+    _lazy_fields: ClassVar[Mapping[str, str]]
+    _lazy_makers: ClassVar[Mapping[str, Make]]
+
+    def _lazy_first(self, slot: str, field: str) -> Any:
+        """Return the value of a slot that has not been read; keep it, unless another thread has been quicker."""
+        level = self._lazy_level
+        value = getattr(self._lazy_scan() if level is None else level, slot)
+        if value.__class__ is msgspec.Raw:
+            value = self._lazy_makers[slot](self, value)
+        with _first:
+            known = getattr(self, field)
+            if known is msgspec.UNSET:
+                setattr(self, field, value)
+                return value
+        return known
+
+    def _lazy_state(self) -> dict[str, Any] | None:
+        state = super()._lazy_state() or {}
+        kept = {slot: getattr(self, field) for slot, field in self._lazy_fields.items()}
+        return state | {slot: value for slot, value in kept.items() if value is not msgspec.UNSET} or None
+
+    @property
+    def _lazy_given(self) -> tuple[tuple[str, str], ...]:
+        home: View = self._lazy_home
+        return home.given
+
+    def _lazy_scan(self) -> Any:
+        json, entry = self._lazy_json, self._lazy_place
+        if entry is not None and entry.body.__class__ is Scanned:
+            json = self._lazy_json = entry.body
+        if json.__class__ is Scanned:
+            json.is_used = True
+            level = json.level
+        else:
+            level = self._lazy_scanned(json)
+            if entry is not None:
+                self._lazy_json = self._lazy_home.levels.share(entry, json, level)
+        self._lazy_level = level  # the last step, so that other threads see complete levels only; theirs are equal
+        return level
 
 
 class Part(_Lazy):
@@ -107,25 +218,13 @@ class Part(_Lazy):
 
     __slots__ = ()
 
-
-def maker(generated: type[_Lazy]) -> Callable[..., Any]:
-    """Return the function that makes instances of a whole or a part.
-
-    It is given the JSON, and optionally slots and the values that they get if the JSON has none for them.
-
-    Args:
-        generated: The generated class.
-    """
-    new = object.__new__
-
-    def make(raw: bytes | msgspec.Raw, given: tuple[tuple[str, str], ...] = ()) -> Any:
-        instance = new(generated)
-        instance._lazy_json = raw
-        instance._lazy_given = given
-        instance._lazy_level = None
-        return instance
-
-    return make
+    def _lazy_scan(self) -> Any:
+        home: Scanned | None = self._lazy_home
+        level = self._lazy_scanned(self._lazy_json)
+        if home is not None:
+            home.parts[self._lazy_place] = level
+        self._lazy_level = level
+        return level
 
 
 class Leaf(_Model):
@@ -148,7 +247,7 @@ class Leaf(_Model):
 
 
 class Slot:
-    """The descriptor of a slot of a whole or a part, which takes the value from the level at the first read.
+    """The descriptor of a slot whose values can be changed: it takes the value from the level at the first read.
 
     It has no ``__set__``, so Python calls it only while the instance's dict lacks the name. It stores with
     ``dict.setdefault``, which is atomic: an earlier assignment takes precedence, and reads in several threads at a time
@@ -174,7 +273,105 @@ class Slot:
         value = getattr(level, self._name)
         if value.__class__ is msgspec.Raw:
             value = self._read(value)
-        return model.__dict__.setdefault(self._name, value)
+        kept = model._lazy_kept = model.__dict__
+        return kept.setdefault(self._name, value)
+
+
+Make: TypeAlias = Callable[[Any, msgspec.Raw], Any]
+"""Makes the value of a slot of its raw JSON; it is given the whole, too."""
+
+
+def kept_slot(slot: str, field: str) -> property:
+    """Return the property of a whole's slot whose values can be changed: each shell keeps its own in a field.
+
+    Args:
+        slot: The name of the slot.
+        field: The field of the shell's Struct.
+    """
+    return _property(
+        f"""
+def get(self):
+    value = self.{field}
+    return self._lazy_first({slot!r}, {field!r}) if value is UNSET else value
+def set(self, value):
+    self.{field} = value
+"""
+    )
+
+
+def part_slot(slot: str, field: str, find: Callable[[], Any]) -> tuple[property, Make]:
+    """Return the property of a whole's slot whose value is a part, and what makes the first part of a version.
+
+    A version that others have read has the levels of the whole and of the part already. Then the property makes a part
+    of them by itself. That it keeps the part of another thread, where there is one, rests on threads not being switched
+    between the last look and the assignment, as nothing is called in between; without a GIL ``_lazy_first`` does it.
+
+    Args:
+        slot: The name of the slot.
+        field: The field of the shell's Struct.
+        find: Returns the class of the part, when the first is made.
+    """
+    names: dict[str, Any] = {"UNSET": msgspec.UNSET, "Scanned": Scanned if HAS_GIL else None, "part": None}
+
+    def make(whole: Any, raw: msgspec.Raw) -> Any:
+        part = names["part"] = names["part"] or find()
+        if len(raw) == 4 and bytes(raw) == b"null":
+            return None
+        home = whole._lazy_json
+        return part(raw, home.parts.get(slot), home, slot) if home.__class__ is Scanned else part(raw)
+
+    source = f"""
+def get(self):
+    value = self.{field}
+    if value is UNSET:
+        home = self._lazy_json
+        if home.__class__ is Scanned and part is not None and (inner := home.parts.get({slot!r})) is not None:
+            level = self._lazy_level
+            if level is None:
+                home.is_used = True
+                level = self._lazy_level = home.level
+            value = part(level.{slot}, inner, home, {slot!r})
+            known = self.{field}
+            if known is UNSET:
+                self.{field} = value
+            else:
+                value = known
+        else:
+            value = self._lazy_first({slot!r}, {field!r})
+    return value
+def set(self, value):
+    self.{field} = value
+"""
+    return _property(source, names), make
+
+
+HAS_GIL: Final[bool] = getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+def _property(source: str, names: dict[str, Any] | None = None) -> property:
+    """Return a property out of the source of ``get`` and ``set``: no generic code is as fast."""
+    made: dict[str, Any] = {"UNSET": msgspec.UNSET} if names is None else names
+    exec(source, made)  # safe: it contains names of attributes of the client's own code, which are identifiers
+    return property(made["get"], made["set"])
+
+
+def plain_slot(name: str) -> property:
+    """Return the property of a slot of plain values: they are read from the level, and nothing is kept per shell.
+
+    Args:
+        name: The name of the slot.
+    """
+    return _property(
+        f"""
+def get(self):
+    level = self._lazy_level
+    if level is None:
+        level = self._lazy_scan()
+    return level.{name}
+def set(self, value):
+    self._lazy_assign({name!r}, value)
+"""
+    )
 
 
 class _DefaultConfiguration:

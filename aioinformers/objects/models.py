@@ -21,19 +21,35 @@ The client is never imported here: a model class that somebody hands in has brou
 from __future__ import annotations
 
 import functools
+import operator
 import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from itertools import repeat
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from aioinformers.objects.documents import decode_value, steady
-from aioinformers.objects.lazy import Leaf, Part, Slot, Whole, default_configuration, maker
+from aioinformers.objects.lazy import (
+    SHELL_FIELDS,
+    UNENCODABLE,
+    Leaf,
+    Make,
+    Part,
+    Slot,
+    View,
+    Whole,
+    default_configuration,
+    kept_slot,
+    part_slot,
+    plain_slot,
+)
+from aioinformers.objects.levels import Levels
 
-__all__ = ["making", "model_decoder"]
+__all__ = ["ModelViewer", "making", "model_decoder"]
 
 T = TypeVar("T")
 Convert: TypeAlias = Callable[[Any], Any]
@@ -55,19 +71,61 @@ def model_decoder(model_class: type[T], *, kind: str = "", api_version: str = ""
     Raises:
         TypeError: If the class is not a generated model.
     """
-    make = _maker(model_class, Whole)
-    given = tuple((slot, value) for slot, value in (("_kind", kind), ("_api_version", api_version)) if value)
+    generated = _class(model_class, Whole)
+    view = View(_given(kind, api_version), Levels())
 
     def decode(raw: bytes) -> T:
-        instance: T = make(raw, given)
+        instance: T = generated(raw, None, view)
         return instance
 
     return decode
 
 
+class ModelViewer(Generic[T]):
+    """Shows stored entries as instances of a generated model.
+
+    They are those of :func:`model_decoder`, but what their JSON is scanned into is kept for whoever reads the same
+    version later.
+
+    Args:
+        model_class: A model such as ``V1Pod``, or a subclass of one.
+        levels: Those of the informer.
+        kind: Fills the object's kind where it is absent.
+        api_version: Fills the object's apiVersion likewise.
+
+    Attributes:
+        show: Shows one entry.
+    """
+
+    def __init__(self, model_class: type[T], levels: Levels, *, kind: str = "", api_version: str = "") -> None:
+        generated: Any = _class(model_class, Whole)
+        view = View(_given(kind, api_version), levels)
+        self._generated = generated
+        self._view = view
+
+        def show(entry: Any) -> T:
+            instance: T = generated(entry.body, None, view, entry)
+            return instance
+
+        self.show: Callable[[Any], T] = show
+
+    def show_all(self, entries: Iterable[Any]) -> list[T]:
+        """Show many, without a call of Python code for each."""
+        entries = list(entries)
+        return [*map(self._generated, map(_body_of, entries), repeat(None), repeat(self._view), entries)]
+
+
+_body_of = operator.attrgetter("body")
+
+
+def _given(kind: str, api_version: str) -> tuple[tuple[str, str], ...]:
+    return tuple((slot, value) for slot, value in (("_kind", kind), ("_api_version", api_version)) if value)
+
+
 class _Field(NamedTuple):
     """One attribute of a model."""
 
+    attribute: str
     slot: str
     json_name: str
     type_name: str
@@ -101,7 +159,7 @@ class _Shape:
         self.models: Any = sys.modules[owner.__module__.rpartition(".")[0]]
         types: dict[str, str] = owner.openapi_types  # type: ignore[attr-defined]  # that is how the owner was chosen
         names: dict[str, str] = owner.attribute_map  # type: ignore[attr-defined]
-        self.fields = [_Field(_slot(owner, name), names[name], type_name) for name, type_name in types.items()]
+        self.fields = [_Field(name, _slot(owner, name), names[name], type_name) for name, type_name in types.items()]
         self.json_names = {field.slot: field.json_name for field in self.fields}
 
     def namespace(self, restore: Callable[..., Any], role: _Role) -> dict[str, Any]:
@@ -152,13 +210,44 @@ def _lazy(model: type, role: _Role) -> type:
     hints = [(field.slot, field.level_hint, None) for field in shape.fields]
     # Of no interest to the garbage collector: what is in a level does not refer back to it.
     level: Any = msgspec.defstruct(model.__name__, hints, rename=shape.json_names, gc=False)
-    below = Part if role is Whole else Leaf
-    slots = {field.slot: Slot(field.slot, _reader(shape.models, field.type_name, below)) for field in shape.fields}
-    namespace = shape.namespace(restore_lazy, role) | slots
-    namespace["__slots__"] = ()
+    namespace = shape.namespace(restore_lazy, role)
+    own: dict[str, str] = {}  # of a whole: the fields of its Struct that keep what can be changed
+    makers: dict[str, Make] = {}
+    for field in shape.fields:
+        if field.is_plain:
+            slot = plain_slot(field.slot)
+        elif role is Whole:
+            own[field.slot] = name = f"_lazy_own{len(own)}"
+            slot, makers[field.slot] = _kept(shape, field, name)
+        else:
+            namespace[field.slot] = Slot(field.slot, _reader(shape.models, field.type_name))
+            continue
+        namespace[field.slot] = slot
+        if (public := getattr(model, field.attribute, None)).__class__ is property:
+            # The same without the detour through the slot.
+            namespace[field.attribute] = property(slot.fget, public.fset, None, public.__doc__)
+    if role is Whole:
+        namespace |= {"_lazy_fields": own, "_lazy_makers": makers}
     namespace["_lazy_decode"] = msgspec.json.Decoder(level).decode
     namespace["_lazy_convert"] = staticmethod(lambda raw: level(**_converted_fields(model, decode_value(raw), _surely)))
-    return type(model.__name__, (role, model), namespace)
+    defaults = {SHELL_FIELDS[-1]: UNENCODABLE} | dict.fromkeys(own.values(), msgspec.UNSET)
+    first, *others = (*SHELL_FIELDS, *own.values())
+    fields: list[Any] = [(first, Any), *((name, Any, defaults.get(name)) for name in others)]
+    bases = (role, _without_init(model), msgspec.Struct)
+    return msgspec.defstruct(model.__name__, fields, bases=bases, namespace=namespace)
+
+
+def _kept(shape: _Shape, field: _Field, name: str) -> tuple[property, Make]:
+    """Return the property of a whole's slot that can be changed, and what makes its values; it is kept in a field."""
+    if _is_model(shape.models, field.type_name):
+        return part_slot(field.slot, name, functools.partial(_class, getattr(shape.models, field.type_name), Part))
+    read = _reader(shape.models, field.type_name)
+    return kept_slot(field.slot, name), lambda _, raw: read(raw)
+
+
+def _without_init(model: type) -> type:
+    """Return a base that is the model: msgspec refuses a direct one that has an ``__init__``; no Struct calls it."""
+    return type(model.__name__, (model,), {"__slots__": (), "__module__": model.__module__})
 
 
 def _leaves(model: type) -> _Classes:
@@ -195,26 +284,19 @@ def _shapes_of_new_leaves(model: type) -> list[_Shape]:
 def _leaf(shape: _Shape) -> Any:
     """Generate the Struct class of one model, without annotations that msgspec could decode by."""
     name, namespace = shape.model.__name__, shape.namespace(restore_leaf, Leaf)
-    # In between, because msgspec refuses a direct base that has an `__init__`; no Struct ever calls one.
-    base = type(name, (shape.model,), {"__slots__": (), "__module__": shape.model.__module__})
     return msgspec.defstruct(
         name,
         [(field.slot, Any, None) for field in shape.fields],
-        bases=(Leaf, base, msgspec.Struct),
+        bases=(Leaf, _without_init(shape.model), msgspec.Struct),
         namespace=namespace,
         rename=shape.json_names,
         omit_defaults=True,  # whoever encodes it by msgspec gets what the client would send
     )
 
 
-def _maker(model: type, role: _Role) -> Callable[..., Any]:
-    """Return the function that makes instances of a class that decodes itself."""
-    return maker(_class(model, role))
-
-
-def restore_lazy(model: type, role: _Role, *arguments: Any) -> Any:
+def restore_lazy(model: type, role: _Role, raw: Any, given: tuple[tuple[str, str], ...] = ()) -> Any:
     """Rebuild an instance from a pickle or for a copy."""
-    return _maker(model, role)(*arguments)
+    return _class(model, role)(raw, None, View(given, Levels()) if role is Whole else None)
 
 
 def restore_leaf(model: type, role: _Role, fields: dict[str, Any]) -> Any:
@@ -222,16 +304,13 @@ def restore_leaf(model: type, role: _Role, fields: dict[str, Any]) -> Any:
     return _class(model, role)(**fields)
 
 
-def _reader(models: Any, type_name: str, role: _Role) -> Convert:
+def _reader(models: Any, type_name: str) -> Convert:
     """Return the function that decodes values of a type; what it needs is generated when it is called first.
 
     Args:
         models: The module where the names of types are looked up.
-        type_name: The type.
-        role: What a value becomes that is a model; what is in lists and dicts becomes leaves.
+        type_name: The type; models in it become leaves.
     """
-    if role is Part and type_name not in _SCALARS and hasattr(models, type_name):
-        return _part_reader(getattr(models, type_name))
     decode: Convert | None = None
 
     def read(raw: msgspec.Raw) -> Any:
@@ -254,16 +333,8 @@ def _reader(models: Any, type_name: str, role: _Role) -> Convert:
     return read
 
 
-def _part_reader(model: type) -> Convert:
-    make: Callable[..., Any] | None = None
-
-    def read(raw: msgspec.Raw) -> Any:
-        nonlocal make
-        if make is None:
-            make = _maker(model, Part)
-        return None if len(raw) == 4 and bytes(raw) == b"null" else make(raw)
-
-    return read
+def _is_model(models: Any, type_name: str) -> bool:
+    return type_name not in _SCALARS and hasattr(models, type_name)
 
 
 _LIST = re.compile(r"list\[(.*)\]")

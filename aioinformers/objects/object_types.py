@@ -18,8 +18,9 @@ any that keeps bytes, ``compact=True`` the bytes, packed           as without it
 from __future__ import annotations
 
 import dataclasses
+import operator
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
@@ -29,8 +30,9 @@ from aioinformers.objects.declarations import declared_fields, place_of_labels
 from aioinformers.objects.documents import Document, decode_document, steady
 from aioinformers.objects.immutability import is_deeply_immutable, is_pydantic
 from aioinformers.objects.labels import LabelSets, labels_of, texts_of
+from aioinformers.objects.levels import Levels, Scanned
 from aioinformers.objects.metadata import Metadata
-from aioinformers.objects.models import making, model_decoder
+from aioinformers.objects.models import ModelViewer, making, model_decoder
 from aioinformers.objects.paths import Path
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
 T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
+_body_of = operator.attrgetter("body")
 
 
 class ObjectType(Generic[T]):
@@ -60,6 +63,7 @@ class ObjectType(Generic[T]):
         watch_accept: The representations that a WATCH asks for.
         kind: Filled in where a server leaves it out, as it does in the items of a LIST, once it is known.
         api_version: Filled in likewise.
+        levels: What has been decoded of versions that somebody has read, for types that share it.
         label_sets: The label sets of all stored objects whose labels have been asked for.
         arrives_as: The Struct that objects are decoded to on arrival, in a single pass.
         packer: Packs what the store keeps, a little later; None if it keeps objects as they are.
@@ -78,6 +82,7 @@ class ObjectType(Generic[T]):
         self.python_type = python_type
         self._decode = decode
         self.label_sets: LabelSets = LabelSets()
+        self.levels: Levels = Levels()
         self.kind: str = ""
         self.api_version: str = ""
 
@@ -130,6 +135,14 @@ class ObjectType(Generic[T]):
         """Return the user's object of a stored body: a fresh one, unless it is immutable."""
         return self._decode(body)
 
+    def show(self, entry: Any) -> T:
+        """Return the user's object of a stored entry, as :meth:`decode`; what is decoded may serve later readers."""
+        return self.decode(entry.body)
+
+    def show_all(self, entries: Iterable[Any]) -> list[T]:
+        """Return the users' objects of stored entries, as :meth:`show` of each."""
+        return [*map(self.show, entries)]
+
 
 class DictType(ObjectType[Document]):
     """Plain dicts, decoded on touch."""
@@ -146,10 +159,27 @@ class ModelType(ObjectType[T]):
 
     def __init__(self, python_type: type[T]) -> None:
         super().__init__(python_type, model_decoder(python_type))
+        self._view: ModelViewer[T] = ModelViewer(python_type, self.levels)
 
     def learn_kind(self, kind: str, api_version: str) -> None:
         super().learn_kind(kind, api_version)
         self._decode = model_decoder(self.python_type, kind=kind, api_version=api_version)
+        self._view = ModelViewer(self.python_type, self.levels, kind=kind, api_version=api_version)
+
+    def raw(self, body: Any) -> bytes:
+        return cast("bytes", body.raw if body.__class__ is Scanned else body)
+
+    def labels(self, body: Any) -> Mapping[str, str] | None:
+        return labels_of(self.raw(body))
+
+    def decode(self, body: Any) -> T:
+        return self._decode(self.raw(body))
+
+    def show(self, entry: Any) -> T:
+        return self._view.show(entry)
+
+    def show_all(self, entries: Iterable[Any]) -> list[T]:
+        return self._view.show_all(entries)
 
 
 class StructType(ObjectType[T]):
@@ -303,6 +333,12 @@ class ArrivalType(WrappingType[T]):
 
     def decode(self, body: Any) -> T:
         return cast("T", body)
+
+    def show(self, entry: Any) -> T:
+        return cast("T", entry.body)
+
+    def show_all(self, entries: Iterable[Any]) -> list[T]:
+        return [*map(_body_of, entries)]
 
 
 class CompactType(WrappingType[T]):

@@ -1,0 +1,97 @@
+"""What a stored version was decoded to serves everybody: levels shared per version, in a bounded number. Pure.
+
+The first read of a model scans the JSON of its level into plain values and raw parts, which nobody changes afterwards.
+So every reader of that version can use it, and only what can be changed (models, lists, dicts) is made for each. The
+levels stand beside the bytes, in the place of the entry's body, and die with that version. Too many are dropped again,
+those first that nobody has read since they were looked at last.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+__all__ = ["LIMIT", "Levels", "Scanned"]
+
+LIMIT: Final = 8192
+"""Versions of an informer whose levels are kept."""
+STEPS: Final = 8
+"""Versions that one read looks at, at most, to find one to drop."""
+
+
+class Scanned(msgspec.Struct, gc=False, eq=False):
+    """The bytes of a version that somebody has read, and what they were decoded to; equal to the same bytes.
+
+    Attributes:
+        raw: The bytes.
+        level: The level of the whole object.
+        parts: The levels of its parts, by slot.
+        is_used: Somebody has read it since it was looked at last.
+    """
+
+    raw: bytes
+    level: Any
+    parts: dict[str, Any]
+    is_used: bool = True
+
+    def __eq__(self, other: object) -> bool:
+        return self.raw == (other.raw if isinstance(other, Scanned) else other)
+
+    def __hash__(self) -> int:
+        return hash(self.raw)
+
+
+class Levels:
+    """The versions of one informer that have levels, at most so many; other threads may read, too.
+
+    Args:
+        limit: How many.
+
+    Attributes:
+        find: Returns the entry that is stored under a key now, or None.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self.find: Callable[[str], Any] = lambda _: None
+        self._limit = limit
+        self._keys: deque[str] = deque()
+
+    def share(self, entry: Any, raw: bytes, level: Any) -> Scanned:
+        """Keep the level that was made of an entry's bytes, and drop another one that nobody reads."""
+        known = entry.body
+        if known.__class__ is Scanned:  # somebody else has been as quick
+            return known
+        scanned = entry.body = Scanned(raw, level, {})
+        keys = self._keys
+        keys.append(entry.key)
+        if len(keys) > self._limit:
+            self._drop_one()
+        return scanned
+
+    def _drop_one(self) -> None:
+        keys = self._keys
+        for step in range(1, STEPS + 1):
+            try:
+                key = keys.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            entry = self.find(key)
+            body = None if entry is None else entry.body
+            if body.__class__ is not Scanned:
+                return  # that version is gone
+            if not body.is_used or step == STEPS:
+                entry.body = body.raw
+                return
+            body.is_used = False
+            keys.append(key)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def clear(self) -> None:
+        """Drop all: an object that somebody keeps must not keep the store."""
+        self._keys.clear()
+        self.find = lambda _: None
