@@ -92,11 +92,24 @@ class EventFactory(Generic[T]):
         decode: Returns the user's object of an entry: a fresh one unless it is immutable (G13).
     """
 
-    __slots__ = ("decode", "resource")
+    __slots__ = ("_object_type", "decode", "resource")
 
     def __init__(self, resource: GroupVersionResource, object_type: ObjectType[T]) -> None:
         self.resource: GroupVersionResource = resource
+        self._object_type = object_type
         self.decode: Callable[[Entry], T] = object_type.show
+        self.share(is_shared=False)
+
+    def share(self, *, is_shared: bool) -> None:
+        """Say whether several consumers may read an object: then what the first one decodes is kept for the others.
+
+        To keep it costs time and memory: for one consumer it would be a loss.
+        """
+        is_kept = is_shared or not self._object_type.keeps_levels
+        self.decode = self._object_type.show if is_kept else self._decode_alone
+
+    def _decode_alone(self, entry: Entry) -> T:
+        return self._object_type.decode(entry.body)
 
     def make(self, record: Record) -> Event[T]:
         """Return a new event of a record; each consumer gets its own."""

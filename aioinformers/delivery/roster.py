@@ -165,6 +165,7 @@ class Roster(Generic[T]):
 
     def _add(self, consumer: Listener[T], registration: Registration[T] | None) -> None:
         self._consumers[consumer] = registration
+        self.events.share(is_shared=len(self._consumers) > 1)
         if self._is_started:
             self._admit(consumer)
 
@@ -201,6 +202,7 @@ class Roster(Generic[T]):
         if consumer not in self._consumers:
             return
         registration = self._consumers.pop(consumer)
+        self.events.share(is_shared=len(self._consumers) > 1)
         if (fact := consumer.options.fact) is not None:
             self._facts.drop_fact(fact)
         if registration is not None:

@@ -56,6 +56,7 @@ class ObjectType(Generic[T]):
 
     Attributes:
         keeps_bytes: The store keeps JSON bytes; every reader gets an object of its own (G13).
+        keeps_levels: What :meth:`show` has decoded for one reader serves later ones.
         is_plain: The store keeps the bytes as they came: nothing is to be done on arrival.
         shows_labels: A label selector can be judged on what the store keeps.
         transforms_objects: A user's transform gets an object of the type; a JSON document otherwise.
@@ -72,6 +73,7 @@ class ObjectType(Generic[T]):
     packer: Packer | None = None
     arrives_as: type[msgspec.Struct] | None = None
     keeps_bytes = True
+    keeps_levels = False
     shows_labels = True
     transforms_objects = False
     is_plain = True
@@ -156,6 +158,8 @@ class DictType(ObjectType[Document]):
 
 class ModelType(ObjectType[T]):
     """Models of kubernetes_asyncio, decoded on touch by a decoder compiled from the model's own tables."""
+
+    keeps_levels = True
 
     def __init__(self, python_type: type[T]) -> None:
         super().__init__(python_type, model_decoder(python_type))

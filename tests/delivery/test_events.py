@@ -206,3 +206,16 @@ def test_users_see_the_classes_that_they_know() -> None:
 def test_the_key_of_a_cluster_scoped_object_has_no_namespace() -> None:
     record = Record(ADDED, "node-1", NEW, None, Cause.WATCH)
     assert EventFactory(PODS, object_type_of(dict)).make(record).key == ObjectKey("", "node-1")
+
+
+def test_what_is_decoded_is_kept_only_where_several_may_read_it() -> None:
+    object_type = object_type_of(client.V1Pod)
+    entry = Entry(b'{"metadata":{"name":"a"},"status":{"phase":"Running"}}', "u", "1", ("",))
+    factory: EventFactory[Any] = EventFactory(PODS, object_type)
+    assert factory.decode(entry).status.phase == "Running"
+    assert isinstance(entry.body, bytes)
+    factory.share(is_shared=True)
+    assert factory.decode(entry).status.phase == "Running"
+    assert not isinstance(entry.body, bytes)
+    factory.share(is_shared=False)
+    assert factory.decode(entry).status.phase == "Running"
