@@ -229,7 +229,7 @@ async def follow(name: str, objects: int, is_compact: bool) -> dict[str, float]:
     count = len(store)
     changed = (
         object_type.raw(entry.body).replace(b'"resourceVersion":"', b'"resourceVersion":"9')
-        for _, entry in store.items()
+        for entry in store.entries()
     )
     flood = 0.0
     for data in chunks("MODIFIED", islice(changed, EVENTS)):
@@ -238,13 +238,13 @@ async def follow(name: str, objects: int, is_compact: bool) -> dict[str, float]:
 
     def query() -> float:
         begun = time.process_time()
-        for item in store.items():
-            selector.matches(store.label_set(item[1]).labels)
+        for entry in store.entries():
+            selector.matches(store.label_set(entry).labels)
         return time.process_time() - begun
 
     first, second = query(), query()
     begun = time.process_time()
-    for _, entry in islice(store.items(), 2000):
+    for entry in store.entries()[:2000]:
         object_type.decode(entry.body)
     read = time.process_time() - begun
     task.cancel()

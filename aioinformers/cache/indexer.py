@@ -173,25 +173,16 @@ class Store(Generic[T]):
                 return entry
         return None
 
-    def of_namespace(self, namespace: str) -> list[tuple[str, Entry]]:
-        """Return the keys and entries of a namespace."""
-        position, partitions = self._located(NAMESPACE_INDEX)
-        found: list[tuple[str, Entry]] = []
-        for partition in partitions:
-            keys = list(partition.indexes[position].get(namespace, ()))
-            found += [(key, entry) for key in keys if (entry := partition.objects.get(key)) is not None]
-        return found
-
-    def named(self, name: str, namespace: str | None) -> list[tuple[str, Entry]]:
-        """Return the keys and entries of a name, in one namespace or in each: one look-up per scope and namespace."""
+    def named(self, name: str, namespace: str | None) -> list[Entry]:
+        """Return the entries of a name, in one namespace or in each: one look-up per scope and namespace."""
         if "/" in name:
             return []  # no object has such a name, but it could be taken for a key
         position, partitions = self._located(NAMESPACE_INDEX)
-        found: list[tuple[str, Entry]] = []
+        found: list[Entry] = []
         for partition in partitions:
             namespaces = list(partition.indexes[position]) if namespace is None else (namespace,)
             keys = [join_key(each, name) for each in namespaces]
-            found += [(key, entry) for key in keys if (entry := partition.objects.get(key)) is not None]
+            found += [entry for entry in map(partition.objects.get, keys) if entry is not None]
         return found
 
     def has_version(self, scope: Scope, key: str, uid: str, version: str) -> bool:
@@ -206,10 +197,6 @@ class Store(Generic[T]):
             object_type = self.layout.object_type
             labels = entry.labels = object_type.label_sets.shared(object_type.labels(entry.body))
         return labels
-
-    def items(self) -> list[tuple[str, Entry]]:
-        """Return a snapshot of all keys and entries."""
-        return [item for partition in self.partitions.values() for item in partition.objects.copy().items()]
 
     def entries(self) -> list[Entry]:
         """Return a snapshot of all entries."""

@@ -105,7 +105,7 @@ def replay(mailbox: Mailbox) -> dict[str, str]:
 
 def versions(line: Line) -> dict[str, str]:
     """Return what the store holds."""
-    return {key: entry.version for key, entry in line.store.items()}
+    return {entry.key: entry.version for entry in line.store.entries()}
 
 
 # -- offers -------------------------------------------------------------------------------------------------------

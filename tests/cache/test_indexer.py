@@ -184,16 +184,16 @@ def two_scopes(layout: Layout[Any]) -> Store[Any]:
     return store
 
 
-def keys(items: list[tuple[str, Entry]]) -> list[str]:
-    return [key for key, _ in items]
+def keys(entries: list[Entry]) -> list[str]:
+    return [entry.key for entry in entries]
 
 
 def test_a_store_answers_from_all_its_partitions() -> None:
     """By key, by index, as a whole."""
     store = two_scopes(layout_of(node="spec.node"))
     assert len(store) == 4
-    assert store.all_keys() == keys(store.items()) == ["prod/a", "prod/b", "dev/c", "dev/d"]
-    assert [store.get(key) for key in store.all_keys()] == [found for _, found in store.items()]
+    assert store.all_keys() == keys(store.entries()) == ["prod/a", "prod/b", "dev/c", "dev/d"]
+    assert [store.get(key) for key in store.all_keys()] == store.entries()
     assert store.get("prod/c") is None
     assert store.keys_by_index("node", "n1") == ["prod/a", "dev/c"]
     assert store.by_index("node", "n1") == [store.get(key) for key in ("prod/a", "dev/c")]
@@ -203,9 +203,7 @@ def test_a_store_answers_from_all_its_partitions() -> None:
     assert store.keys_by_index("namespace", "dev") == ["dev/c", "dev/d"]
     assert store.index_values("namespace") == ["prod", "dev"]
     assert [store.count("namespace", name) for name in ("prod", "dev", "x")] == [2, 2, 0]
-    assert keys(store.of_namespace("dev")) == ["dev/c", "dev/d"]
-    assert store.of_namespace("x") == []
-    assert store.entries() == [found for _, found in store.items()]
+    assert keys(store.by_index("namespace", "dev")) == ["dev/c", "dev/d"]
 
 
 def test_a_name_is_looked_up_in_one_namespace_or_in_each() -> None:
@@ -234,7 +232,7 @@ def test_an_index_gives_nothing_that_does_not_have_the_value() -> None:
     assert (store.by_index("name", "a"), store.keys_by_index("name", "b")) == ([], [])
     assert store.by_index("name", "all") == [store.get("dev/c"), store.get("dev/d")]
     assert store.keys_by_index("name", "all") == ["dev/c", "dev/d"]
-    assert keys(store.of_namespace("prod")) == ["prod/a"]
+    assert store.by_index("namespace", "prod") == [store.get("prod/a")]
     assert keys(store.named("b", None)) == []
 
 
@@ -248,13 +246,13 @@ def test_cluster_scoped_objects_have_keys_without_a_slash() -> None:
 def test_answers_are_snapshots() -> None:
     """What a reader holds does not change under its hands."""
     store = two_scopes(layout_of(node="spec.node"))
-    items, all_keys, found = store.items(), store.all_keys(), store.by_index("node", "n1")
+    entries, all_keys, found = store.entries(), store.all_keys(), store.by_index("node", "n1")
     values, by_key = store.index_values("node"), store.keys_by_index("node", "n1")
     for partition in store.partitions.values():
         for key in list(partition.objects):
             partition.remove(key)
-    assert (len(items), len(all_keys), len(found), len(values), len(by_key)) == (4, 4, 2, 2, 2)
-    assert (len(store), store.items(), store.index_values("node")) == (0, [], [])
+    assert (len(entries), len(all_keys), len(found), len(values), len(by_key)) == (4, 4, 2, 2, 2)
+    assert (len(store), store.entries(), store.index_values("node")) == (0, [], [])
 
 
 def test_an_unknown_index_is_named_with_those_there_are() -> None:
@@ -328,7 +326,7 @@ def test_a_namespace_has_synced_when_all_scopes_that_follow_it_have() -> None:
 
 
 def contents(store: Store[Any]) -> list[tuple[str, Any, str, str]]:
-    return [(key, found.body, found.uid, found.version) for key, found in store.items()]
+    return [(found.key, found.body, found.uid, found.version) for found in store.entries()]
 
 
 def test_an_index_is_added_to_what_is_stored() -> None:
@@ -363,7 +361,7 @@ def test_an_index_is_removed_from_what_is_stored() -> None:
     with pytest.raises(UnknownIndexError):
         store.index_values("node")
     assert store.index_values("first") == ["a", "b", "c", "d"]
-    assert all(len(found.index) == 2 for _, found in store.items())
+    assert all(len(found.index) == 2 for found in store.entries())
 
 
 def test_readers_see_the_old_indexes_until_the_new_ones_are_whole() -> None:
@@ -381,7 +379,7 @@ def test_readers_see_the_old_indexes_until_the_new_ones_are_whole() -> None:
 def test_entries_that_events_hold_are_left_alone_by_a_rebuild() -> None:
     """New entries take over their bodies."""
     store = two_scopes(layout_of(node="spec.node"))
-    held = dict(store.items())
+    held = {found.key: found for found in store.entries()}
     list(store.rebuilt(store.layout.without_index("node"), {}))
     assert all(found.index == (key.split("/")[0], found.index[1]) for key, found in held.items())
     assert all(store.get(key) is not found for key, found in held.items())

@@ -95,9 +95,10 @@ async def test_objects_are_listed_by_label_and_namespace(
     """The namespace index is always there: nothing has to be asked for beforehand."""
     configmaps = await synced(factory, object_type)
     assert keys(configmaps.lister.list(selector, namespace=namespace)) == expected
+    assert keys(await configmaps.lister.collect(selector, namespace=namespace)) == expected
     if namespace is not None:
         bound = configmaps.lister.namespace(namespace)
-        assert keys(bound.list(selector)) == expected
+        assert keys(bound.list(selector)) == keys(await bound.collect(selector)) == expected
         assert keys(bound) == keys(configmaps.lister.list(namespace=namespace))
         assert len(bound) == len(list(bound))
 
@@ -256,6 +257,7 @@ def test_what_a_field_selector_looks_up_is_what_it_would_have_found_by_looking_a
     lister = Lister(StoreReader(store, "pods", GroupVersionResource("", "v1", "pods"), lambda namespace: None))
     text = ",".join(map("".join, requirements))
     found = lister.list(namespace=namespace, field_selector=text)
+    assert asyncio.run(lister.collect(namespace=namespace, field_selector=text)) == found
     selector = parse_field_selector(text)
     expected = [(p, n) for p, n in stored if selector.matches(p, n) and namespace in (None, p)]
     assert sorted((obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in found) == sorted(expected)
@@ -281,6 +283,65 @@ def test_a_name_is_looked_up_and_not_looked_for() -> None:
             sys.setprofile(None)
         assert keys(found) == ["n1/p7"]
         assert len(calls) < 100
+
+
+# -- many objects -------------------------------------------------------------------------------------------------
+
+
+def many(count: int) -> tuple[Store[Any], Lister[Any]]:
+    """Return a cache of objects in two namespaces, every third of which has a label."""
+    layout: Layout[Any] = Layout(object_type_of(dict))
+    store = Store(layout, [EVERYTHING])
+    for number in range(count):
+        metadata = {"name": f"p{number}", "namespace": f"n{number % 2}", "resourceVersion": "1"}
+        put(store, metadata | ({"labels": {"third": "yes"}} if number % 3 == 0 else {}))
+    reader = StoreReader(store, "pods", GroupVersionResource("", "v1", "pods"), lambda namespace: None)
+    return store, Lister(reader)
+
+
+def put(store: Store[Any], metadata: dict[str, Any]) -> None:
+    layout = store.layout
+    read = layout.reader.read_document({"metadata": metadata})
+    store.partitions[EVERYTHING].put(read[0], layout.entry(json.dumps({"metadata": metadata}).encode(), read))
+
+
+async def test_g12_many_objects_are_collected_in_steps_and_are_those_of_one_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever is written, removed or added between the steps."""
+    monkeypatch.setattr("aioinformers.cache.lister._STEP", 0)
+    store, lister = many(5_000)
+    expected = lister.list("third=yes", namespace="n0", field_selector="metadata.name!=p0")
+    asked = asyncio.create_task(lister.collect("third=yes", namespace="n0", field_selector="metadata.name!=p0"))
+    turns = 0
+    while not asked.done():
+        await asyncio.sleep(0)
+        turns += 1
+        for number in range(5_000 - 6 * turns, 5_000 - 6 * turns + 6):
+            store.partitions[EVERYTHING].remove(f"n{number % 2}/p{number}")
+        put(store, {"name": f"p{6 * turns}", "namespace": "n0", "resourceVersion": "2"})
+    assert turns >= 9
+    assert await asked == expected
+    assert len(expected) == 833
+
+
+async def test_a_collection_that_is_given_up_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aioinformers.cache.lister._STEP", 0)
+    _, lister = many(1_000)
+    asked = asyncio.create_task(lister.collect())
+    await asyncio.sleep(0)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert len(await lister.collect()) == 1_000
+
+
+async def test_few_objects_are_collected_without_a_turn_of_the_loop() -> None:
+    _, lister = many(10)
+    asked = lister.collect("third=yes")
+    with pytest.raises(StopIteration) as done:
+        asked.send(None)
+    assert len(done.value.value) == 4
 
 
 # -- one scope and another ----------------------------------------------------------------------------------------

@@ -356,7 +356,7 @@ virtual_time = pytest.mark.virtual_time
 
 
 def bodies_of(informer: SharedInformer[Any]) -> list[Any]:
-    return [entry.body for _, entry in informer._pipeline.store.items()]
+    return [entry.body for entry in informer._pipeline.store.entries()]
 
 
 def wide(name: str, **labels: str) -> dict[str, Any]:
@@ -669,13 +669,13 @@ async def test_objects_without_a_version_are_compared_by_what_they_hold(unpacked
     raws = pods(50)
     await line.list(raws, "")
     await line.settle()
-    before = [entry.body for _, entry in line.store.items()]
+    before = [entry.body for entry in line.store.entries()]
     unpacked.take()
     await line.list([*raws[:49], raws[0]], "")
     await line.settle()
     counts = line.dispatcher.counts
     assert (counts.added, counts.updated, counts.lists) == (50, 1, 2)
-    after = [entry.body for _, entry in line.store.items()]
+    after = [entry.body for entry in line.store.entries()]
     assert [one is other for one, other in zip(before, after, strict=True)] == [True] * 49 + [False]
     assert unpacked.take() > 0
 
@@ -695,7 +695,7 @@ async def test_g8_dictionaries_stay_few_although_some_objects_never_change() -> 
             WatchBatch(EVERYTHING, line.batch(raws[500:], first=100 * seed, version=str(seed)))
         )  # these stay
         await line.settle()
-    numbers = {entry.body.dictionary.number for _, entry in line.store.items() if isinstance(entry.body, Packed)}
+    numbers = {entry.body.dictionary.number for entry in line.store.entries() if isinstance(entry.body, Packed)}
     assert max(numbers) > compact.GENERATIONS + 1
     assert len(numbers) <= compact.GENERATIONS
     gc.collect()
@@ -744,9 +744,9 @@ async def test_g12_packing_lets_others_run(monkeypatch: pytest.MonkeyPatch, slow
     await line.list(raws, "1")
     await line.settle()
     ticker.cancel()
-    assert [raw_of(entry.body) for _, entry in line.store.items()] == raws
+    assert [raw_of(entry.body) for entry in line.store.entries()] == raws
     assert (turns > 300) is slow
-    assert sum(isinstance(entry.body, Packed) for _, entry in line.store.items()) == 300 - compact.FIRST
+    assert sum(isinstance(entry.body, Packed) for entry in line.store.entries()) == 300 - compact.FIRST
 
 
 @virtual_time
