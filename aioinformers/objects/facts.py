@@ -7,20 +7,23 @@ in ``Entry.facts`` behind the fact itself. Nothing is read where nobody asks, or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from typing import Any, Protocol
 
 import msgspec
 
 from aioinformers.errors import InvalidPathError
+from aioinformers.objects.cuts import Cuts, outermost
 from aioinformers.objects.documents import steady
-from aioinformers.objects.paths import Path, parse_path
-from aioinformers.objects.transforms import BytesTransform
+from aioinformers.objects.paths import Path, PathReader, parse_path
+from aioinformers.objects.transforms import FINGERPRINT, BytesTransform
 
-__all__ = ["Fact", "FieldSet", "leading_bytes_transform"]
+__all__ = ["Fact", "FactReader", "FieldSet", "leading_bytes_transform"]
 
 _ALWAYS_IGNORED = ("metadata.resourceVersion", "metadata.managedFields", "kind", "apiVersion", "metadata.generation")
-_NEVER_COUNT = tuple(map(parse_path, _ALWAYS_IGNORED))  # the kind is told by some lists, and not by others
+_NEVER_COUNT = tuple(map(parse_path, _ALWAYS_IGNORED))
+_TOLD_BY_SOME = frozenset(_NEVER_COUNT[2:4])  # lists that have a kind of their own often leave out that of the items
 
 
 class Fact(Protocol):
@@ -34,8 +37,8 @@ class Fact(Protocol):
     def needed(self) -> tuple[Path, ...]:
         """Those of them without which there is nothing to read."""
 
-    def reader(self, before: BytesTransform, *, has_spec: bool) -> Callable[[bytes], Any]:
-        """Return the function that reads it from an object's JSON.
+    def reader(self, before: BytesTransform, *, has_spec: bool) -> FactReader:
+        """Return what reads it from an object's JSON.
 
         Args:
             before: The built-in transforms that come first.
@@ -43,6 +46,19 @@ class Fact(Protocol):
         """
 
     def __hash__(self) -> int: ...
+
+
+class FactReader(Protocol):
+    """Reads a fact from JSON that has been accepted.
+
+    Attributes:
+        wanted: Members whose raw values make it quicker, if whoever has scanned the object has them.
+    """
+
+    wanted: tuple[Path, ...]
+
+    def __call__(self, raw: bytes, values: Sequence[Any] | None = None) -> Any:
+        """Return the fact of an object, given as JSON; the values are those of the wanted members, as in ``raw``."""
 
 
 class FieldSet:
@@ -94,21 +110,62 @@ class FieldSet:
         """Those of them without which there is nothing to read."""
         return self._only
 
-    def reader(self, before: BytesTransform, *, has_spec: bool) -> Callable[[bytes], bytes]:
-        """Return the function that gives the fingerprint of an object's JSON; see :meth:`Fact.reader`."""
-        is_by_generation = not (has_spec or self._only)
-        ignored = self._ignore + (_NEVER_COUNT[:-1] if is_by_generation else _NEVER_COUNT)
+    def reader(self, before: BytesTransform, *, has_spec: bool) -> FactReader:
+        """Return what gives the fingerprint of an object's JSON; see :meth:`Fact.reader`."""
+        if not (has_spec or self._only):
+            ignored = BytesTransform((False, self._ignore + _NEVER_COUNT[:-1]))
+            return _ByGeneration(before.merge(ignored), before)
         keep = ((True, self._only),) if self._only else ()
-        digest, whole = before.merge(BytesTransform(*keep, (False, ignored))).digest, before.digest
+        return _Fingerprint(before.merge(BytesTransform(*keep, (False, self._ignore + _NEVER_COUNT))))
 
-        def fingerprint(raw: bytes) -> bytes:
-            read = whole if is_by_generation and not _has_generation(raw) else digest
-            try:
-                return read(raw)
-            except RecursionError:
-                return steady(read, raw)
 
-        return fingerprint
+class _Fingerprint:
+    """Reads the fingerprint of what a transform leaves of an object.
+
+    Where fields are dropped only, the others are not looked at one by one: the dropped ones are cut out of the bytes.
+    """
+
+    def __init__(self, rest: BytesTransform) -> None:
+        self._digest = rest.digest
+        dropped = outermost(set(rest.dropped or ()) - _TOLD_BY_SOME)
+        self.wanted: tuple[Path, ...] = dropped or ()
+        self._cuts = Cuts(self.wanted)
+        self._members = PathReader((), parts=self.wanted)
+        self._decode = msgspec.json.Decoder(self._members.projection).decode
+
+    def __call__(self, raw: bytes, values: Sequence[Any] | None = None) -> bytes:
+        if self.wanted:
+            if values is None:
+                values = self._values(raw)
+            if values and (rest := self._cuts.remainder(raw, values)) is not None:
+                return sha256(rest).digest()[:FINGERPRINT]
+        try:
+            return self._digest(raw)
+        except RecursionError:
+            return steady(self._digest, raw)
+
+    def _values(self, raw: bytes) -> Sequence[Any]:
+        """Return the values of the wanted members; none if the object is an unusual one."""
+        try:
+            return self._members.read(self._decode(raw))[3][1:]
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return ()
+
+
+class _ByGeneration:
+    """Reads the fingerprint of metadata, in which the generation stands for the spec."""
+
+    wanted: tuple[Path, ...] = ()
+
+    def __init__(self, rest: BytesTransform, whole: BytesTransform) -> None:
+        self._rest, self._whole = rest.digest, whole.digest
+
+    def __call__(self, raw: bytes, values: Sequence[Any] | None = None) -> bytes:
+        read = self._rest if _has_generation(raw) else self._whole
+        try:
+            return read(raw)
+        except RecursionError:
+            return steady(read, raw)
 
 
 class _Generation(msgspec.Struct, gc=False):

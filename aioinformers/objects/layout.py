@@ -7,6 +7,7 @@ bytes into an :class:`Entry` and an entry into what its user sees.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -104,15 +105,22 @@ class Layout(Generic[T]):
         self.names: tuple[str, ...] = (NAMESPACE_INDEX, *self._paths, *self._functions)
         paths = [parse_path(path) for path in self._paths.values()]
         shown = [path if object_type.shows(path) else _ABSENT for path in paths]
-        self.reader: PathReader = PathReader(shown, object_type.inner)
         self._chain = TransformChain(self.transforms)
-        self._keeps_index = self._chain.preserves(self.reader.paths)
+        self._keeps_index = self._chain.preserves(shown)
         self.facts: tuple[Fact, ...] = tuple(facts)
         self._leading = leading_bytes_transform(self._chain.stages)
         has_spec = not isinstance(object_type.inner, MetadataType)
         self._read_facts = [(fact, fact.reader(self._leading, has_spec=has_spec)) for fact in self.facts]
+        wanted = tuple(dict.fromkeys(part for _, read in self._read_facts for part in read.wanted))
+        self.reader: PathReader = PathReader(shown, object_type.inner, wanted)
+        self._count = 1 + len(paths)
+        self._parts = [
+            operator.itemgetter(*[self._count + wanted.index(part) for part in read.wanted], 0)
+            for _, read in self._read_facts
+        ]
         is_simple = not (self.transforms or self._functions or self.facts)
         self.is_plain: bool = object_type.is_plain and is_simple
+        self._is_kept = object_type.is_plain and not (self.transforms or self._functions)
         self.arrives_as: type[msgspec.Struct] | None = object_type.arrives_as if is_simple else None
 
     def with_indexers(self, added: Mapping[str, IndexDefinition]) -> Layout[T]:
@@ -199,6 +207,8 @@ class Layout(Generic[T]):
                 raise RejectedError(TOO_DEEP)
             if self.is_plain:
                 return Entry(raw, uid, version, index)
+            if self._is_kept:
+                return Entry(raw, uid, version, index[: self._count], msgspec.UNSET, self._facts_of(raw, index))
             body, index, facts = self._admit(raw, key, index)
         except (RejectedError, *END_OF_PROCESS):
             raise
@@ -213,8 +223,11 @@ class Layout(Generic[T]):
     def _admit(
         self, raw: bytes, key: str, index: tuple[IndexValue, ...]
     ) -> tuple[Any, tuple[IndexValue, ...], tuple[Any, ...]]:
-        raw = self.object_type.reduce(raw)
-        facts = tuple([part for fact, read in self._read_facts for part in (fact, read(raw))])
+        whole, raw = raw, self.object_type.reduce(raw)
+        facts: tuple[Any, ...] = ()
+        if self._read_facts:
+            facts = self._facts_of(raw, index if whole is raw else ())
+            index = index[: self._count]
         if self.transforms:
             made = self._transform(raw)
             if not self._keeps_index:
@@ -224,6 +237,17 @@ class Layout(Generic[T]):
         if self._functions:
             index = (*index, *self._call_functions(self._functions, body, key))
         return body, index, facts
+
+    def _facts_of(self, raw: bytes, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return each fact and its value; ``given`` has the parts that are wanted behind the values of all paths."""
+        has_parts = len(given) > self._count
+        if len(self._read_facts) == 1:  # as nearly always; then the parts are all its own
+            ((fact, read),) = self._read_facts
+            return fact, read(raw, given[self._count :] if has_parts else None)
+        facts: tuple[Any, ...] = ()
+        for (fact, read), parts in zip(self._read_facts, self._parts, strict=True):
+            facts += fact, read(raw, parts(given)[:-1] if has_parts else None)
+        return facts
 
     def _read_transformed(self, made: bytes, key: str, namespace: IndexValue, before: bytes) -> tuple[IndexValue, ...]:
         try:

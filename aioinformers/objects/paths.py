@@ -189,9 +189,12 @@ class PathReader:
     Args:
         paths: The paths to read.
         known: Tells the kind of objects that do not say it themselves.
+        parts: Members whose raw values are wanted, too, of objects as they usually are.
 
     Attributes:
         paths: The paths, in the order of their values.
+        parts: The members whose raw values ``read`` gives behind these, empty where there is none; of the
+            resourceVersion its text. None at all if a path leads into one of them, and from a slower way of reading.
         projection: The type to decode an object into.
         read: Returns the reading of an instance of ``projection``.
     """
@@ -199,10 +202,11 @@ class PathReader:
     projection: type[msgspec.Struct]
     read: Callable[[Any], Reading]
 
-    def __init__(self, paths: Sequence[Path], known: KnownKind | None = None) -> None:
+    def __init__(self, paths: Sequence[Path], known: KnownKind | None = None, parts: Sequence[Path] = ()) -> None:
         self.paths: tuple[Path, ...] = tuple(paths)
+        self.parts: tuple[Path, ...] = () if _overlap(self.paths, parts) else tuple(parts)
         self._known = known or _UnknownKind()
-        compiler = _Compiler(self.paths, self._known)
+        compiler = _Compiler(self.paths, self._known, self.parts)
         self.projection = compiler.projection
         self.read = compiler.reader(slow=self._read_slowly)
         self._parts = _Node()
@@ -245,11 +249,12 @@ class PathReader:
         return value
 
     def _read_slowly(self, projected: msgspec.Struct) -> Reading:
-        return self.read_document(msgspec.to_builtins(projected))
+        return self.read_document(msgspec.to_builtins(projected, enc_hook=lambda _part: None))
 
 
 _IDENTITY = ("name", "namespace", "uid", "resourceVersion")
 _IDENTITY_STEPS = [("metadata", field) for field in _IDENTITY]
+_VERSION = ("metadata", "resourceVersion")
 
 
 def _value(document: object, steps: tuple[str | Each, ...]) -> IndexValue:
@@ -359,14 +364,17 @@ class _Node:
     def __init__(self) -> None:
         self.children: dict[str | Each, _Node] = {}
         self.ends = False
+        self.is_part = False  # its raw value is wanted
         self.attribute = ""  # name in the parent's struct
         self.local = ""  # the reader's local variable for it, if there is one
 
-    def add(self, steps: tuple[str | Each, ...]) -> None:
+    def add(self, steps: tuple[str | Each, ...]) -> _Node:
+        """Add a path, and return the node at its end."""
         node = self
         for step in steps:
             node = node.children.setdefault(step, _Node())
         node.ends = True
+        return node
 
     @property
     def is_opaque(self) -> bool:
@@ -382,13 +390,14 @@ class _Node:
 class _Compiler:
     """Merges paths into a trie and generates the projection and the reader from it."""
 
-    def __init__(self, paths: Sequence[Path], known: KnownKind) -> None:
-        self._paths = paths
+    def __init__(self, paths: Sequence[Path], known: KnownKind, parts: Sequence[Path]) -> None:
+        self._paths, self._parts = paths, parts
         self._root = _Node()
         self._metadata = self._root.children["metadata"] = _Node()
-        for path in paths:
+        for path in (*paths, *parts):
             if not _in_identity(path.steps):
-                self._root.add(path.steps)
+                node = self._root.add(path.steps)
+                node.is_part = node.is_part or path in parts
         self._lines: list[str] = []
         self._globals: dict[str, Any] = {"walk": _walk, "normal": _normal, "many": _many, "known": known}
         self.projection = self._struct(self._root)
@@ -412,6 +421,8 @@ class _Compiler:
 
     def _type(self, node: _Node) -> tuple[Any, Any]:
         """Return the type of a node and its default for an absent field."""
+        if node.is_part:
+            return msgspec.Raw, msgspec.Raw()
         if node.is_struct:
             struct = self._struct(node)
             return struct | None, struct()
@@ -426,6 +437,9 @@ class _Compiler:
         for value, path in zip(values, self._paths, strict=True):
             self._lines += self._statements(value, path.steps)
         m = self._metadata.local
+        for index, part in enumerate(self._parts):
+            values.append(f"p{index}")
+            self._lines.append(f"p{index} = {self._member(part.steps)}")
         source = [
             "def read(projected):",
             "    try:",
@@ -449,6 +463,15 @@ class _Compiler:
             if child.is_struct or child is self._metadata:
                 self._lines.append(f"n{len(self._lines)} = {local}.{child.attribute}")
                 self._assign(child, f"n{len(self._lines) - 1}")
+
+    def _member(self, steps: tuple[str | Each, ...]) -> str:
+        """Return the expression of a member's raw value."""
+        if _in_identity(steps):
+            return f"{self._metadata.local}.{steps[1]}"
+        node = self._root
+        for step in steps[:-1]:
+            node = node.children[step]
+        return f"{node.local}.{node.children[steps[-1]].attribute}"
 
     def _statements(self, value: str, steps: tuple[str | Each, ...]) -> Iterator[str]:
         if _in_identity(steps):
@@ -474,6 +497,22 @@ class _Compiler:
             yield f"if {value}.__class__ is not str and {value} is not None: {value} = normal({value})"
         if steps in _KIND_FIELDS:
             yield f"if {value} is None: {value} = known.{_KIND_FIELDS[steps]} or None"
+
+
+def _overlap(paths: Sequence[Path], parts: Sequence[Path]) -> bool:
+    """Tell whether a path leads into a part, or a part into another one, or anywhere else than to a member."""
+    return any(
+        EACH in part.steps
+        or (_in_identity(part.steps) and part.steps != _VERSION)
+        or any(other is not part and _share(part.steps, other.steps) for other in (*paths, *parts))
+        for part in parts
+    )
+
+
+def _share(steps: tuple[str | Each, ...], others: tuple[str | Each, ...]) -> bool:
+    """Tell whether one path leads to the other's value or into it."""
+    length = min(len(steps), len(others))
+    return steps[:length] == others[:length]
 
 
 def _in_identity(steps: tuple[str | Each, ...]) -> bool:

@@ -25,7 +25,7 @@ from aioinformers.objects.paths import EACH, Each, Path, parse_path
 from aioinformers.types import END_OF_PROCESS
 
 __all__ = [
-    "ALWAYS_KEPT", "BytesTransform", "TransformChain", "UserError", "drop_fields", "keep_fields",
+    "ALWAYS_KEPT", "FINGERPRINT", "BytesTransform", "TransformChain", "UserError", "drop_fields", "keep_fields",
     "strip_managed_fields",
 ]  # fmt: skip
 
@@ -45,7 +45,8 @@ _encode = msgspec.json.Encoder().encode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _GONE: Final = object()
-_DIGEST: Final = 16
+FINGERPRINT: Final = 16
+"""Bytes of a digest."""
 _BRACE, _BRACKET = b"{["
 
 
@@ -272,6 +273,13 @@ class BytesTransform:
         named = (path for _, paths in self._operations for path in paths)
         return tuple(path for path in named if str(path) not in ALWAYS_KEPT)
 
+    @property
+    def dropped(self) -> tuple[Path, ...] | None:
+        """The paths that it drops, if it does nothing else."""
+        if any(keeps for keeps, _ in self._operations):
+            return None
+        return tuple(path for _, paths in self._operations for path in paths)
+
     def __repr__(self) -> str:
         words = (
             f"{'keep' if keeps else 'drop'}_fields({', '.join(repr(str(path)) for path in paths)})"
@@ -314,14 +322,14 @@ class BytesTransform:
         """
         if self._decode_kept is not None:
             try:
-                return sha256(_encode(self._decode_kept(raw))).digest()[:_DIGEST]
+                return sha256(_encode(self._decode_kept(raw))).digest()[:FINGERPRINT]
             except msgspec.ValidationError:
                 pass  # as above
         names: list[str] = []
         parts: list[Any] = []
         _collect(raw, self._plan, names, parts)
         parts.append(_encode(names))
-        return sha256(b"\0".join(parts)).digest()[:_DIGEST]  # no JSON value contains the separator
+        return sha256(b"\0".join(parts)).digest()[:FINGERPRINT]  # no JSON value contains the separator
 
     def merge(self, later: BytesTransform) -> BytesTransform:
         """Return the transform with the effect of this one and then a later one, in one pass."""

@@ -53,7 +53,8 @@ def changed(path: str, value: object) -> dict[str, Any]:
 
 def print_of(fields: FieldSet, obj: object, *, has_spec: bool = True) -> bytes:
     read = fields.reader(leading_bytes_transform(()), has_spec=has_spec)
-    return read(json.dumps(obj, separators=(",", ":")).encode())
+    printed: bytes = read(json.dumps(obj, separators=(",", ":")).encode())
+    return printed
 
 
 def value_of(entry: Entry) -> Any:
