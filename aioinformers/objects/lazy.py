@@ -26,6 +26,7 @@ import msgspec
 
 from aioinformers.objects.documents import steady
 from aioinformers.objects.levels import Levels, Scanned
+from aioinformers.objects.spans import Spans
 
 __all__ = [
     "SHELL_FIELDS", "UNENCODABLE", "Leaf", "Make", "Part", "Slot", "View", "Whole", "default_configuration",
@@ -65,6 +66,9 @@ class View(msgspec.Struct, gc=False):
     given: tuple[tuple[str, str], ...]
     levels: Levels
 
+
+HAS_GIL: Final[bool] = getattr(sys, "_is_gil_enabled", lambda: True)()
+"""Whether one thread at a time runs Python code."""
 
 UNENCODABLE: Final = object()
 """Stands in each shell, so that msgspec fails to encode one instead of writing what is inside."""
@@ -198,17 +202,23 @@ class Whole(_Lazy):
         home: View = self._lazy_home
         return home.given
 
-    def _lazy_scan(self) -> Any:
+    def _lazy_scans(self) -> Scanned:
+        """Return where the levels of this version are kept: for all of its readers, if it is stored."""
         json, entry = self._lazy_json, self._lazy_place
         if entry is not None and entry.body.__class__ is Scanned:
             json = self._lazy_json = entry.body
-        if json.__class__ is Scanned:
-            json.is_used = True
-            level = json.level
-        else:
-            level = self._lazy_scanned(json)
-            if entry is not None:
-                self._lazy_json = self._lazy_home.levels.share(entry, json, level)
+        if json.__class__ is not Scanned:
+            json = Scanned(json, None, {}) if entry is None else self._lazy_home.levels.share(entry, json)
+            self._lazy_json = json
+        json.is_used = True
+        scanned: Scanned = json
+        return scanned
+
+    def _lazy_scan(self) -> Any:
+        home = self._lazy_scans()
+        level = home.level
+        if level is None:
+            level = home.level = self._lazy_scanned(home.raw)
         self._lazy_level = level  # the last step, so that other threads see complete levels only; theirs are equal
         return level
 
@@ -221,6 +231,7 @@ class Part(_Lazy):
     def _lazy_scan(self) -> Any:
         home: Scanned | None = self._lazy_home
         level = self._lazy_scanned(self._lazy_json)
+        level._lazy_json = self._lazy_json
         if home is not None:
             home.parts[self._lazy_place] = level
         self._lazy_level = level
@@ -299,53 +310,57 @@ def set(self, value):
     )
 
 
-def part_slot(slot: str, field: str, find: Callable[[], Any]) -> tuple[property, Make]:
-    """Return the property of a whole's slot whose value is a part, and what makes the first part of a version.
+def part_slot(slot: str, field: str, find: Callable[[], Any], spans: Spans) -> tuple[property, Make]:
+    """Return the property of a whole's slot whose value is a part, and what makes a part of the level of the whole.
 
-    A version that others have read has the levels of the whole and of the part already. Then the property makes a part
-    of them by itself. That it keeps the part of another thread, where there is one, rests on threads not being switched
-    between the last look and the assignment, as nothing is called in between; without a GIL ``_lazy_first`` does it.
+    Where the level of the part is there already, or can be found, the property makes a part of it by itself. That it
+    keeps the part of another thread, where there is one, rests on threads not being switched between the last look and
+    the assignment, as nothing is called in between; without a GIL ``_lazy_first`` does it.
 
     Args:
         slot: The name of the slot.
         field: The field of the shell's Struct.
         find: Returns the class of the part, when the first is made.
+        spans: Finds levels of parts.
     """
-    names: dict[str, Any] = {"UNSET": msgspec.UNSET, "Scanned": Scanned if HAS_GIL else None, "part": None}
+    names: dict[str, Any] = {"UNSET": msgspec.UNSET, "Scanned": Scanned, "level_of": spans.level, "part": None}
+
+    def part() -> Any:
+        names["part"] = names["part"] or find()
+        return names["part"]
 
     def make(whole: Any, raw: msgspec.Raw) -> Any:
-        part = names["part"] = names["part"] or find()
         if len(raw) == 4 and bytes(raw) == b"null":
             return None
-        home = whole._lazy_json
-        return part(raw, home.parts.get(slot), home, slot) if home.__class__ is Scanned else part(raw)
+        home = whole._lazy_scans()
+        return part()(raw, home.parts.get(slot), home, slot)
 
-    source = f"""
-def get(self):
-    value = self.{field}
-    if value is UNSET:
+    names["part_class"] = part
+    quick = f"""
         home = self._lazy_json
-        if home.__class__ is Scanned and part is not None and (inner := home.parts.get({slot!r})) is not None:
-            level = self._lazy_level
-            if level is None:
-                home.is_used = True
-                level = self._lazy_level = home.level
-            value = part(level.{slot}, inner, home, {slot!r})
+        if home.__class__ is not Scanned:
+            home = self._lazy_scans()
+        home.is_used = True
+        inner = home.parts.get({slot!r})
+        if inner is None and home.level is None:
+            inner = level_of(home, {slot!r})
+        if inner is not None:
+            value = (part or part_class())(inner._lazy_json, inner, home, {slot!r})
             known = self.{field}
             if known is UNSET:
                 self.{field} = value
-            else:
-                value = known
-        else:
-            value = self._lazy_first({slot!r}, {field!r})
+                return value
+            return known"""
+    source = f"""
+def get(self):
+    value = self.{field}
+    if value is UNSET:{quick if HAS_GIL else ""}
+        value = self._lazy_first({slot!r}, {field!r})
     return value
 def set(self, value):
     self.{field} = value
 """
     return _property(source, names), make
-
-
-HAS_GIL: Final[bool] = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 def _property(source: str, names: dict[str, Any] | None = None) -> property:

@@ -27,7 +27,7 @@ class Scanned(msgspec.Struct, gc=False, eq=False):
 
     Attributes:
         raw: The bytes.
-        level: The level of the whole object.
+        level: The level of the whole object; None if only parts of it have been wanted so far.
         parts: The levels of its parts, by slot.
         is_used: Somebody has read it since it was looked at last.
     """
@@ -59,12 +59,12 @@ class Levels:
         self._limit = limit
         self._keys: deque[str] = deque()
 
-    def share(self, entry: Any, raw: bytes, level: Any) -> Scanned:
-        """Keep the level that was made of an entry's bytes, and drop another one that nobody reads."""
+    def share(self, entry: Any, raw: bytes) -> Scanned:
+        """Return where the levels of an entry's bytes are kept, and drop those of another one that nobody reads."""
         known = entry.body
         if known.__class__ is Scanned:  # somebody else has been as quick
             return known
-        scanned = entry.body = Scanned(raw, level, {})
+        scanned = entry.body = Scanned(raw, None, {})
         keys = self._keys
         keys.append(entry.key)
         if len(keys) > self._limit:

@@ -48,6 +48,7 @@ from aioinformers.objects.lazy import (
     plain_slot,
 )
 from aioinformers.objects.levels import Levels
+from aioinformers.objects.spans import Spans
 
 __all__ = ["ModelViewer", "making", "model_decoder"]
 
@@ -207,18 +208,21 @@ def _class(model: type, role: _Role) -> Any:
 def _lazy(model: type, role: _Role) -> type:
     """Generate the class of a model that decodes itself, and the Struct of its level."""
     shape = _shape(model)
-    hints = [(field.slot, field.level_hint, None) for field in shape.fields]
+    hints: list[Any] = [(field.slot, field.level_hint, None) for field in shape.fields]
+    if role is Part:
+        hints.append(("_lazy_json", Any, None))
     # Of no interest to the garbage collector: what is in a level does not refer back to it.
     level: Any = msgspec.defstruct(model.__name__, hints, rename=shape.json_names, gc=False)
     namespace = shape.namespace(restore_lazy, role)
     own: dict[str, str] = {}  # of a whole: the fields of its Struct that keep what can be changed
     makers: dict[str, Make] = {}
+    spans = _spans(shape)
     for field in shape.fields:
         if field.is_plain:
             slot = plain_slot(field.slot)
         elif role is Whole:
             own[field.slot] = name = f"_lazy_own{len(own)}"
-            slot, makers[field.slot] = _kept(shape, field, name)
+            slot, makers[field.slot] = _kept(shape, field, name, spans)
         else:
             namespace[field.slot] = Slot(field.slot, _reader(shape.models, field.type_name))
             continue
@@ -237,10 +241,22 @@ def _lazy(model: type, role: _Role) -> type:
     return msgspec.defstruct(model.__name__, fields, bases=bases, namespace=namespace)
 
 
-def _kept(shape: _Shape, field: _Field, name: str) -> tuple[property, Make]:
+def _spans(shape: _Shape) -> Spans:
+    """Return what finds the parts that objects of this kind end with."""
+
+    def decoder(field: _Field) -> Callable[[], Convert]:
+        return lambda: _class(getattr(shape.models, field.type_name), Part)._lazy_decode
+
+    ends = {"_spec": "spec", "_status": "status"}
+    parts = [field for field in shape.fields if ends.get(field.slot) == field.json_name]
+    return Spans({field.slot: decoder(field) for field in parts if _is_model(shape.models, field.type_name)})
+
+
+def _kept(shape: _Shape, field: _Field, name: str, spans: Spans) -> tuple[property, Make]:
     """Return the property of a whole's slot that can be changed, and what makes its values; it is kept in a field."""
     if _is_model(shape.models, field.type_name):
-        return part_slot(field.slot, name, functools.partial(_class, getattr(shape.models, field.type_name), Part))
+        find = functools.partial(_class, getattr(shape.models, field.type_name), Part)
+        return part_slot(field.slot, name, find, spans)
     read = _reader(shape.models, field.type_name)
     return kept_slot(field.slot, name), lambda _, raw: read(raw)
 
