@@ -23,8 +23,9 @@ STATUS: Final = "_status"
 
 _SPEC, _STATUS = b',"spec":{', b',"status":{'
 _TO_SPEC, _TO_STATUS = len(_SPEC) - 1, len(_STATUS) - 1
-_MISSES = 8
-"""Objects of one kind in a row whose status is not found: this server writes them otherwise."""
+_MISSES, _SELDOM = 8, 256
+"""Objects of one kind in a row whose status is not found: this server writes them otherwise, and it is looked for
+seldom from then on, in one of so many."""
 
 Decode = Callable[[Any], Any]
 
@@ -49,7 +50,10 @@ class Spans:
             scanned: An object of which no part has been found otherwise.
             slot: The part's slot.
         """
-        if slot not in self._decoders or self._misses >= _MISSES:
+        if slot not in self._decoders:
+            return None
+        if self._misses >= _MISSES and self._misses % _SELDOM:
+            self._misses += 1
             return None
         if not self._decode:
             self._decode = {slot: decoder() for slot, decoder in self._decoders.items()}

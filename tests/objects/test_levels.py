@@ -76,7 +76,6 @@ def test_a_version_is_scanned_once() -> None:
     assert list(body.parts) == ["_status"]
     for shell in (second, cached.show()):
         assert shell.status.phase == "Running"
-        assert shell._lazy_level is body.level
         assert shell.status._lazy_level is body.parts["_status"]
     assert cached.type.raw(body) == raw_pod(0)
     assert cached.type.labels(body) == {"app": "web"}

@@ -117,7 +117,9 @@ def test_whoever_writes_otherwise_is_not_searched_for_ever() -> None:
     for _ in range(20):
         assert found(other, "_status", spans) is None
     assert decode.count == 7 + 1 + 8
-    assert found(POD, "_status", spans) is None
+    tries = [found(POD, "_status", spans) is not None for _ in range(300)]
+    assert not any(tries[:200])
+    assert all(tries[-40:]), "but now and then, and it may be another server by then"
 
 
 def test_a_kind_without_a_status_has_nothing_to_find() -> None:
