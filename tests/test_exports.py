@@ -111,8 +111,8 @@ PUBLIC = {
     """,
     aioinformers.Registration: "aclose has_synced is_closed name statistics wait_synced",
     aioinformers.Stream: "has_synced name statistics wait_synced",
-    aioinformers.Lister: "get list namespace",
-    aioinformers.NamespaceLister: "get list namespace",
+    aioinformers.Lister: "collect get list namespace",
+    aioinformers.NamespaceLister: "collect get list namespace",
     aioinformers.Indexer: "by_index get index_keys index_values items keys resource_version values",
 }
 
