@@ -18,6 +18,7 @@ from aioinformers.errors import IndexConflictError, InvalidPathError
 from aioinformers.objects.documents import LARGE, TOO_DEEP, decode_document, is_deep_inside
 from aioinformers.objects.facts import Fact, leading_bytes_transform
 from aioinformers.objects.labels import LabelSet
+from aioinformers.objects.levels import Scanned
 from aioinformers.objects.object_types import MetadataType, ObjectType
 from aioinformers.objects.paths import IndexValue, Path, PathReader, Reading, parse_path
 from aioinformers.objects.schemas import Schema
@@ -285,9 +286,10 @@ class Layout(Generic[T]):
 
     def _call_functions(self, functions: Mapping[str, IndexFunction], body: Any, key: str) -> list[IndexValue]:
         values: list[IndexValue] = []
+        show = self._shown_to(functions, body)
         for name, function in functions.items():
             try:
-                given = function(self.object_type.decode(body))
+                given = function(show())
                 if isinstance(given, str):
                     raise TypeError(f"index {name!r} must give several strings, such as a list of one")
                 # str.__str__: members of an enum of strings are to be plain strings
@@ -299,6 +301,14 @@ class Layout(Generic[T]):
                 texts = ()
             values.append(texts or None)
         return values
+
+    def _shown_to(self, functions: Mapping[str, IndexFunction], body: Any) -> Callable[[], Any]:
+        """Return what gives each function an object of its own; several share what it has been decoded to."""
+        object_type = self.object_type
+        if len(functions) == 1 or not object_type.keeps_levels:
+            return lambda: object_type.decode(body)
+        scanned = Scanned(object_type.raw(body), None, {})
+        return lambda: object_type.inner.show_scanned(scanned)
 
     def reindexed(self, key: str, entry: Entry, known: Layout[T]) -> Entry:
         """Return the entry with index values for this layout, taking over those that ``known`` has.

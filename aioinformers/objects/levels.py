@@ -18,6 +18,8 @@ __all__ = ["LIMIT", "Levels", "Scanned"]
 
 LIMIT: Final = 8192
 """Versions of an informer whose levels are kept."""
+FEW: Final = 512
+"""The same where bytes are kept packed: with the levels of a version, its unpacked bytes are kept."""
 STEPS: Final = 8
 """Versions that one read looks at, at most, to find one to drop."""
 
@@ -49,15 +51,17 @@ class Levels:
 
     Args:
         limit: How many.
+        few: How many of those whose bytes are kept packed.
 
     Attributes:
         find: Returns the entry that is stored under a key now, or None.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = LIMIT, few: int = FEW) -> None:
         self.find: Callable[[str], Any] = lambda _: None
-        self._limit = limit
+        self._limit, self._few = limit, few
         self._keys: deque[str] = deque()
+        self._unpacked: dict[str, tuple[Any, Scanned]] = {}  # beside the entries, whose bodies are the packed bytes
 
     def share(self, entry: Any, raw: bytes) -> Scanned:
         """Return where the levels of an entry's bytes are kept, and drop those of another one that nobody reads."""
@@ -70,6 +74,32 @@ class Levels:
         if len(keys) > self._limit:
             self._drop_one()
         return scanned
+
+    def unpacked(self, entry: Any, unpack: Callable[[Any], bytes]) -> Scanned:
+        """Return where the levels of an entry are kept whose body is packed, and drop those of another one."""
+        key, unpacked = entry.key, self._unpacked
+        known = unpacked.get(key)
+        if known is not None and known[0] is entry:
+            return known[1]
+        scanned = Scanned(unpack(entry.body), None, {})
+        unpacked.pop(key, None)  # to the end
+        unpacked[key] = entry, scanned
+        if len(unpacked) > self._few:
+            self._drop_unpacked()
+        return scanned
+
+    def _drop_unpacked(self) -> None:
+        unpacked = self._unpacked
+        for step in range(1, STEPS + 1):
+            try:
+                key = next(iter(unpacked))
+                known = unpacked.pop(key)
+            except (StopIteration, RuntimeError, KeyError):  # another thread was quicker
+                return
+            if not known[1].is_used or step == STEPS or self.find(key) is not known[0]:
+                return
+            known[1].is_used = False
+            unpacked[key] = known
 
     def _drop_one(self) -> None:
         keys = self._keys
@@ -89,9 +119,10 @@ class Levels:
             keys.append(key)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._keys) + len(self._unpacked)
 
     def clear(self) -> None:
         """Drop all: an object that somebody keeps must not keep the store."""
         self._keys.clear()
+        self._unpacked.clear()
         self.find = lambda _: None

@@ -110,6 +110,11 @@ class ModelViewer(Generic[T]):
 
         self.show: Callable[[Any], T] = show
 
+    def show_scanned(self, scanned: Any) -> T:
+        """Show what the levels of some version are kept in."""
+        instance: T = self._generated(scanned, None, self._view)
+        return instance
+
     def show_all(self, entries: Iterable[Any]) -> list[T]:
         """Show many, without a call of Python code for each."""
         entries = list(entries)

@@ -141,6 +141,10 @@ class ObjectType(Generic[T]):
         """Return the user's object of a stored entry, as :meth:`decode`; what is decoded may serve later readers."""
         return self.decode(entry.body)
 
+    def show_scanned(self, scanned: Scanned) -> T:
+        """Return the user's object of bytes beside which its levels are kept, for types that share them."""
+        return self.decode(scanned.raw)
+
     def show_all(self, entries: Iterable[Any]) -> list[T]:
         """Return the users' objects of stored entries, as :meth:`show` of each."""
         return [*map(self.show, entries)]
@@ -181,6 +185,9 @@ class ModelType(ObjectType[T]):
 
     def show(self, entry: Any) -> T:
         return self._view.show(entry)
+
+    def show_scanned(self, scanned: Scanned) -> T:
+        return self._view.show_scanned(scanned)
 
     def show_all(self, entries: Iterable[Any]) -> list[T]:
         return self._view.show_all(entries)
@@ -357,6 +364,7 @@ class CompactType(WrappingType[T]):
         self.packer: Packer = Packer()
         self.is_plain: bool = inner.is_plain
         self.transforms_objects: bool = inner.transforms_objects
+        self.keeps_levels: bool = inner.keeps_levels
 
     def body(self, raw: bytes) -> Any:
         return self._inner.body(raw)
@@ -369,6 +377,11 @@ class CompactType(WrappingType[T]):
 
     def decode(self, body: Any) -> T:
         return self._inner.decode(self.raw(body))
+
+    def show(self, entry: Any) -> T:
+        if not self.keeps_levels:
+            return self.decode(entry.body)
+        return self._inner.show_scanned(self.levels.unpacked(entry, self.raw))
 
 
 def compacted(object_type: ObjectType[T]) -> ObjectType[T]:

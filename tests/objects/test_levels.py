@@ -20,7 +20,7 @@ from kubernetes_asyncio import client
 from aioinformers.cache.indexer import Store
 from aioinformers.objects.layout import Entry, Layout
 from aioinformers.objects.levels import Levels, Scanned
-from aioinformers.objects.object_types import compacted, object_type_of
+from aioinformers.objects.object_types import CompactType, compacted, object_type_of
 from aioinformers.testing import FakeAPIServer
 from aioinformers.types import EVERYTHING
 from tests.kit import factory_on, pod
@@ -37,10 +37,10 @@ def raw_pod(number: int, phase: str = "Running") -> bytes:
 class Cached:
     """A store of Pods, and what it shows."""
 
-    def __init__(self, count: int = 1, *, limit: int = 8192, compact: bool = False) -> None:
+    def __init__(self, count: int = 1, *, limit: int = 8192, compact: bool = False, few: int = 512) -> None:
         object_type = object_type_of(client.V1Pod)
-        object_type.levels = Levels(limit)
         object_type = compacted(object_type) if compact else object_type
+        object_type.levels = Levels(limit, few)
         object_type.learn_kind("Pod", "v1")
         self.layout: Layout[Any] = Layout(object_type)
         self.store: Store[Any] = Store(self.layout, (EVERYTHING,))
@@ -160,10 +160,68 @@ def test_a_level_dies_with_its_version() -> None:
     assert len(cached.store) == 1
 
 
-def test_packed_objects_are_read_as_ever() -> None:
+@pytest.fixture
+def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What has been unpacked."""
+    found: list[bytes] = []
+    original = CompactType.raw
+
+    def raw(self: CompactType[Any], body: Any) -> bytes:
+        found.append(original(self, body))
+        return found[-1]
+
+    monkeypatch.setattr(CompactType, "raw", raw)
+    return found
+
+
+def test_packed_objects_are_unpacked_and_scanned_once(unpacked: list[bytes]) -> None:
+    """They stay packed; a few of them are kept unpacked beside."""
     cached = Cached(3, compact=True)
-    assert cached.show().status.phase == "Running"
+    first, second = cached.show(), cached.show()
+    assert (first.status.phase, second.status.phase, first.spec.node_name) == ("Running", "Running", "n1")
+    assert unpacked == [raw_pod(0)]
+    assert first.status is not second.status
+    first.status.phase = "Mine"
+    first.metadata.labels["app"] = "mine"
+    assert second.to_dict() == cached.show().to_dict() == cached.type.decode(raw_pod(0)).to_dict()
     assert not cached.scanned()
+    assert pickle.loads(pickle.dumps(first)).status.phase == "Mine"
+
+
+def test_g8_few_packed_objects_are_kept_unpacked(unpacked: list[bytes]) -> None:
+    """Those that are read again stay, and a version that is gone does not."""
+    cached = Cached(200, compact=True, few=20)
+    for number in range(10, 200):
+        assert cached.show(number).status.phase == "Running"
+        assert cached.show(3).status.phase == "Running"
+        assert len(cached.type.levels) <= 20
+    assert unpacked.count(raw_pod(3)) == 1
+    cached.put(3, "Failed")
+    assert cached.show(3).status.phase == "Failed"
+    for number in range(10, 200):
+        assert cached.show(number).spec.node_name == "n1"
+    assert len(cached.type.levels) <= 20
+    cached.type.levels.clear()
+    assert len(cached.type.levels) == 0
+
+
+def test_index_functions_share_what_they_read() -> None:
+    """Each gets an object of its own all the same."""
+    seen: list[Any] = []
+
+    def phase(pod: Any) -> list[str]:
+        seen.append(pod)
+        found = [pod.status.phase]
+        pod.status.phase = "Broken"
+        return found
+
+    layout: Layout[Any] = Layout(object_type_of(client.V1Pod), (), {"one": phase, "other": phase})
+    raw = raw_pod(0)
+    entry = layout.entry(raw, layout.reader.read_raw(raw))
+    assert entry.index == ("default", ("Running",), ("Running",))
+    assert entry.body == raw
+    assert seen[0] is not seen[1]
+    assert seen[0]._lazy_json is seen[1]._lazy_json
 
 
 @contextmanager
