@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from threading import get_ident
 from typing import Any, Generic, TypeVar
 
 from aioinformers.cache.indexer import Partition, Store
@@ -123,6 +124,7 @@ class Dispatcher(Generic[T]):
         """
         time = asyncio.get_running_loop().time
         packing = self._packing
+        self.store.writer = get_ident()
         await self._finish_item()
         while True:
             if self.queue.empty():

@@ -17,6 +17,7 @@ here follows three rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from threading import get_ident
 from typing import Generic, TypeAlias, TypeVar
 
 from msgspec import UNSET
@@ -124,9 +125,11 @@ class Store(Generic[T]):
 
     Attributes:
         building: Indexes that must not be read yet.
+        writer: The thread that writes, once there is one: what it reads is not changed meanwhile.
     """
 
     def __init__(self, layout: Layout[T], scopes: Iterable[Scope]) -> None:
+        self.writer: int | None = None
         # One reference: a reader in another thread must never see the partitions of one layout with another.
         self._current = layout, {scope: Partition(len(layout.names)) for scope in scopes}
         self.building: set[str] = set()
@@ -248,6 +251,10 @@ class Store(Generic[T]):
         """
         position, partitions = self._located(name)
         found: list[Entry] = []
+        if get_ident() == self.writer:  # all that is filed has the value
+            for partition in partitions:
+                found += filter(None, map(partition.objects.get, partition.indexes[position].get(value, ())))
+            return found
         for partition in partitions:
             if bucket := partition.indexes[position].get(value):
                 found += [

@@ -117,7 +117,8 @@ class ModelViewer(Generic[T]):
 
     def show_all(self, entries: Iterable[Any]) -> list[T]:
         """Show many, without a call of Python code for each."""
-        entries = list(entries)
+        if entries.__class__ is not list:
+            entries = list(entries)
         return [*map(self._generated, map(_body_of, entries), repeat(None), repeat(self._view), entries)]
 
 

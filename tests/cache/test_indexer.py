@@ -6,6 +6,7 @@ import gc
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from threading import get_ident
 from typing import Any
 
 import pytest
@@ -188,9 +189,11 @@ def keys(entries: list[Entry]) -> list[str]:
     return [entry.key for entry in entries]
 
 
-def test_a_store_answers_from_all_its_partitions() -> None:
-    """By key, by index, as a whole."""
+@pytest.mark.parametrize("is_writer", [False, True])
+def test_a_store_answers_from_all_its_partitions(*, is_writer: bool) -> None:
+    """By key, by index, as a whole; the thread that writes is answered without a second look."""
     store = two_scopes(layout_of(node="spec.node"))
+    store.writer = get_ident() if is_writer else None
     assert len(store) == 4
     assert store.all_keys() == keys(store.entries()) == ["prod/a", "prod/b", "dev/c", "dev/d"]
     assert [store.get(key) for key in store.all_keys()] == store.entries()
