@@ -3,7 +3,8 @@
 Run by ``python -m benchmarks`` as every contender is (``benchmarks/contenders.py``), with the client's defaults; the
 variant is what the handler gets and reads. The cache has an index on ``spec.nodeName`` besides the namespaces. With
 ``--informers`` there are several informers in the factory, and the server sends all objects to each. With ``--ignore``
-there is one handler more, which is not told of changes in the status alone, as all changes here are.
+there is one handler more, which is not told of changes in the status alone, as all changes here are. With ``--reading``
+there are so many handlers more that read two fields of each update.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import msgspec
 from kubernetes_asyncio import client
 
-from aioinformers import Event, Metadata, SharedInformer, SharedInformerFactory, __version__
+from aioinformers import Added, Event, Metadata, SharedInformer, SharedInformerFactory, __version__
 from benchmarks.measure import cpu, memory, peak_memory
 
 TIMEOUT = 300.0
@@ -94,6 +95,14 @@ async def idle(event: Event[Any]) -> None:
     """Handle an event by doing nothing."""
 
 
+async def read_fields(event: Event[Any]) -> None:
+    """Read two fields of a model, of an update."""
+    if event.__class__ is not Added:
+        pod = event.object
+        assert pod.status.phase
+        assert pod.spec.node_name
+
+
 def informers_of(factory: SharedInformerFactory, options: argparse.Namespace) -> list[SharedInformer[Any]]:
     """Return the informer of a variant, or as many as were asked for, told apart by selectors."""
     if options.informers == 1:
@@ -125,6 +134,8 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         registrations = [pods.add_event_handler(handler.get(options.variant, counter.count)) for pods in informers]
         for _ in range(options.handlers - 1):
             informers[0].add_event_handler(idle)
+        for _ in range(options.reading):
+            informers[0].add_event_handler(read_fields)
         for _ in range(options.ignore):
             informers[0].add_event_handler(idle, ignore=("status",))
         gc.collect()
@@ -164,7 +175,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--variant", required=True)
     parser.add_argument("--objects", type=int, required=True)
     parser.add_argument("--events", type=int, required=True)
-    for name, default in {"trickle": 0, "handlers": 1, "indexes": 0, "informers": 1, "ignore": 0}.items():
+    for name, default in {"trickle": 0, "handlers": 1, "indexes": 0, "informers": 1, "ignore": 0, "reading": 0}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     return parser.parse_args()
 

@@ -98,8 +98,21 @@ CONTENDERS: dict[str, Contender] = {
     )
 }
 
-READERS: tuple[Contender, ...] = (
-    Contender("reads", "aioinformers", "aioinformers", python("reads"), "model"),
-    Contender("go-reads", "client-go", "client-go", built("go", "reads"), "typed-protobuf"),
-)
+
+def reader(variant: str, label: str) -> Contender:
+    return Contender("reads" if variant == "model" else f"reads-{variant}", "aioinformers", label, python("reads"),
+                     variant)  # fmt: skip
+
+
+READERS: dict[str, Contender] = {
+    contender.name: contender
+    for contender in (
+        reader("model", "default model"),
+        reader("struct", "frozen Struct"),
+        reader("shared", "`shared_objects=True`"),
+        reader("dict", "dict"),
+        reader("compact", "`compact=True`"),
+        Contender("go-reads", "client-go", "client-go", built("go", "reads"), "typed-protobuf"),
+    )
+}
 """Programs that read what they have cached."""

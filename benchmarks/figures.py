@@ -13,6 +13,8 @@ __all__ = ["METRICS", "Row", "Spread", "Verdict", "judge", "load_budget", "per_t
 
 BUDGET = Path(__file__).with_name("budget.toml")
 MANY_HANDLERS = 100
+MOST_HANDLERS = 1000
+MANY_READING = 9
 
 Workload = Mapping[str, Any]
 Run = Mapping[str, Any]
@@ -43,20 +45,21 @@ METRICS: dict[str, Callable[[Run, Workload], float]] = {
 
 @dataclass(frozen=True)
 class Spread:
-    """Values of several turns: their median, their range, and the quarter below which the lowest lie."""
+    """Values of several turns: their median, their range, and what a quarter of them lie below, and above."""
 
     median: float
     low: float
     high: float
     lower_quartile: float
+    upper_quartile: float
     count: int
 
 
 def spread(values: Iterable[float]) -> Spread:
     """Summarize values."""
     ordered = sorted(values)
-    quarter = statistics.quantiles(ordered, n=4, method="inclusive")[0] if len(ordered) > 1 else ordered[0]
-    return Spread(statistics.median(ordered), ordered[0], ordered[-1], quarter, len(ordered))
+    quarters = statistics.quantiles(ordered, n=4, method="inclusive") if len(ordered) > 1 else ordered * 3
+    return Spread(statistics.median(ordered), ordered[0], ordered[-1], quarters[0], quarters[-1], len(ordered))
 
 
 def per_turn(work: Workload, case: str, metric: str) -> dict[int, float]:
@@ -76,11 +79,51 @@ def per_handler(work: Workload, name: str) -> dict[int, float]:
     return {turn: (many[turn] - one[turn]) / (MANY_HANDLERS - 1) for turn in one.keys() & many.keys()}
 
 
+def per_reader(work: Workload, name: str) -> dict[int, float]:
+    """Return the microseconds that a further handler adds to an event that reads fields as others do, by turn."""
+    one = per_turn(work, f"{name} reading=1", "event_us")
+    many = per_turn(work, f"{name} reading={MANY_READING}", "event_us")
+    return {turn: (many[turn] - one[turn]) / (MANY_READING - 1) for turn in one.keys() & many.keys()}
+
+
+def per_listed(work: Workload, name: str) -> dict[int, float]:
+    """Return the microseconds that a further handler adds to an object of the first list, by turn."""
+    one = per_turn(work, f"{name} handlers=1", "sync_us")
+    most = per_turn(work, f"{name} handlers={MOST_HANDLERS}", "sync_us")
+    return {turn: (most[turn] - one[turn]) / (MOST_HANDLERS - 1) for turn in one.keys() & most.keys()}
+
+
+def looked(work: Workload, case: str, metric: str) -> dict[int, float]:
+    """Return what looks at objects cost, or the memory after them over that before, by turn."""
+
+    def value(run: Run) -> float:
+        found = run["looks"]
+        if metric != "levels":
+            return float(found[metric])
+        return float((found["rss_after"] - run["empty_rss"]) / (found["rss_before"] - run["empty_rss"]))
+
+    return {run["turn"]: value(run) for run in work["runs"].get(case, ()) if "looks" in run}
+
+
+def read_rates(work: Workload, case: str, read: str) -> dict[int, float]:
+    """Return how many reads of a kind a second of CPU pays for, by turn."""
+    return {run["turn"]: float(run["reads"][read]["per_second"]) for run in work["runs"].get(case, ())}
+
+
 def of_ignoring(work: Workload, name: str) -> dict[int, float]:
     """Return the microseconds that an event costs more if somebody ignores some of its changes, by turn."""
     without = per_turn(work, f"{name} ignore=0", "event_us")
     with_it = per_turn(work, f"{name} ignore=1", "event_us")
     return {turn: with_it[turn] - without[turn] for turn in without.keys() & with_it.keys()}
+
+
+DIFFERENCES: dict[str, Callable[[Workload, str], dict[int, float]]] = {
+    "handler_us": per_handler,
+    "ignore_us": of_ignoring,
+    "reader_us": per_reader,
+    "listed_us": per_listed,
+}
+"""What the difference of two cases says, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +140,7 @@ class Row:
         unit: The unit of the limit.
         size: What the keys of ``at`` count.
         at: The limits by size.
+        is_floor: Whether what is measured must reach the limit, instead of staying within it.
     """
 
     id: str
@@ -108,6 +152,11 @@ class Row:
     peer: str = ""
     unit: str = "×"
     size: str = "objects"
+    is_floor: bool = False
+
+    def bound(self, limit: float) -> str:
+        """Return a limit in words."""
+        return f"{'≥' if self.is_floor else '≤'} {limit:g} {self.unit}"
 
     def values(self, workloads: Mapping[str, Workload], at: str) -> list[float]:
         """Return what was measured, one value a turn; nothing if it was not."""
@@ -118,10 +167,12 @@ class Row:
             return list(work["rates"].get(at, {}).get("ratios", {}).get(self.metric, ()))
         if self.workload == "steps":
             return step_values(work, self.ours, self.metric)
-        if self.metric == "handler_us":
-            return list(per_handler(work, self.ours).values())
-        if self.metric == "ignore_us":
-            return list(of_ignoring(work, self.ours).values())
+        if self.metric in DIFFERENCES:
+            return list(DIFFERENCES[self.metric](work, self.ours).values())
+        if self.workload == "reads":
+            if self.peer:
+                return ratios(read_rates(work, self.ours, self.metric), read_rates(work, self.peer, self.metric))
+            return list(looked(work, self.ours, self.metric).values())
         ours = per_turn(work, self.ours, self.metric)
         return ratios(ours, per_turn(work, self.peer, self.metric)) if self.peer else list(ours.values())
 
@@ -146,16 +197,23 @@ class Verdict:
     @property
     def is_kept(self) -> bool:
         """Whether the median is within the limit."""
-        return self.found is not None and self.found.median <= self.limit
+        if self.found is None:
+            return False
+        return self.found.median >= self.limit if self.row.is_floor else self.found.median <= self.limit
 
     @property
     def is_exceeded(self) -> bool:
         """Whether it is exceeded by more than the noise of this measurement.
 
-        That is if even the lower quartile of the turns is above the limit: three turns out of four, or more, say so.
+        That is if even the lower quartile of the turns is above the limit (the upper one below it, where it is to be
+        reached): three turns out of four, or more, say so.
         A single disturbed turn, or a median that happens to lie just above, does not.
         """
-        return self.found is not None and self.found.lower_quartile > self.limit
+        if self.found is None:
+            return False
+        if self.row.is_floor:
+            return self.found.upper_quartile < self.limit
+        return self.found.lower_quartile > self.limit
 
     @property
     def word(self) -> str:

@@ -181,6 +181,7 @@ def compare(ours: list[Found], theirs: list[Found]) -> Found:
         "ratios": {
             "p50": ratios(lambda run: float(run["latencies_ms"]["p50"])),
             "p99": ratios(lambda run: float(run["latencies_ms"]["p99"])),
+            "cpu": ratios(lambda run: float(run["cpu"] / run["seen"])),
         },
     }
 

@@ -256,8 +256,15 @@ def further(works: Workloads) -> list[str]:
             "With one handler more, or none, that ignores changes of the status: all changes are of that kind here.",
             tables.option_table(work, "ignore", ("model", "struct")),
         ]
-    if work := measured(works, "reads-10000"):
-        parts += ["## Reads of 10,000 objects", tables.read_table(work)]
+    for objects in (10_000, 100_000):
+        if work := measured(works, f"reads-{objects}"):
+            parts += [
+                f"## Reads of {objects:,} objects", tables.read_table(work),
+                "A look at `status.phase` and `spec.node_name` of an object, the first at a version, and later ones:",
+                tables.look_table(work),
+            ]  # fmt: skip
+    if work := measured(works, "reading-10000"):
+        parts += ["## Handlers that read", "Several read two fields of each event.", tables.reader_table(work)]
     if work := measured(works, "informers"):
         parts += [
             "## Many informers in one factory",

@@ -6,8 +6,20 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.contenders import CONTENDERS
-from benchmarks.figures import METRICS, Spread, Verdict, per_handler, per_turn, ratios, spread
+from benchmarks.contenders import CONTENDERS, READERS
+from benchmarks.figures import (
+    METRICS,
+    Spread,
+    Verdict,
+    looked,
+    per_handler,
+    per_listed,
+    per_reader,
+    per_turn,
+    ratios,
+    read_rates,
+    spread,
+)
 
 Workload = Mapping[str, Any]
 PEER = "go-protobuf"
@@ -55,7 +67,7 @@ def budget_table(verdicts: Sequence[Verdict]) -> str:
         ["what", "at", "budget", "measured (range)", "turns", "verdict"],
         [
             [
-                verdict.row.what, f"{int(verdict.at):,} {verdict.row.size}", f"≤ {verdict.limit:g} {verdict.row.unit}",
+                verdict.row.what, f"{int(verdict.at):,} {verdict.row.size}", verdict.row.bound(verdict.limit),
                 ranged(verdict.found), str(verdict.found.count) if verdict.found else NONE, verdict.word,
             ]
             for verdict in verdicts
@@ -109,25 +121,48 @@ def option_table(work: Workload, option: str, names: Sequence[str] = ("model", P
 def handler_slopes(work: Workload) -> str:
     """Return what each further handler costs."""
     return table(
-        ["", "CPU per further handler and event, µs"],
-        [[label(name), ranged(summary(per_handler(work, name)))] for name in ("model", PEER)],
+        ["", "CPU per further handler and event, µs", "… and object of the first list, of 1,000 handlers, µs"],
+        [
+            [label(name), ranged(summary(per_handler(work, name))), ranged(summary(per_listed(work, name)))]
+            for name in ("model", PEER)
+        ],
     )
 
 
 def read_table(work: Workload) -> str:
-    """Return how many reads a second of CPU pays for."""
-    found: dict[str, dict[str, list[float]]] = {}
-    sizes: dict[str, float] = {}
-    for case, runs in work["runs"].items():
-        for run in runs:
-            for read, one in run["reads"].items():
-                found.setdefault(read, {}).setdefault(case, []).append(one["per_second"])
-                sizes[read] = one["found"]
+    """Return how many reads a second of CPU pays for, and how many of client-go's each is."""
+    cases = [case for case in READERS if case in work["runs"]]
+    reads = {name: one["found"] for run in work["runs"]["reads"] for name, one in run["reads"].items()}
     rows = []
-    for read, rates in found.items():
-        ours, theirs = (summary(rates.get(case, [])) for case in ("reads", "go-reads"))
-        rows.append([read, f"{sizes[read]:,.0f}", ranged(ours), ranged(theirs)])
-    return table(["read", "objects found", "aioinformers, reads per CPU second", "client-go"], rows)
+    for read, size in reads.items():
+        rates = {case: read_rates(work, case, read) for case in cases}
+        theirs = rates.get("go-reads", {})
+        cells = []
+        for case in cases:
+            rate, share = summary(rates[case]), summary(ratios(rates[case], theirs))
+            beside = "" if case == "go-reads" or share is None else f" ({figure(share.median)} ×)"
+            cells.append(NONE if rate is None else figure(rate.median) + beside)
+        rows.append([read, f"{size:,.0f}", *cells])
+    return table(["reads per CPU second", "objects found", *(READERS[case].label for case in cases)], rows)
+
+
+def look_table(work: Workload) -> str:
+    """Return what a look at two fields of an object costs, by what it is read as."""
+    rows = []
+    for case, contender in READERS.items():
+        if any("looks" in run for run in work["runs"].get(case, ())):
+            cells = [ranged(summary(looked(work, case, metric))) for metric in ("first_us", "again_us", "levels")]
+            rows.append([contender.label, *cells])
+    headers = ["read as", "first look, µs", "later looks, µs", "memory after a look at all objects / before"]
+    return table(headers, rows)
+
+
+def reader_table(work: Workload) -> str:
+    """Return what a further handler costs that reads two fields of each event."""
+    return table(
+        ["", "CPU per further handler and event, µs"],
+        [[label("model-fields"), ranged(summary(per_reader(work, "model-fields")))]],
+    )
 
 
 def trickle_table(work: Workload) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from benchmarks.contenders import CONTENDERS, READERS
-from benchmarks.figures import MANY_HANDLERS
+from benchmarks.figures import MANY_HANDLERS, MANY_READING
 from benchmarks.runs import FAILURES, ROOT, Case, Measured, alternate, reason, say
 
 __all__ = ["QUICK", "WORKLOADS", "run_all"]
@@ -72,9 +72,14 @@ def ignore(rounds: int) -> Measured:
     )
 
 
-def reads(rounds: int) -> Measured:
+def reads(objects: int, rounds: int, names: Iterable[str] = READERS) -> Measured:
     """Read the cache."""
-    return alternate([Case(reader) for reader in READERS], 10_000, EVENTS, rounds)
+    return alternate([Case(READERS[name]) for name in names], objects, EVENTS, rounds)
+
+
+def reading(rounds: int) -> Measured:
+    """Have handlers that all read two fields of each event."""
+    return alternate(options("model-fields", "reading", 1, MANY_READING), 10_000, EVENTS, rounds)
 
 
 def informers(rounds: int) -> Measured:
@@ -132,7 +137,9 @@ WORKLOADS: dict[str, tuple[Workload, int]] = {
     "handlers-100000": (lambda rounds: handlers(100_000, rounds), 3),
     "indexes-10000": (indexes, 3),
     "ignore-10000": (ignore, 5),
-    "reads-10000": (reads, 3),
+    "reads-10000": (lambda rounds: reads(10_000, rounds), 3),
+    "reads-100000": (lambda rounds: reads(100_000, rounds, ("reads", "reads-struct", "go-reads")), 3),
+    "reading-10000": (reading, 3),
     "informers": (informers, 3),
     "steps-10000": (lambda rounds: steps(10_000, rounds), 2),
     "steps-100000": (lambda rounds: steps(100_000, rounds), 1),

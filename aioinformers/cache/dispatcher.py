@@ -322,6 +322,7 @@ class Dispatcher(Generic[T]):
         new = staging.partition
         new.version, new.is_synced = item.version, True
         self.store.partitions[item.scope] = new
+        self.store.is_open = self.store.is_synced
         counts = self.counts
         counts.lists += 1
         counts.unreadable += staging.unreadable

@@ -126,10 +126,12 @@ class Store(Generic[T]):
     Attributes:
         building: Indexes that must not be read yet.
         writer: The thread that writes, once there is one: what it reads is not changed meanwhile.
+        is_open: Reads need not ask whether they may: every scope has synced, and the informer has not ended.
     """
 
     def __init__(self, layout: Layout[T], scopes: Iterable[Scope]) -> None:
         self.writer: int | None = None
+        self.is_open = False
         # One reference: a reader in another thread must never see the partitions of one layout with another.
         self._current = layout, {scope: Partition(len(layout.names)) for scope in scopes}
         self.building: set[str] = set()
@@ -148,6 +150,7 @@ class Store(Generic[T]):
     @partitions.setter
     def partitions(self, partitions: dict[Scope, Partition]) -> None:
         self._current = self.layout, partitions
+        self.is_open = self.is_open and self.is_synced
 
     @property
     def is_synced(self) -> bool:

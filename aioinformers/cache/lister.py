@@ -46,6 +46,7 @@ class StoreReader(Generic[T]):
         self, store: Store[T], name: str, resource: GroupVersionResource, require_readable: Callable[[str | None], None]
     ) -> None:
         self._store = store
+        self._object_type = store.layout.object_type  # no layout of an informer has another one
         self.name = name
         self.resource = resource
         self._require_readable = require_readable
@@ -69,7 +70,8 @@ class StoreReader(Generic[T]):
             CacheNotSyncedError: Before the first sync of what is going to be read.
             InformerClosedError: After the end.
         """
-        self._require_readable(namespace)
+        if not self._store.is_open:
+            self._require_readable(namespace)
         return self._store
 
     def indexed(self, name: str, value: str) -> Store[T]:
@@ -78,16 +80,20 @@ class StoreReader(Generic[T]):
 
     def objects(self, entries: Iterable[Entry]) -> list[T]:
         """Return the users' objects of entries."""
-        return self._store.layout.object_type.show_all(entries)
+        return self._object_type.show_all(entries)
 
     def get(self, key: str, namespace: str) -> T | None:
         """Return the object of an internal key in a namespace; a fresh one unless it is immutable."""
-        self._require_readable(namespace)
-        entry = self._store.get(key)
-        return None if entry is None else self._store.layout.object_type.show(entry)
+        entry = self.store(namespace).get(key)
+        return None if entry is None else self._object_type.show(entry)
 
     def find(self, namespace: str, name: str) -> T:
         """Return the object of a name, or raise ``NotFoundError``."""
+        store = self._store
+        if namespace and name.__class__ is str and store.is_open:  # what follows says the same, and says more
+            entry = store.get(f"{namespace}/{name}")
+            if entry is not None:
+                return self._object_type.show(entry)
         if not isinstance(name, str):
             raise TypeError(f"a name is a text, not {shown(name)}: an ObjectKey is for the indexer")
         key = join_key(namespace, name)
@@ -111,12 +117,12 @@ class StoreReader(Generic[T]):
         """Return all objects of now, or those of a namespace, each decoded when its turn comes."""
         store = self.store(namespace)
         entries = store.entries() if namespace is None else store.by_index(NAMESPACE_INDEX, namespace)
-        return map(store.layout.object_type.show, entries)
+        return map(self._object_type.show, entries)
 
     def items(self) -> Iterator[tuple[ObjectKey, T]]:
         """Return all keys and objects of now, each decoded when its turn comes."""
         store = self.store()
-        show = store.layout.object_type.show
+        show = self._object_type.show
         copies = [partition.objects.copy() for partition in store.partitions.values()]
         return ((ObjectKey.parse(key), show(entry)) for copy in copies for key, entry in copy.items())
 
@@ -160,7 +166,7 @@ class StoreReader(Generic[T]):
         judged = [each for each in fields if each.operator is not Operator.EQUALS or known[each.path] != each.value]
         if labels is None or labels.is_empty:
             return entries, functools.partial(_with_fields, judged)
-        object_type = store.layout.object_type
+        object_type = self._object_type
         if not object_type.shows_labels:
             raise TypeError(
                 f"{self.resource}: objects of {object_type.python_type.__name__} have no "

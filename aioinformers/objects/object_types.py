@@ -167,12 +167,16 @@ class ModelType(ObjectType[T]):
 
     def __init__(self, python_type: type[T]) -> None:
         super().__init__(python_type, model_decoder(python_type))
-        self._view: ModelViewer[T] = ModelViewer(python_type, self.levels)
+        self._view_as()
 
     def learn_kind(self, kind: str, api_version: str) -> None:
         super().learn_kind(kind, api_version)
         self._decode = model_decoder(self.python_type, kind=kind, api_version=api_version)
-        self._view = ModelViewer(self.python_type, self.levels, kind=kind, api_version=api_version)
+        self._view_as(kind, api_version)
+
+    def _view_as(self, kind: str = "", api_version: str = "") -> None:
+        self._view: ModelViewer[T] = ModelViewer(self.python_type, self.levels, kind=kind, api_version=api_version)
+        self.show = self._view.show  # type: ignore[method-assign, assignment]  # a call less for each read
 
     def raw(self, body: Any) -> bytes:
         return cast("bytes", body.raw if body.__class__ is Scanned else body)
@@ -182,9 +186,6 @@ class ModelType(ObjectType[T]):
 
     def decode(self, body: Any) -> T:
         return self._decode(self.raw(body))
-
-    def show(self, entry: Any) -> T:
-        return self._view.show(entry)
 
     def show_scanned(self, scanned: Scanned) -> T:
         return self._view.show_scanned(scanned)
