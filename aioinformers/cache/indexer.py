@@ -131,7 +131,7 @@ class Store(Generic[T]):
 
     def __init__(self, layout: Layout[T], scopes: Iterable[Scope]) -> None:
         self.writer: int | None = None
-        self.is_open = False
+        self.is_open: bool = False
         # One reference: a reader in another thread must never see the partitions of one layout with another.
         self._current = layout, {scope: Partition(len(layout.names)) for scope in scopes}
         self.building: set[str] = set()
