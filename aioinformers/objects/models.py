@@ -95,31 +95,20 @@ class ModelViewer(Generic[T]):
         api_version: Fills the object's apiVersion likewise.
 
     Attributes:
-        show: Shows one entry.
+        shell: Makes an instance of a body, None, ``view`` and the entry of the body, or of where levels are kept, None
+            and ``view``.
+        view: What all instances are shown with.
     """
 
     def __init__(self, model_class: type[T], levels: Levels, *, kind: str = "", api_version: str = "") -> None:
-        generated: Any = _class(model_class, Whole)
-        view = View(_given(kind, api_version), levels)
-        self._generated = generated
-        self._view = view
-
-        def show(entry: Any) -> T:
-            instance: T = generated(entry.body, None, view, entry)
-            return instance
-
-        self.show: Callable[[Any], T] = show
-
-    def show_scanned(self, scanned: Any) -> T:
-        """Show what the levels of some version are kept in."""
-        instance: T = self._generated(scanned, None, self._view)
-        return instance
+        self.shell: Callable[..., T] = _class(model_class, Whole)
+        self.view: View = View(_given(kind, api_version), levels)
 
     def show_all(self, entries: Iterable[Any]) -> list[T]:
         """Show many, without a call of Python code for each."""
         if entries.__class__ is not list:
             entries = list(entries)
-        return [*map(self._generated, map(_body_of, entries), repeat(None), repeat(self._view), entries)]
+        return [*map(self.shell, map(_body_of, entries), repeat(None), repeat(self.view), entries)]
 
 
 _body_of = operator.attrgetter("body")

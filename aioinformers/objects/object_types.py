@@ -175,8 +175,10 @@ class ModelType(ObjectType[T]):
         self._view_as(kind, api_version)
 
     def _view_as(self, kind: str = "", api_version: str = "") -> None:
+        # The parts that each read needs are here, too: a look-up less.
         self._view: ModelViewer[T] = ModelViewer(self.python_type, self.levels, kind=kind, api_version=api_version)
-        self.show = self._view.show  # type: ignore[method-assign, assignment]  # a call less for each read
+        self._shell: Callable[..., T] = self._view.shell
+        self._home = self._view.view
 
     def raw(self, body: Any) -> bytes:
         return cast("bytes", body.raw if body.__class__ is Scanned else body)
@@ -187,8 +189,11 @@ class ModelType(ObjectType[T]):
     def decode(self, body: Any) -> T:
         return self._decode(self.raw(body))
 
+    def show(self, entry: Any) -> T:
+        return self._shell(entry.body, None, self._home, entry)
+
     def show_scanned(self, scanned: Scanned) -> T:
-        return self._view.show_scanned(scanned)
+        return self._shell(scanned, None, self._home)
 
     def show_all(self, entries: Iterable[Any]) -> list[T]:
         return self._view.show_all(entries)
