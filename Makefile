@@ -8,10 +8,11 @@ DEMO_VENV ?= .venv-demo
 DEMO_STAMP := $(DEMO_VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 SECONDS ?= 20
+DOCUMENTS ?= 50000
 WORKERS ?= auto
 VERSIONS ?= 3.11 3.12 3.13
 
-.PHONY: help demo test cov check types bench bench-quick docs matrix newest soak lock clean
+.PHONY: help demo test cov check types bench bench-quick docs matrix newest fuzz soak lock clean
 
 IS_NEW_ENOUGH = import sys; sys.version_info >= (3, 11) or sys.exit("aioinformers needs Python 3.11 or newer: make PYTHON=python3.12 ...")
 
@@ -67,6 +68,9 @@ matrix: $(STAMP)  ## unit and embedded-server tests, without the slow ones, on e
 
 newest: $(STAMP)  ## the same tests on the newest Python, 3.15 or 3.14, where it is installed
 	$(BIN)/python tools/newest.py
+
+fuzz: $(STAMP)  ## random documents, read in every way there is: make fuzz DOCUMENTS=50000
+	$(BIN)/python -m tools.fuzz_models --documents $(DOCUMENTS)
 
 soak: $(STAMP)  ## random histories, faults and consumers for as long as asked: make soak SECONDS=3600
 	$(BIN)/python -m tools.soak --seconds $(SECONDS)

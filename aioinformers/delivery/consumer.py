@@ -173,7 +173,9 @@ class Consumer(Listener[T]):
                         self._current = None
                         mailbox.pending -= 1
                         if record.initial:
-                            mailbox.settle_initial()
+                            mailbox.initial_pending -= 1
+                            if not mailbox.initial_pending:
+                                mailbox.initial_done()
                 records = mailbox.take()
         finally:
             pace.busy -= 1

@@ -78,18 +78,26 @@ class InitialState(Sequence[Record]):
 
     Attributes:
         keys: The objects' keys.
+        takers: Mailboxes that are still to take it: as long as there are some, the records are kept for them.
     """
 
     def __init__(self, keys: Sequence[str], entries: Sequence[Entry]) -> None:
         self.keys: Sequence[str] = keys
+        self.takers: int = 0
         self._entries = entries
+        self._records: list[Record] | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def __iter__(self) -> Iterator[Record]:
-        items = zip(self.keys, self._entries, strict=True)
-        return iter([Record(ADDED, key, entry, None, Cause.LIST, initial=True) for key, entry in items])
+        records = self._records
+        if records is None:
+            items = zip(self.keys, self._entries, strict=True)
+            records = [Record(ADDED, key, entry, None, Cause.LIST, initial=True) for key, entry in items]
+        self.takers -= 1
+        self._records = records if self.takers > 0 else None
+        return iter(records)
 
     @overload
     def __getitem__(self, index: int) -> Record: ...
@@ -158,6 +166,9 @@ class Mailbox:
         self.initial_pending += initial
         has_room = not (self._overflow or self._unmerged) and self.pending < self.limit
         (self._exact if has_room else self._unmerged).extend(segments)
+        for segment in segments:
+            if segment.__class__ is InitialState:
+                segment.takers += 1
         self.pending += sum(map(len, segments))
         self._after_put()
 
@@ -233,13 +244,9 @@ class Mailbox:
         """Count one record as dealt with."""
         self.pending -= 1
         if record.initial:
-            self.settle_initial()
-
-    def settle_initial(self) -> None:
-        """Count one record of the initial state as dealt with."""
-        self.initial_pending -= 1
-        if not self.initial_pending:
-            self.initial_done()
+            self.initial_pending -= 1
+            if not self.initial_pending:
+                self.initial_done()
 
     def pending_keys(self) -> Iterator[set[str]]:
         """Yield the keys that have an undelivered record now, some at a time, so that others may run in between."""

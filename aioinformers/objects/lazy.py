@@ -101,9 +101,10 @@ class _Lazy(_Model):
     _lazy_place: Any
     _lazy_kept: Any
 
-    # Both create the level; `_lazy_decode` raises `ValidationError` if a value does not have the model's type.
+    # Both create the level. `_lazy_decode` raises `ValidationError` if a value does not have the model's type;
+    # `_lazy_convert` also tells whether others may have it: not if there is something in it that can be changed.
     _lazy_decode: Callable[[Any], Any]
-    _lazy_convert: Callable[[Any], Any]
+    _lazy_convert: Callable[[Any], tuple[Any, bool]]
 
     @property
     def _lazy_given(self) -> tuple[tuple[str, str], ...]:
@@ -113,20 +114,21 @@ class _Lazy(_Model):
     def _lazy_scan(self) -> Any:
         raise NotImplementedError
 
-    def _lazy_scanned(self, raw: Any) -> Any:
-        """Return a new level of some JSON."""
+    def _lazy_scanned(self, raw: Any) -> tuple[Any, bool]:
+        """Return a new level of some JSON, and whether others may have it, too."""
+        is_shared = True
         try:
             level = self._lazy_decode(raw)
         except (msgspec.ValidationError, RecursionError):
-            level = self._lazy_scanned_slowly(raw)
+            level, is_shared = self._lazy_scanned_slowly(raw)
         for slot, value in self._lazy_given:
             if getattr(level, slot, value) is None:
                 setattr(level, slot, value)
-        return level
+        return level, is_shared
 
-    def _lazy_scanned_slowly(self, raw: Any) -> Any:
+    def _lazy_scanned_slowly(self, raw: Any) -> tuple[Any, bool]:
         try:
-            return steady(self._lazy_decode, raw)
+            return steady(self._lazy_decode, raw), True
         except msgspec.ValidationError:
             return self._lazy_convert(raw)
 
@@ -218,7 +220,9 @@ class Whole(_Lazy):
         home = self._lazy_scans()
         level = home.level
         if level is None:
-            level = home.level = self._lazy_scanned(home.raw)
+            level, is_shared = self._lazy_scanned(home.raw)
+            if is_shared:
+                home.level = level
         self._lazy_level = level  # the last step, so that other threads see complete levels only; theirs are equal
         return level
 
@@ -230,9 +234,9 @@ class Part(_Lazy):
 
     def _lazy_scan(self) -> Any:
         home: Scanned | None = self._lazy_home
-        level = self._lazy_scanned(self._lazy_json)
+        level, is_shared = self._lazy_scanned(self._lazy_json)
         level._lazy_json = self._lazy_json
-        if home is not None:
+        if home is not None and is_shared:
             home.parts[self._lazy_place] = level
         self._lazy_level = level
         return level
@@ -333,6 +337,8 @@ def part_slot(slot: str, field: str, find: Callable[[], Any], spans: Spans) -> t
         if len(raw) == 4 and bytes(raw) == b"null":
             return None
         home = whole._lazy_scans()
+        if home.level is None:  # the level is this reader's alone, and so are those of its parts
+            return part()(raw)
         return part()(raw, home.parts.get(slot), home, slot)
 
     names["part_class"] = part

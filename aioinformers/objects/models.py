@@ -228,7 +228,7 @@ def _lazy(model: type, role: _Role) -> type:
     if role is Whole:
         namespace |= {"_lazy_fields": own, "_lazy_makers": makers}
     namespace["_lazy_decode"] = msgspec.json.Decoder(level).decode
-    namespace["_lazy_convert"] = staticmethod(lambda raw: level(**_converted_fields(model, decode_value(raw), _surely)))
+    namespace["_lazy_convert"] = staticmethod(lambda raw: _converted_level(shape, level, raw))
     defaults = {SHELL_FIELDS[-1]: UNENCODABLE} | dict.fromkeys(own.values(), msgspec.UNSET)
     first, *others = (*SHELL_FIELDS, *own.values())
     fields: list[Any] = [(first, Any), *((name, Any, defaults.get(name)) for name in others)]
@@ -406,11 +406,7 @@ def _surely(convert: Convert, value: Any) -> Any:
         return value
 
 
-def _plainly(convert: Convert, value: Any) -> Any:
-    return convert(value)
-
-
-def _converted_fields(model: type, document: Any, apply: Callable[[Convert, Any], Any] = _plainly) -> dict[str, Any]:
+def _converted_fields(model: type, document: Any) -> dict[str, Any]:
     """Return a model's values by slot; like ``deserialize``, take none from what is not an object."""
     values: dict[str, Any] = {}
     if document.__class__ is dict:
@@ -419,8 +415,33 @@ def _converted_fields(model: type, document: Any, apply: Callable[[Convert, Any]
             field = find(name)
             if field is not None and value is not None:
                 slot, plain, convert = field
-                values[slot] = value if value.__class__ is plain else apply(convert, value)
+                values[slot] = value if value.__class__ is plain else convert(value)
     return values
+
+
+def _converted_level(shape: _Shape, level: Any, raw: Any) -> tuple[Any, bool]:
+    """Return a level whose plain values are converted, and whether there is nothing in it that can be changed."""
+    try:
+        members = steady(_decode_members, raw)
+    except msgspec.ValidationError:  # like `deserialize`, take nothing from what is not an object
+        members = {}
+    values: dict[str, Any] = {}
+    is_shared = True
+    for field in shape.fields:
+        member = members.get(field.json_name)
+        if member is None or (len(member) == 4 and bytes(member) == b"null"):
+            continue
+        if not field.is_plain:
+            values[field.slot] = member
+            continue
+        plain, convert = _SCALARS[field.type_name]
+        value = decode_value(member)
+        values[field.slot] = value = value if value.__class__ is plain else _surely(convert, value)
+        is_shared = is_shared and not isinstance(value, list | dict)
+    return level(**values), is_shared
+
+
+_decode_members: Callable[[Any], dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def _list_of(plain: Any, convert: Convert) -> Convert:

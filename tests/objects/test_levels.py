@@ -103,6 +103,29 @@ def test_g13_what_one_reader_does_no_other_gets() -> None:
     assert cached.show().status.phase == "Running"
 
 
+@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize("value", ["seven", ["a"], {"a": {"b": 1}}])
+@pytest.mark.parametrize("path", ["metadata.generation", "status.startTime", "status.phase", "kind"])
+def test_g13_holds_where_a_plain_value_has_another_type(path: str, value: Any, *, compact: bool) -> None:
+    """Such a level is converted value by value; what can be changed is each reader's own all the same."""
+    cached = Cached(compact=compact)
+    part, _, name = path.rpartition(".")
+    obj = json.loads(raw_pod(0))
+    (obj[part] if part else obj)[name] = value
+    raw = json.dumps(obj, separators=(",", ":")).encode()
+    reading = cached.layout.reader.read_raw(raw)
+    cached.store.partitions[EVERYTHING].put(reading[0], cached.layout.entry(raw, reading))
+    attribute = "start_time" if name == "startTime" else name
+    for _ in range(3):
+        shell = cached.show()
+        found = getattr(getattr(shell, part) if part else shell, attribute)
+        assert found == (value if attribute in ("generation", "start_time") else str(value))
+        assert (shell.spec.node_name, shell.metadata.labels) == ("n1", {"app": "web"})
+        shell.metadata.labels.clear()
+        if isinstance(found, list | dict):
+            found.clear()
+
+
 def test_a_setter_before_the_first_read_wins() -> None:
     cached = Cached()
     shell = cached.show()
