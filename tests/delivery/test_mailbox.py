@@ -736,3 +736,19 @@ def test_initial_state_makes_its_records_when_asked() -> None:
     assert len(initial) == 2
     assert list(initial) == records == list(initial[:])
     assert (initial[0], initial[-1], list(initial[1:])) == (records[0], records[1], records[1:])
+
+
+def test_of_several_takers_of_an_initial_state_one_makes_the_records_and_the_last_lets_go_of_them() -> None:
+    """Another thousand handlers would make a thousand of them per object; those of one handler are freed at once."""
+    segment = state(("a", O1), ("b", O2))
+    mailboxes = [Mailbox() for _ in range(3)]
+    for mailbox in mailboxes:
+        mailbox.put_list([segment], 2)
+    taken = [drain(mailbox) for mailbox in mailboxes]
+    assert keys(taken[0]) == ["a", "b"]
+    assert all(one is other for records in taken[1:] for one, other in zip(taken[0], records, strict=True))
+    assert segment._records is None
+    assert segment.takers == 0
+    (alone := Mailbox()).put_list([other := state(("a", O1))], 1)
+    assert keys(drain(alone)) == ["a"]
+    assert other._records is None
