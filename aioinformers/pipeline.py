@@ -230,9 +230,7 @@ class Pipeline(Generic[T]):
 
     def leave_to_parent(self) -> None:
         """Close, in a forked child, what runs in the parent process alone: the cache would never change again."""
-        self.closed_because = FORKED
-        self.phase = Phase.CLOSED
-        self.store.is_open = False
+        self.closed_because, self.phase, self.store.is_open = FORKED, Phase.CLOSED, False
         self.roster.close()
 
     async def wait_closed(self) -> None:
@@ -394,7 +392,6 @@ class Pipeline(Generic[T]):
     def _conclude(self) -> None:
         _running.discard(self)
         self.phase = Phase.FAILED if self.crash is not None else Phase.CLOSED
-        self.store.is_open = False
         self.dispatcher.close(self._end_error())
         self._ended.set()
         self._synced.set()

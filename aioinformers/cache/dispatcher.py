@@ -402,6 +402,7 @@ class Dispatcher(Generic[T]):
         """End all waits with an error; no wait outlives what it waits for, no object that somebody keeps the store."""
         self._waits.close(error)
         self.store.layout.object_type.levels.clear()
+        self.store.is_open = False
         while not self.queue.empty():
             item = self.queue.get_nowait()
             if isinstance(item, Reindex) and not item.done.done():

@@ -30,7 +30,7 @@ from aioinformers.objects.spans import Spans
 
 __all__ = [
     "SHELL_FIELDS", "UNENCODABLE", "Leaf", "Make", "Part", "Slot", "View", "Whole", "default_configuration",
-    "kept_slot", "part_slot", "plain_slot",
+    "kept_slot", "level_decoder", "part_slot", "plain_slot",
 ]  # fmt: skip
 
 
@@ -55,6 +55,12 @@ class _Model:
         return {name: value for name, value in state.items() if name != "local_vars_configuration"} or None
 
 
+def level_decoder(part: Any) -> Callable[[Any], Any]:
+    """Return what makes the level of a class of parts."""
+    decode: Callable[[Any], Any] = part._lazy_decode
+    return decode
+
+
 class View(msgspec.Struct, gc=False):
     """What all objects of an informer are shown with; it keeps them out of sight of the garbage collector.
 
@@ -75,6 +81,10 @@ UNENCODABLE: Final = object()
 
 SHELL_FIELDS: Final = ("_lazy_json", "_lazy_level", "_lazy_home", "_lazy_place", "_lazy_kept", "_lazy_guard")
 """The fields of the Struct that a shell is; what has been decoded or assigned is in its ``__dict__``."""
+
+
+_first = threading.Lock()
+"""Held while the first value of a slot is kept, or another is assigned: all threads see the same one."""
 
 
 class _Lazy(_Model):
@@ -132,14 +142,24 @@ class _Lazy(_Model):
         except msgspec.ValidationError:
             return self._lazy_convert(raw)
 
+    def _lazy_begin(self, level: Any) -> Any:
+        """Take a level that is complete; return the one that counts: another thread may have assigned something."""
+        with _first:
+            if self._lazy_level is None:
+                self._lazy_level = level
+            return self._lazy_level
+
     def _lazy_assign(self, slot: str, value: Any) -> None:
         """Change a plain value: of this shell alone."""
         level = self._lazy_level
-        own = copy.copy(self._lazy_scan() if level is None else level)
-        setattr(own, slot, value)
-        kept = self._lazy_kept = vars(self)
-        kept[slot] = value
-        self._lazy_level = own
+        if level is None:
+            self._lazy_scan()
+        with _first:  # others may assign, too
+            own = copy.copy(self._lazy_level)
+            setattr(own, slot, value)
+            kept = self._lazy_kept = vars(self)
+            kept[slot] = value
+            self._lazy_level = own
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return the JSON and the values that have been read or assigned, for pickles and deep copies."""
@@ -162,10 +182,6 @@ class _Lazy(_Model):
 
 def _raw_of(json: Any) -> Any:
     return json.raw if json.__class__ is Scanned else json
-
-
-_first = threading.Lock()
-"""Held while the first value of a slot is kept: readers in several threads get the same one."""
 
 
 class Whole(_Lazy):
@@ -223,8 +239,7 @@ class Whole(_Lazy):
             level, is_shared = self._lazy_scanned(home.raw)
             if is_shared:
                 home.level = level
-        self._lazy_level = level  # the last step, so that other threads see complete levels only; theirs are equal
-        return level
+        return self._lazy_begin(level)
 
 
 class Part(_Lazy):
@@ -235,11 +250,10 @@ class Part(_Lazy):
     def _lazy_scan(self) -> Any:
         home: Scanned | None = self._lazy_home
         level, is_shared = self._lazy_scanned(self._lazy_json)
-        level._lazy_json = self._lazy_json
+        level.raw = self._lazy_json
         if home is not None and is_shared:
             home.parts[self._lazy_place] = level
-        self._lazy_level = level
-        return level
+        return self._lazy_begin(level)
 
 
 class Leaf(_Model):
@@ -351,7 +365,7 @@ def part_slot(slot: str, field: str, find: Callable[[], Any], spans: Spans) -> t
         if inner is None and home.level is None:
             inner = level_of(home, {slot!r})
         if inner is not None:
-            value = (part or part_class())(inner._lazy_json, inner, home, {slot!r})
+            value = (part or part_class())(inner.raw, inner, home, {slot!r})
             known = self.{field}
             if known is UNSET:
                 self.{field} = value

@@ -44,6 +44,7 @@ from aioinformers.objects.lazy import (
     Whole,
     default_configuration,
     kept_slot,
+    level_decoder,
     part_slot,
     plain_slot,
 )
@@ -205,7 +206,7 @@ def _lazy(model: type, role: _Role) -> type:
     shape = _shape(model)
     hints: list[Any] = [(field.slot, field.level_hint, None) for field in shape.fields]
     if role is Part:
-        hints.append(("_lazy_json", Any, None))
+        hints.append(("raw", Any, None))  # what it has been made of; no slot has such a name
     # Of no interest to the garbage collector: what is in a level does not refer back to it.
     level: Any = msgspec.defstruct(model.__name__, hints, rename=shape.json_names, gc=False)
     namespace = shape.namespace(restore_lazy, role)
@@ -240,7 +241,7 @@ def _spans(shape: _Shape) -> Spans:
     """Return what finds the parts that objects of this kind end with."""
 
     def decoder(field: _Field) -> Callable[[], Convert]:
-        return lambda: _class(getattr(shape.models, field.type_name), Part)._lazy_decode
+        return lambda: level_decoder(_class(getattr(shape.models, field.type_name), Part))
 
     ends = {"_spec": "spec", "_status": "status"}
     parts = [field for field in shape.fields if ends.get(field.slot) == field.json_name]

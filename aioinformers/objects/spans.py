@@ -68,7 +68,7 @@ class Spans:
             scanned.parts[STATUS] = status
         if slot == STATUS:
             return status
-        end = len(raw) - 1 - _TO_STATUS - len(status._lazy_json)
+        end = len(raw) - 1 - _TO_STATUS - len(status.raw)
         spec = self._between(SPEC, raw, self._find(raw, _SPEC, 0, end) + _TO_SPEC, end)
         if spec is None:
             self._find = bytes.find if self._find is bytes.rfind else bytes.rfind
@@ -86,5 +86,5 @@ class Spans:
             level = self._decode[slot](json)
         except (msgspec.DecodeError, RecursionError):
             return None
-        level._lazy_json = json
+        level.raw = json
         return level

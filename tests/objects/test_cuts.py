@@ -51,7 +51,7 @@ def left(document: dict[str, Any], ignored: tuple[str, ...]) -> Any:
 IGNORED = [("status",), ("status", "status.a"), ("a", "metadata.a"), ("a.status", "metadata.a.generation")]
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(documents(), min_size=1, max_size=4), st.sampled_from(IGNORED), st.data())
 def test_two_objects_look_the_same_only_if_what_counts_is_the_same(
     objects: list[dict[str, Any]], ignored: tuple[str, ...], data: st.DataObject

@@ -25,7 +25,7 @@ class Level(msgspec.Struct):
     """A level that says what it was made of."""
 
     content: Any
-    _lazy_json: Any = None
+    raw: Any = None
 
 
 class Decoding:
@@ -53,7 +53,7 @@ def test_the_last_two_parts_are_found() -> None:
     spans = spans_of(decode)
     spec = spans.level(scanned, "_spec")
     assert spec.content == {"nodeName": "n1", "containers": []}
-    assert bytes(spec._lazy_json) == b'{"nodeName":"n1","containers":[]}'
+    assert bytes(spec.raw) == b'{"nodeName":"n1","containers":[]}'
     assert set(scanned.parts) == {"_spec", "_status"}, "the status has been proven on the way"
     assert spans.level(scanned, "_status") is scanned.parts["_status"]
     assert scanned.parts["_status"].content == {"phase": "Running"}
@@ -147,7 +147,7 @@ def text_of(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @example([("metadata", Pairs()), ("spec", Pairs([("nodeName", "a")])), ("status", Pairs()), ("spec", Pairs())])
 @given(st.lists(st.tuples(names, values), max_size=6))
 def test_what_is_found_is_what_a_scan_of_the_whole_would_have_given(members: list[tuple[str, Any]]) -> None:
