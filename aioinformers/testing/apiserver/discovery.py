@@ -40,10 +40,11 @@ AGGREGATED_TYPE = ";".join(["application/json", *(f"{name}={value}" for name, va
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 _CUSTOM_VERBS = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
 _STATUS_VERBS = ["get", "patch", "update"]
+_SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
 
 _GROUPS = (
-    "", "apps", "autoscaling", "batch", "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "storage.k8s.io",
-    "apiextensions.k8s.io", "scheduling.k8s.io", "coordination.k8s.io", "discovery.k8s.io",
+    "", "apps", "events.k8s.io", "autoscaling", "batch", "networking.k8s.io", "policy", "rbac.authorization.k8s.io",
+    "storage.k8s.io", "apiextensions.k8s.io", "scheduling.k8s.io", "coordination.k8s.io", "discovery.k8s.io",
 )  # fmt: skip
 """The groups in the order of the real server's documents; groups of custom resources follow, sorted by name."""
 
@@ -177,14 +178,24 @@ def _aggregated_entry(resource: Resource) -> dict[str, Any]:
         "verbs": _verbs(resource),
         **_names(resource),
     }
-    if resource.status:
-        entry["subresources"] = [{"subresource": "status", "responseKind": response_kind, "verbs": _STATUS_VERBS}]
+    kinds = {"status": response_kind, "scale": _SCALE}
+    if names := _subresources(resource):
+        entry["subresources"] = [
+            {"subresource": name, "responseKind": kinds[name], "verbs": _STATUS_VERBS} for name in names
+        ]
     return entry
+
+
+def _subresources(resource: Resource) -> list[str]:
+    """Return the names of a resource's subresources, in the order of the real server."""
+    names = (["status"] if resource.status else []) + (["scale"] if resource.scale else [])
+    return names if resource.custom else sorted(names)
 
 
 def _entries(resource: Resource) -> Iterator[dict[str, Any]]:
     plural = resource.gvr.resource
     common = {"namespaced": resource.namespaced, "kind": resource.kind}
     yield {"name": plural, "singularName": resource.singular, **common, "verbs": _verbs(resource), **_names(resource)}
-    if resource.status:
-        yield {"name": f"{plural}/status", "singularName": "", **common, "verbs": _STATUS_VERBS}
+    for name in _subresources(resource):
+        kind = {"namespaced": resource.namespaced, **_SCALE} if name == "scale" else common
+        yield {"name": f"{plural}/{name}", "singularName": "", **kind, "verbs": _STATUS_VERBS}

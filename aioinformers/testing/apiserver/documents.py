@@ -26,6 +26,7 @@ __all__ = [
     "merge_patch",
     "plain",
     "with_version",
+    "without_nulls",
 ]
 
 Place: TypeAlias = str | tuple[Any, str | int]
@@ -171,13 +172,14 @@ def _of_model(value: Any, place: Place) -> Any:
         given = msgspec.to_builtins(value, builtin_types=(datetime, date), enc_hook=lambda each: plain(each, place))
     else:
         raise TypeError(f"{_name_of(place)} must be a dict or a model's object, not {shown(value)}")
-    return _without_none(plain(given, place))
+    return without_nulls(plain(given, place))
 
 
-def _without_none(document: Any) -> Any:
+def without_nulls(document: Any) -> Any:
+    """Return a document without the fields that are null, on every level."""
     if isinstance(document, dict):
-        return {name: _without_none(each) for name, each in document.items() if each is not None}
-    return [_without_none(each) for each in document] if isinstance(document, list) else document
+        return {name: without_nulls(each) for name, each in document.items() if each is not None}
+    return [without_nulls(each) for each in document] if isinstance(document, list) else document
 
 
 def encode_object(resource: Resource, obj: Mapping[str, Any]) -> bytes:

@@ -12,28 +12,27 @@ from typing import Any
 
 from aioinformers.checks import require_number, shown
 from aioinformers.testing.apiserver import discovery
-from aioinformers.testing.apiserver.documents import encode
+from aioinformers.testing.apiserver.documents import decode, encode
 from aioinformers.testing.apiserver.exchange import Exchange
-from aioinformers.testing.apiserver.listing import Listing, list_objects
-from aioinformers.testing.apiserver.refusals import (
-    check_dry_run,
-    check_formats,
-    decode_object,
-    read_patch,
-    unknown_subresource,
-)
+from aioinformers.testing.apiserver.listing import list_objects
+from aioinformers.testing.apiserver.refusals import check_formats
 from aioinformers.testing.apiserver.resources import Resource
 from aioinformers.testing.apiserver.routing import Target
+from aioinformers.testing.apiserver.scaling import scale_bytes
 from aioinformers.testing.apiserver.selection import Selection
 from aioinformers.testing.apiserver.status import StatusError
-from aioinformers.testing.apiserver.storage import Part, Storage
-from aioinformers.testing.apiserver.table import LaggedBehindError, Stored
+from aioinformers.testing.apiserver.storage import Storage
+from aioinformers.testing.apiserver.table import LaggedBehindError
 from aioinformers.testing.apiserver.watching import Watch, WatchOptions, error_line, open_watch
+from aioinformers.testing.apiserver.writing import check_subresource, write
 
 __all__ = ["ApiHandler", "ServerOptions"]
 
 _GZIP_FROM = 128 * 1024  # kube-apiserver compresses larger answers only
 _WRITES = ("create", "update", "patch", "delete", "deletecollection")
+_FLAGS = (
+    "watch_cache", "watch_list", "compress_watch_list", "shard_selector", "aggregated_discovery", "garbage_collection",
+)  # fmt: skip
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -44,12 +43,14 @@ class ServerOptions:
     watch_cache: bool = True
     watch_list: bool = True
     compress_watch_list: bool = True
+    shard_selector: bool = False
     aggregated_discovery: bool = True
+    garbage_collection: bool = True
     bookmark_interval: float = 60.0
     watch_timeout: float = 1800.0
 
     def __post_init__(self) -> None:
-        for name in ("watch_cache", "watch_list", "compress_watch_list", "aggregated_discovery"):
+        for name in _FLAGS:
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be True or False, not {shown(getattr(self, name))}")
         for name in ("bookmark_interval", "watch_timeout"):
@@ -132,83 +133,27 @@ class ApiHandler:
         if not _exists(resource, target):
             raise StatusError.no_resource()
         check_formats(exchange.info.headers)
-        if exchange.info.verb in _WRITES:
-            check_dry_run(exchange.info.query)
-        if target.subresource:
-            await self._status(exchange, resource, target)
-            return
+        check_subresource(resource, target)
         match exchange.info.verb:
             case "list":
                 await self._list(exchange, resource, target)
             case "watch":
                 await self._watch(exchange, resource, target)
             case "get":
-                item = self._storage.read(resource, target.namespace, target.name)
-                await _answer_item(exchange, 200, item)
-            case "create" if not target.name and (target.namespace or not resource.namespaced):
-                obj = await _read_object(exchange, resource)
-                item = self._storage.create(resource, obj, namespace=target.namespace, part=Part.MAIN)
-                await _answer_item(exchange, 201, item)
-            case "update" | "patch" if target.name:
-                await self._write(exchange, resource, target, Part.MAIN)
-            case "delete":
-                await self._delete(exchange, resource, target)
-            case "deletecollection" if target.namespace or not resource.namespaced:
-                await self._delete_collection(exchange, resource, target)
+                read = self._storage.get if target.subresource else self._storage.read
+                body = read(resource, target.namespace, target.name).body
+                is_scale = target.subresource == "scale"
+                await exchange.answer(200, scale_bytes(resource, decode(body)) if is_scale else body + b"\n")
+            case verb if verb in _WRITES:
+                body, sharded = await exchange.read(), self.options.shard_selector
+                answer = write(self._storage, resource, target, exchange.info, body, shard_selector=sharded)
+                await exchange.answer(answer.status, answer.body)
             case _:
                 raise StatusError.method_not_allowed()
-
-    async def _status(self, exchange: Exchange, resource: Resource, target: Target) -> None:
-        if target.subresource != "status" or not resource.status:
-            raise unknown_subresource(resource, target.subresource)
-        match exchange.info.verb:
-            case "get":
-                item = self._storage.get(resource, target.namespace, target.name)
-                await _answer_item(exchange, 200, item)
-            case "update" | "patch":
-                await self._write(exchange, resource, target, Part.STATUS)
-            case _:
-                raise StatusError.method_not_allowed()
-
-    async def _write(self, exchange: Exchange, resource: Resource, target: Target, part: Part) -> None:
-        if exchange.info.verb == "patch":
-            content_type = exchange.info.headers.get("content-type", "")
-            patch = read_patch(resource, content_type, await exchange.read())
-            item = self._storage.patch(resource, target.name, patch, namespace=target.namespace, part=part)
-        else:
-            obj = await _read_object(exchange, resource)
-            item = self._storage.update(resource, target.name, obj, namespace=target.namespace, part=part)
-        await _answer_item(exchange, 200, item)
-
-    async def _delete(self, exchange: Exchange, resource: Resource, target: Target) -> None:
-        conditions = (await _read_options(exchange)).get("preconditions") or {}
-        item, gone = self._storage.delete(
-            resource,
-            target.name,
-            namespace=target.namespace,
-            uid=conditions.get("uid"),
-            version=conditions.get("resourceVersion"),
-        )
-        if not gone:
-            await _answer_item(exchange, 200, item)
-            return
-        group = {"group": resource.gvr.group} if resource.gvr.group else {}
-        details = {"name": item.name, **group, "kind": resource.gvr.resource, "uid": item.uid}
-        success = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-        await exchange.answer(200, encode(success) + b"\n")
-
-    async def _delete_collection(self, exchange: Exchange, resource: Resource, target: Target) -> None:
-        await _read_options(exchange)
-        selection = Selection.parse(resource, target.namespace, exchange.info.query)
-        items = selection.filter(self._storage.table(resource).ordered())
-        for item in items:
-            self._storage.delete(resource, item.name, namespace=item.namespace)
-        listing = Listing(resource=resource, version=self._storage.version, items=items)
-        await exchange.answer(200, b"".join(listing.pieces()))
 
     async def _list(self, exchange: Exchange, resource: Resource, target: Target) -> None:
-        query = exchange.info.query
-        selection = Selection.parse(resource, target.namespace, query)
+        query, sharded = exchange.info.query, self.options.shard_selector
+        selection = Selection.parse(resource, target.namespace, query, shard_selector=sharded)
         listing = list_objects(self._storage, resource, selection, query, watch_cache=self.options.watch_cache)
         size = sum(len(item.body) for item in listing.items)
         if size <= _GZIP_FROM:
@@ -226,8 +171,8 @@ class ApiHandler:
         await exchange.write(compressor.flush())
 
     async def _watch(self, exchange: Exchange, resource: Resource, target: Target) -> None:
-        query = exchange.info.query
-        selection = Selection.parse(resource, target.namespace, query)
+        query, sharded = exchange.info.query, self.options.shard_selector
+        selection = Selection.parse(resource, target.namespace, query, shard_selector=sharded)
         options = WatchOptions.parse(query, watch_list=self.options.watch_list)
         # From version 1.37 on, streams that mark the end of the initial objects are compressed: one gzip member per
         # flush.
@@ -313,27 +258,6 @@ def _exists(resource: Resource, target: Target) -> bool:
 
 async def _answer_page_not_found(exchange: Exchange) -> None:
     await exchange.answer(404, b"404 page not found\n", content_type="text/plain; charset=utf-8")
-
-
-async def _answer_item(exchange: Exchange, status: int, item: Stored) -> None:
-    await exchange.answer(status, item.body + b"\n")
-
-
-async def _read_object(exchange: Exchange, resource: Resource) -> dict[str, Any]:
-    obj = decode_object(await exchange.read())
-    if resource.custom and not ("kind" in obj and "apiVersion" in obj):
-        raise StatusError.bad_request(
-            f"the object provided is unrecognized (must be of type {resource.kind}): Object 'Kind' is missing"
-        )
-    return obj
-
-
-async def _read_options(exchange: Exchange) -> dict[str, Any]:
-    """Return the options in the body of a deletion."""
-    body = await exchange.read()
-    options = decode_object(body) if body else {}
-    check_dry_run(exchange.info.query, options)
-    return options
 
 
 def _accepts_gzip(exchange: Exchange) -> bool:

@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from aioinformers.checks import near, shown
 from aioinformers.resources import Kind, kind_of_model, kinds_called
 from aioinformers.types import GroupVersionResource, is_version
 
-__all__ = ["CRD", "DEFAULT_RESOURCES", "Resource", "ResourceName", "Resources", "resource_of_crd"]
+__all__ = ["CRD", "DEFAULT_RESOURCES", "Resource", "ResourceName", "Resources", "ScalePaths", "resource_of_crd"]
+
+_RBAC = "rbac.authorization.k8s.io"
 
 ResourceName: TypeAlias = GroupVersionResource | str | type
 """What a resource is named by: GVR, plural, singular, short name or kind, each with or without group, or a model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalePaths:
+    """Where the objects of a resource keep what their ``/scale`` subresource shows.
+
+    Attributes:
+        replicas: Path of the number of replicas that there are to be, such as ``.spec.replicas``.
+        status_replicas: Path of the number that there are.
+        selector: Path of the label selector of the replicas; ``""`` for none. Custom objects have it as a text.
+    """
+
+    replicas: str = ".spec.replicas"
+    status_replicas: str = ".status.replicas"
+    selector: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("replicas", "status_replicas", "selector"):
+            path = getattr(self, name)
+            if not isinstance(path, str):
+                raise TypeError(f"ScalePaths({name}=) must be a path such as '.spec.replicas', not {shown(path)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +50,12 @@ class Resource:
         short_names: Short names, as in kubectl.
         status: Whether it has a ``/status`` subresource; other writes then do not change the status.
         generation: Whether ``metadata.generation`` counts changes of an object's content.
-        custom: Whether it comes from a CustomResourceDefinition: its objects are encoded with sorted keys, list items
-            have a kind, and updates need a resourceVersion.
+        custom: Whether it comes from a CustomResourceDefinition: its objects are encoded with sorted keys, and list
+            items have a kind.
         selectable: Fields that field selectors may name, of a custom resource.
+        scale: What its ``/scale`` subresource shows; None if it has none.
+        schema: The OpenAPI schema of a custom resource's objects, which says how lists and maps are merged; None if it
+            has none.
 
     Raises:
         TypeError: If a name is no text.
@@ -44,6 +70,8 @@ class Resource:
     generation: bool = False
     custom: bool = False
     selectable: tuple[str, ...] = ()
+    scale: ScalePaths | None = None
+    schema: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.gvr, GroupVersionResource):
@@ -55,11 +83,32 @@ class Resource:
                 raise TypeError(f"kind and short names of {self.gvr} must be texts, not {shown(name)}")
         if not self.kind:
             raise ValueError(f"{self.gvr} needs a kind, such as 'Widget'")
+        if self.scale is not None and not isinstance(self.scale, ScalePaths):
+            raise TypeError(f"Resource(scale=) of {self.gvr} must be a ScalePaths or None, not {shown(self.scale)}")
+        if self.schema is not None and not isinstance(self.schema, Mapping):
+            raise TypeError(
+                f"Resource(schema=) of {self.gvr} must be an OpenAPI schema as a dict or None, not {shown(self.schema)}"
+            )
 
     @property
     def singular(self) -> str:
         """The singular name."""
         return self.kind.lower()
+
+    @property
+    def upserts(self) -> bool:
+        """Whether a PUT creates an object that is not there."""
+        return not self.custom and (self.gvr.group, self.gvr.resource) in _UPSERTED
+
+    @property
+    def returned(self) -> bool:
+        """Whether a deletion is answered with the object, and not with a ``Status``."""
+        return not self.custom and (self.gvr.group, self.gvr.resource) in _RETURNED
+
+    @property
+    def guarded(self) -> bool:
+        """Whether a PUT needs a resourceVersion."""
+        return self.custom or (self.gvr.group, self.gvr.resource) in _GUARDED
 
     @property
     def group_resource(self) -> str:
@@ -72,8 +121,45 @@ class Resource:
         return f"{self.kind}.{self.gvr.group}".rstrip(".")
 
 
+_UPSERTED = frozenset(
+    {
+        *(("", plural) for plural in ("endpoints", "events", "limitranges", "services")),
+        *((_RBAC, plural) for plural in ("clusterrolebindings", "clusterroles", "rolebindings", "roles")),
+        ("coordination.k8s.io", "leases"),
+        ("events.k8s.io", "events"),
+        ("node.k8s.io", "runtimeclasses"),
+    }
+)
+
+_RETURNED = frozenset(
+    {
+        ("", plural)
+        for plural in (
+            "namespaces", "persistentvolumeclaims", "persistentvolumes", "pods", "podtemplates", "resourcequotas",
+            "serviceaccounts", "services",
+        )
+    }
+    | {
+        ("storage.k8s.io", plural)
+        for plural in ("csidrivers", "csinodes", "storageclasses", "volumeattachments", "volumeattributesclasses")
+    }
+    | {
+        ("resource.k8s.io", plural)
+        for plural in ("deviceclasses", "resourceclaims", "resourceclaimtemplates", "resourceslices")
+    }
+)  # fmt: skip
+_GUARDED = frozenset(
+    {
+        ("apiextensions.k8s.io", "customresourcedefinitions"),
+        ("coordination.k8s.io", "leases"),
+        ("policy", "poddisruptionbudgets"),
+        *(("storage.k8s.io", plural) for plural in ("csidrivers", "csinodes", "volumeattachments")),
+    }
+)
+
+
 def _table(group: str, version: str, rows: str) -> Iterator[Resource]:
-    """Read rows of plural, kind, short name or ``-``, and flags: c(luster), s(tatus), g(eneration)."""
+    """Read rows of plural, kind, short name or ``-``, and flags: c(luster), s(tatus), g(eneration), r(eplicas)."""
     for row in rows.strip().splitlines():
         plural, kind, short, *flags = row.split()
         given = "".join(flags)
@@ -84,6 +170,7 @@ def _table(group: str, version: str, rows: str) -> Iterator[Resource]:
             short_names=() if short == "-" else (short,),
             status="s" in given,
             generation="g" in given,
+            scale=ScalePaths(selector=".spec.selector") if "r" in given else None,
         )
 
 
@@ -99,7 +186,7 @@ DEFAULT_RESOURCES: tuple[Resource, ...] = (
         persistentvolumes      PersistentVolume       pv      cs
         pods                   Pod                    po      sg
         podtemplates           PodTemplate            -       g
-        replicationcontrollers ReplicationController  rc      sg
+        replicationcontrollers ReplicationController  rc      sgr
         resourcequotas         ResourceQuota          quota   s
         secrets                Secret                 -
         serviceaccounts        ServiceAccount         sa
@@ -108,9 +195,12 @@ DEFAULT_RESOURCES: tuple[Resource, ...] = (
     *_table("apps", "v1", """
         controllerrevisions    ControllerRevision     -
         daemonsets             DaemonSet              ds      sg
-        deployments            Deployment             deploy  sg
-        replicasets            ReplicaSet             rs      sg
-        statefulsets           StatefulSet            sts     sg
+        deployments            Deployment             deploy  sgr
+        replicasets            ReplicaSet             rs      sgr
+        statefulsets           StatefulSet            sts     sgr
+    """),
+    *_table("events.k8s.io", "v1", """
+        events                 Event                  ev
     """),
     *_table("batch", "v1", """
         cronjobs               CronJob                cj      sg
@@ -168,15 +258,25 @@ def resource_of_crd(crd: Mapping[str, Any]) -> Resource:
     spec = crd["spec"]
     names = spec["names"]
     version = next(version for version in spec["versions"] if version.get("storage", True))
+    subresources = version.get("subresources", {})
     return Resource(
         gvr=GroupVersionResource(spec["group"], version["name"], names["plural"]),
         kind=names["kind"],
         namespaced=spec.get("scope", "Namespaced") == "Namespaced",
         short_names=tuple(names.get("shortNames", ())),
-        status="status" in version.get("subresources", {}),
+        status="status" in subresources,
         generation=True,
         custom=True,
         selectable=tuple(each["jsonPath"].removeprefix(".") for each in version.get("selectableFields", ())),
+        schema=(version.get("schema") or {}).get("openAPIV3Schema"),
+        scale=_scale_of_crd(subresources["scale"]) if "scale" in subresources else None,
+    )
+
+
+def _scale_of_crd(scale: Mapping[str, Any]) -> ScalePaths:
+    selector = scale.get("labelSelectorPath", "")
+    return ScalePaths(
+        replicas=scale["specReplicasPath"], status_replicas=scale["statusReplicasPath"], selector=selector
     )
 
 
@@ -260,6 +360,8 @@ class Resources:
             found = self.called(what)
         else:
             raise TypeError(_no_name(what))
+        if len(found) > 1:  # one of several names of the same objects is as good as any other
+            found = [each for each in found if each.gvr[0::2] != ("events.k8s.io", "events")]
         if len(found) == 1:
             return found[0]
         if found:

@@ -28,9 +28,11 @@ from aioinformers.checks import (
 from aioinformers.naming import resource_of
 from aioinformers.testing.apiserver.documents import decode, document_of
 from aioinformers.testing.apiserver.exchange import Exchange, Fault, reset
+from aioinformers.testing.apiserver.garbage import collect
 from aioinformers.testing.apiserver.handlers import ApiHandler, ServerOptions
 from aioinformers.testing.apiserver.matching import matcher
-from aioinformers.testing.apiserver.resources import DEFAULT_RESOURCES, Resource, ResourceName
+from aioinformers.testing.apiserver.options import DeleteOptions, Propagation
+from aioinformers.testing.apiserver.resources import DEFAULT_RESOURCES, Resource, ResourceName, ScalePaths
 from aioinformers.testing.apiserver.routing import RequestInfo, parse_target
 from aioinformers.testing.apiserver.selection import Selection
 from aioinformers.testing.apiserver.storage import Backup, Storage
@@ -53,8 +55,8 @@ class FakeAPIServer:
     """An API server in this process, for tests and demonstrations.
 
     Its reads, writes and watches behave as those of kube-apiserver 1.37; the same conformance tests run against both.
-    It has no authentication, admission, schema validation, defaulting, controllers or garbage collection, and
-    namespaces need not be created first. It uses only the running loop's time, so it also works with a
+    It has no authentication, admission, schema validation, defaulting or controllers, except for the garbage collector,
+    and namespaces need not be created first. It uses only the running loop's time, so it also works with a
     :class:`~aioinformers.testing.VirtualTimeLoop`::
 
         async with FakeAPIServer() as server, server.api_client() as api:
@@ -70,8 +72,12 @@ class FakeAPIServer:
         watch_cache: Whether ``resourceVersion=0`` is answered from a cache, which ignores ``limit``.
         watch_list: Whether ``sendInitialEvents`` is supported; older servers answer it with 422.
         compress_watch_list: Whether streams of initial objects may be compressed with gzip, one member per flush.
+        shard_selector: Whether ``shardSelector`` limits lists and watches to shards (KEP-5866), as on kube-apiserver
+            with the feature gate ``ShardedListAndWatch``; without it, servers answer with all objects.
         aggregated_discovery: Whether clients may request all resources in one discovery document; servers before 1.26
             have only one document per group and version.
+        garbage_collection: Whether objects are deleted once the last owner that their ``ownerReferences`` name has been
+            deleted, and deletions with the policies ``Foreground`` and ``Orphan`` come to their end.
         bookmark_interval: Seconds between bookmarks; one more is sent 2 s before the end of a watch. As on
             kube-apiserver, there are none before the resource has changed since the beginning of the watch.
         watch_timeout: Seconds after which a watch without ``timeoutSeconds`` ends.
@@ -88,7 +94,9 @@ class FakeAPIServer:
         watch_cache: bool = True,
         watch_list: bool = True,
         compress_watch_list: bool = True,
+        shard_selector: bool = False,
         aggregated_discovery: bool = True,
+        garbage_collection: bool = True,
         bookmark_interval: float = 60.0,
         watch_timeout: float = 1800.0,
         port: int = 0,
@@ -106,7 +114,9 @@ class FakeAPIServer:
                 watch_cache=watch_cache,
                 watch_list=watch_list,
                 compress_watch_list=compress_watch_list,
+                shard_selector=shard_selector,
                 aggregated_discovery=aggregated_discovery,
+                garbage_collection=garbage_collection,
                 bookmark_interval=bookmark_interval,
                 watch_timeout=watch_timeout,
             ),
@@ -116,6 +126,8 @@ class FakeAPIServer:
             raise ValueError(f"port is a port of TCP, or 0 for a free one, not {port}")
         self._port = port
         self._stopping = asyncio.Event()
+        self._garbage = asyncio.Event()
+        self._collector: asyncio.Task[None] | None = None
         self._server: web.Server | None = None
         self._runner: web.ServerRunner | None = None
 
@@ -139,6 +151,9 @@ class FakeAPIServer:
         if self._runner is not None:
             raise RuntimeError("the server is running already")
         self._stopping = asyncio.Event()
+        self._garbage = asyncio.Event()
+        self._garbage.set()  # there may be some from the time before
+        self.storage.dependents.on_work = self._garbage.set
         self._server = web.Server(
             self._serve, request_factory=_make_request, handler_cancellation=True, access_log=None
         )
@@ -147,6 +162,7 @@ class FakeAPIServer:
         site = web.TCPSite(self._runner, _HOST, self._port, reuse_address=True)
         await site.start()
         self._port = self._runner.addresses[0][1]
+        self._collector = asyncio.create_task(self._collect(), name="aioinformers garbage collector of a FakeAPIServer")
 
     async def stop(self) -> None:
         """End all watches and connections and stop listening; does nothing if the server is not running."""
@@ -155,7 +171,12 @@ class FakeAPIServer:
             return
         self._stopping.set()
         self._handler.close_watches()
+        collector, self._collector = self._collector, None
+        if collector is not None:
+            collector.cancel()
         await runner.cleanup()
+        if collector is not None:
+            await asyncio.wait([collector])
 
     @property
     def url(self) -> str:
@@ -196,6 +217,7 @@ class FakeAPIServer:
             if name not in known:
                 raise TypeError(f"upgrade() takes no argument {name!r}: {suggestion(name, known)}")
         self._handler.options = dataclasses.replace(self._handler.options, **options)
+        self._garbage.set()
         self._handler.close_watches()
 
     # -- objects -----------------------------------------------------------------------------------
@@ -214,6 +236,8 @@ class FakeAPIServer:
         short_names: Iterable[str] = (),
         status: bool = False,
         custom: bool = True,
+        scale: ScalePaths | None = None,
+        schema: Mapping[str, Any] | None = None,
     ) -> Resource:
         """Serve a further resource.
 
@@ -224,6 +248,9 @@ class FakeAPIServer:
             short_names: Short names, as in kubectl.
             status: Whether it has a ``/status`` subresource.
             custom: Whether it behaves as a custom resource, whose objects are encoded with sorted keys.
+            scale: What its ``/scale`` subresource shows, if it is to have one.
+            schema: The OpenAPI schema of a custom resource's objects, as in a CustomResourceDefinition. Server-side
+                apply merges lists and maps by its ``x-kubernetes-list-type`` and so on; without it, lists are atomic.
 
         Raises:
             TypeError: If an argument is of another type.
@@ -239,6 +266,8 @@ class FakeAPIServer:
             status=status,
             generation=custom,
             custom=custom,
+            scale=scale,
+            schema=schema,
         )
         self.storage.add_resource(resource)
         return resource
@@ -287,7 +316,8 @@ class FakeAPIServer:
     def delete(self, what: ResourceName, name: str, *, namespace: str | None = None) -> None:
         """Delete an object, or mark it for deletion if it has finalizers; arguments as for :meth:`create`."""
         resource, space = self._find_named(what, name, namespace)
-        self.storage.delete(resource, name, namespace=space)
+        options = DeleteOptions(propagation=Propagation.BACKGROUND)
+        self.storage.delete(resource, name, namespace=space, options=options)
 
     def get(self, what: ResourceName, name: str, *, namespace: str | None = None) -> dict[str, Any]:
         """Return an object; arguments and errors as for :meth:`create`."""
@@ -367,6 +397,19 @@ class FakeAPIServer:
     def connections(self) -> int:
         """The number of open connections."""
         return 0 if self._server is None else len(self._server.connections)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to do for the garbage collector, which works a moment after each deletion."""
+        return not self.storage.dependents or not self._handler.options.garbage_collection
+
+    async def _collect(self) -> None:
+        """Collect garbage until cancelled, which lands between two collections."""
+        while True:
+            await self._garbage.wait()
+            self._garbage.clear()
+            if self._handler.options.garbage_collection:
+                collect(self.storage)
 
     # -- faults ------------------------------------------------------------------------------------
 

@@ -99,16 +99,25 @@ class StatusError(Exception):
     @classmethod
     def invalid(cls, resource: Resource, name: str, causes: Sequence[tuple[str, str, str]]) -> StatusError:
         """422: the object breaks a rule; ``causes`` are (field, reason, message)."""
-        details = {"name": name} if name else {}
-        if resource.gvr.group:
-            details["group"] = resource.gvr.group
-        return cls._invalid(f'{resource.group_kind} "{name}"', details | {"kind": resource.kind}, causes)
+        return cls.invalid_kind(resource.gvr.group, resource.kind, name, causes)
 
     @classmethod
-    def invalid_options(cls, causes: Sequence[tuple[str, str, str]]) -> StatusError:
-        """422: the query of a LIST or WATCH breaks a rule."""
-        details = {"group": "meta.k8s.io", "kind": "ListOptions"}
-        return cls._invalid('ListOptions.meta.k8s.io ""', details, causes)
+    def invalid_kind(cls, group: str, kind: str, name: str, causes: Sequence[tuple[str, str, str]]) -> StatusError:
+        """422: the object, of a kind that need not be a resource's, breaks a rule."""
+        details = {"name": name} if name else {}
+        if group:
+            details["group"] = group
+        return cls._invalid(f'{f"{kind}.{group}".rstrip(".")} "{name}"', details | {"kind": kind}, causes)
+
+    @classmethod
+    def invalid_options(cls, causes: Sequence[tuple[str, str, str]], *, kind: str = "ListOptions") -> StatusError:
+        """422: the options of a request break a rule."""
+        return cls._invalid(f'{kind}.meta.k8s.io ""', {"group": "meta.k8s.io", "kind": kind}, causes)
+
+    @classmethod
+    def unprocessable(cls) -> StatusError:
+        """422: a patch does not apply; kube-apiserver does not say why."""
+        return cls(422, "Invalid", "the server rejected our request due to an error in our request", details={})
 
     @classmethod
     def _invalid(cls, what: str, details: Mapping[str, Any], causes: Sequence[tuple[str, str, str]]) -> StatusError:

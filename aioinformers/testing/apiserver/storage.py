@@ -1,23 +1,39 @@
 """The embedded server's storage: objects of every resource under one resourceVersion counter.
 
 Pure: it uses no loop, no socket, and only the clock that it is given. It implements writes (uids, generations,
-conflicts, finalizers, CustomResourceDefinitions); :mod:`~aioinformers.testing.apiserver.table` stores the results.
+conflicts, finalizers, CustomResourceDefinitions); :mod:`~aioinformers.testing.apiserver.table` stores the results,
+and :mod:`~aioinformers.testing.apiserver.dependents` learns who owns whom.
 """
 
 from __future__ import annotations
 
 import enum
 import random
-import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from aioinformers.checks import require_number, shown
-from aioinformers.testing.apiserver.documents import content_of, decode, encode_object, merge_patch
+from aioinformers.testing.apiserver.dependents import Dependents, finalizers_of_deletion
+from aioinformers.testing.apiserver.documents import content_of, decode, encode_object, merge_patch, without_nulls
+from aioinformers.testing.apiserver.events import as_event_of, other_events
 from aioinformers.testing.apiserver.fields import fields_of
+from aioinformers.testing.apiserver.metadata import (
+    check_applied,
+    check_envelope,
+    check_finalizers,
+    check_name,
+    check_owners,
+    check_preconditions,
+    check_same,
+    check_url_name,
+    key_of,
+)
+from aioinformers.testing.apiserver.options import DeleteOptions, WriteOptions
+from aioinformers.testing.apiserver.ownership import Writer, apply, is_tracked, is_unchanged, set_owners, updated
 from aioinformers.testing.apiserver.resources import CRD, DEFAULT_RESOURCES, Resource, Resources, resource_of_crd
 from aioinformers.testing.apiserver.status import StatusError
 from aioinformers.testing.apiserver.table import ADDED, DELETED, MODIFIED, Change, Stored, Table
@@ -25,14 +41,11 @@ from aioinformers.types import GroupVersionResource
 
 __all__ = ["Backup", "Part", "Storage"]
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_NAME_RULE = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
-    "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-    f"'{_NAME.pattern}')"
-)
 _FIRST_VERSION = 1
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # of the random suffix of a generateName
+_NAMES_TRIED = 8
+_DEFAULT_WRITE = WriteOptions()
+_DEFAULT_DELETE = DeleteOptions()
 _FIXED_METADATA = (
     "name",
     "namespace",
@@ -42,6 +55,8 @@ _FIXED_METADATA = (
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
 )
+
+_OMITTED_IF_EMPTY = frozenset({"labels", "annotations", "ownerReferences", "finalizers"})
 
 
 class Part(enum.Enum):
@@ -80,6 +95,7 @@ class Storage:
     Attributes:
         resources: The resources that are served.
         version: The current resourceVersion.
+        dependents: Which objects are owned by which.
     """
 
     def __init__(
@@ -95,6 +111,7 @@ class Storage:
             raise ValueError(f"log_size is how many changes are kept, at least 1, not {log_size}")
         self.resources: Resources = Resources()
         self.version: int = _FIRST_VERSION
+        self.dependents: Dependents = Dependents()
         self._log_size = log_size
         self._now = now
         self._rng = rng or random.Random()  # uids need not be secret
@@ -163,6 +180,7 @@ class Storage:
         self.version = backup.version
         for gvr, table in self._tables.items():
             table.reset(backup.items.get(gvr, {}), backup.version)
+        self.dependents.reset(self._owned())
 
     def get(self, resource: Resource, namespace: str, name: str) -> Stored:
         """Return an object.
@@ -170,7 +188,7 @@ class Storage:
         Raises:
             StatusError: 404 if the object does not exist.
         """
-        item = self.table(resource).items.get(_key(namespace, name))
+        item = self.table(resource).items.get(key_of(namespace, name))
         if item is None:
             raise StatusError.not_found(resource, name)
         return item
@@ -194,34 +212,72 @@ class Storage:
         return any(item.namespace == namespace for table in self._tables.values() for item in table.items.values())
 
     def create(
-        self, resource: Resource, obj: Mapping[str, Any], *, namespace: str = "", part: Part = Part.ALL
+        self,
+        resource: Resource,
+        obj: Mapping[str, Any],
+        *,
+        namespace: str = "",
+        part: Part = Part.ALL,
+        options: WriteOptions = _DEFAULT_WRITE,
     ) -> Stored:
         """Store a new object.
 
         Raises:
             StatusError: 400, 409 (the name is taken) or 422.
         """
+        return self._create(resource, obj, namespace, part, options, owned=not options.manager)
+
+    def _create(
+        self,
+        resource: Resource,
+        obj: Mapping[str, Any],
+        namespace: str,
+        part: Part,
+        options: WriteOptions,
+        *,
+        owned: bool,
+    ) -> Stored:
+        """Store a new object, whose fields have their owners already or get them now."""
         table = self.table(resource)
-        namespace = self._check_envelope(resource, obj, namespace)
+        namespace = check_envelope(resource, obj, namespace)
         given = obj["metadata"]
         if given.get("resourceVersion"):
             raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
-        name = self._new_name(resource, given)
-        if _key(namespace, name) in table.items:
-            raise StatusError.already_exists(resource, name)
-        metadata = {key: value for key, value in given.items() if key not in _FIXED_METADATA}
+        name = self._new_name(table, given, namespace)
+        metadata = _as_given(given)
         metadata |= {"name": name, "uid": str(uuid.UUID(int=self._rng.getrandbits(128), version=4))}
         metadata["creationTimestamp"] = self._timestamp()
         if namespace:
             metadata["namespace"] = namespace
+        if references := metadata.get("ownerReferences") if part is not Part.ALL else None:
+            metadata["ownerReferences"] = check_owners(resource, name, references)
         if resource.generation:
             metadata["generation"] = 1
         made = {"apiVersion": resource.gvr.api_version, "kind": resource.kind, **obj, "metadata": metadata}
         if part is Part.MAIN and resource.status:
             made.pop("status", None)
+        if not owned:
+            set_owners(made, updated(self._writer(resource, part, options), None, made))
         if resource.gvr == CRD:
-            made = self._establish(made)
-        return self._put(table, made, None)
+            made = self._establish(made, options)
+        return self._put(table, made, None, options)
+
+    def upsert(
+        self, resource: Resource, name: str, obj: Mapping[str, Any], *, namespace: str, options: WriteOptions
+    ) -> tuple[Stored, bool]:
+        """Replace an object by a PUT, or create one that may be created so; return whether it has been created.
+
+        Raises:
+            StatusError: As for :meth:`update`.
+        """
+        if not resource.upserts or key_of(namespace, name) in self.table(resource).items:
+            return self.update(resource, name, obj, namespace=namespace, part=Part.MAIN, options=options), False
+        check_envelope(resource, obj, namespace)
+        check_url_name(obj, name)
+        check_same(resource, None, name, obj["metadata"], guarded=False)
+        metadata = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
+        new = {**obj, "metadata": metadata}
+        return self.create(resource, new, namespace=namespace, part=Part.MAIN, options=options), True
 
     def update(
         self,
@@ -231,15 +287,16 @@ class Storage:
         *,
         namespace: str = "",
         part: Part = Part.ALL,
+        options: WriteOptions = _DEFAULT_WRITE,
     ) -> Stored:
         """Replace an object; a write without changes does not make a new version.
 
         Raises:
             StatusError: 400, 404, 409 (another resourceVersion or uid) or 422.
         """
-        namespace = self._check_envelope(resource, obj, namespace)
+        namespace = check_envelope(resource, obj, namespace)
         current = self.get(resource, namespace, name)
-        return self._replace(current, resource, obj, part)
+        return self._replace(current, resource, obj, part, options)
 
     def patch(
         self,
@@ -249,25 +306,84 @@ class Storage:
         *,
         namespace: str = "",
         part: Part = Part.ALL,
+        options: WriteOptions = _DEFAULT_WRITE,
     ) -> Stored:
         """Apply a JSON merge patch.
 
         Raises:
             StatusError: As for :meth:`update`.
         """
-        current = self.get(resource, namespace, name)
-        merged = merge_patch(decode(current.body), patch)
-        self._check_envelope(resource, merged, namespace)
-        return self._replace(current, resource, merged, part)
+        change = partial(merge_patch, patch=patch)
+        return self.change(resource, name, change, namespace=namespace, part=part, options=options)
 
-    def delete(
+    def change(
         self,
         resource: Resource,
         name: str,
+        change: Callable[[dict[str, Any]], Any],
         *,
         namespace: str = "",
-        uid: str | None = None,
-        version: str | None = None,
+        part: Part = Part.ALL,
+        options: WriteOptions = _DEFAULT_WRITE,
+    ) -> Stored:
+        """Replace an object by what a function makes of it.
+
+        Args:
+            resource: Its resource.
+            name: Its name.
+            change: A function that returns the new object, and may change and return the one that it is given.
+            namespace: Its namespace.
+            part: The part that may change.
+            options: How to write.
+
+        Raises:
+            StatusError: As for :meth:`update`, and what the function raises.
+        """
+        current = self.get(resource, namespace, name)
+        changed = change(decode(current.body))
+        if not isinstance(changed, Mapping):
+            raise StatusError.bad_request(f"a {resource.kind} is a JSON object")
+        check_envelope(resource, changed, namespace)
+        return self._replace(current, resource, changed, part, options)
+
+    def apply(
+        self,
+        resource: Resource,
+        name: str,
+        config: Mapping[str, Any],
+        *,
+        namespace: str = "",
+        part: Part = Part.ALL,
+        options: WriteOptions,
+    ) -> tuple[Stored, bool]:
+        """Apply an object as server-side apply does, and create it if it is not there.
+
+        Returns:
+            The object, and whether it has been created.
+
+        Raises:
+            StatusError: As for :meth:`update`; 409 also if others own a field that would change.
+        """
+        check_applied(resource, config)
+        current = self.table(resource).items.get(key_of(namespace, name))
+        if current is None and options.subresource:
+            raise StatusError.not_found(resource, name)
+        old = None if current is None else decode(current.body)
+        made, owners = apply(self._writer(resource, part, options), old, config, force=options.force)
+        made = made if resource.custom else without_nulls(made)
+        check_url_name(made, name)
+        namespace = check_envelope(resource, made, namespace)
+        set_owners(made, owners)
+        if current is not None:
+            return self._replace(current, resource, made, part, options, owned=True), False
+        if uid := made["metadata"].get("uid"):
+            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise StatusError.conflict(resource, name, why)
+        made["metadata"].pop("resourceVersion", None)
+        return self._create(resource, made, namespace, part, options, owned=True), True
+
+    def delete(
+        self, resource: Resource, name: str, *, namespace: str = "", options: DeleteOptions = _DEFAULT_DELETE
     ) -> tuple[Stored, bool]:
         """Delete an object, or mark it for deletion if it has finalizers.
 
@@ -275,86 +391,128 @@ class Storage:
             resource: Its resource.
             name: Its name.
             namespace: Its namespace.
-            uid: Delete only the object with this uid.
-            version: Delete the object only in this resourceVersion.
+            options: How to delete.
 
         Returns:
-            The object's last state, and whether it has been removed.
+            The object's last state, in the version of its deletion, and whether it has been removed.
 
         Raises:
             StatusError: 404 or 409 (a precondition failed).
         """
         current = self.get(resource, namespace, name)
-        self._check_preconditions(resource, current, uid, version)
+        check_preconditions(resource, current, options)
         table = self.table(resource)
         obj = decode(current.body)
         metadata = obj["metadata"]
-        if not metadata.get("finalizers"):
-            self._remove(table, current)
-            return current, True
-        if "deletionTimestamp" in metadata:
+        finalizers = finalizers_of_deletion(resource, metadata, options)
+        if not finalizers:
+            return (current if options.dry_run else self._remove(table, current)), True
+        if "deletionTimestamp" in metadata and finalizers == metadata["finalizers"]:
             return current, False
-        metadata |= {"deletionTimestamp": self._timestamp(), "deletionGracePeriodSeconds": 0}
-        if resource.generation:
-            metadata["generation"] = metadata.get("generation", 0) + 1
-        return self._put(table, obj, current), False
+        metadata["finalizers"] = finalizers
+        if "deletionTimestamp" not in metadata:
+            metadata |= {"deletionTimestamp": self._timestamp(), "deletionGracePeriodSeconds": 0}
+            if resource.generation:
+                metadata["generation"] = metadata.get("generation", 0) + 1
+        return self._put(table, obj, current, WriteOptions(dry_run=options.dry_run)), False
 
-    def _replace(self, current: Stored, resource: Resource, obj: Mapping[str, Any], part: Part) -> Stored:
+    def _replace(
+        self,
+        current: Stored,
+        resource: Resource,
+        obj: Mapping[str, Any],
+        part: Part,
+        options: WriteOptions,
+        *,
+        owned: bool = False,
+    ) -> Stored:
+        """Replace an object by one whose fields have their new owners already, or get them now."""
         old = decode(current.body)
         given, was = obj["metadata"], old["metadata"]
         if given.get("name", current.name) != current.name:
             raise StatusError.bad_request(
                 f"the name of the object ({given['name']}) does not match the name on the URL ({current.name})"
             )
-        self._check_same(resource, current, given)
-        metadata = {key: value for key, value in given.items() if key not in _FIXED_METADATA}
+        guarded = resource.custom or (resource.guarded and part is not Part.ALL)
+        check_same(resource, current, current.name, given, guarded=guarded)
+        metadata = _as_given(given)
         metadata |= {key: was[key] for key in _FIXED_METADATA if key in was}
         metadata["resourceVersion"] = was["resourceVersion"]
+        if references := metadata.get("ownerReferences") if part is Part.MAIN else None:
+            metadata["ownerReferences"] = check_owners(resource, current.name, references)
         made = {"apiVersion": old["apiVersion"], "kind": old["kind"], **obj, "metadata": metadata}
         if resource.status and part is not Part.ALL:
-            made = _merge_parts(old, made, part)
-        if made == old:
+            made = _merge_parts(old, made, part, owned=owned)
+        if not owned and (options.manager or is_tracked(old, made)):
+            set_owners(made, updated(self._writer(resource, part, options), old, made))
+        if is_unchanged(old, made):
             return current
-        return self._commit(current, resource, made, old)
+        return self._commit(current, resource, made, old, options)
 
-    def _commit(self, current: Stored, resource: Resource, made: dict[str, Any], old: Mapping[str, Any]) -> Stored:
+    def _commit(
+        self, current: Stored, resource: Resource, made: dict[str, Any], old: Mapping[str, Any], options: WriteOptions
+    ) -> Stored:
         table, metadata = self.table(resource), made["metadata"]
         if resource.generation and content_of(made) != content_of(old):
             metadata["generation"] = metadata.get("generation", 0) + 1
+        if resource.gvr == CRD and not options.dry_run:
+            self._redefine(made)
         if "deletionTimestamp" not in metadata:
-            return self._put(table, made, current)
-        remaining = set(metadata.get("finalizers", ()))
-        if added := remaining - set(old["metadata"].get("finalizers", ())):
-            problem = f"Forbidden: no new finalizers can be added if the object is being deleted, found new {added}"
-            cause = ("metadata.finalizers", "FieldValueForbidden", problem)
-            raise StatusError.invalid(resource, current.name, [cause])
+            return self._put(table, made, current, options)
+        remaining = metadata.get("finalizers") or ()
+        check_finalizers(resource, current.name, old["metadata"].get("finalizers") or (), remaining)
         if remaining:
-            return self._put(table, made, current)
+            return self._put(table, made, current, options)
         # The last finalizer is gone: the answer is the new state in the old version, and watches send the old state in
         # the version of the deletion.
-        self._remove(table, current)
+        if not options.dry_run:
+            self._remove(table, current)
         return self._stored(resource, made, current.version)
 
-    def _put(self, table: Table, obj: dict[str, Any], previous: Stored | None) -> Stored:
+    def _writer(self, resource: Resource, part: Part, options: WriteOptions) -> Writer:
+        return Writer(
+            resource=resource,
+            manager=options.manager,
+            time=self._timestamp(),
+            subresource=options.subresource,
+            status=not resource.status or part is not Part.MAIN,
+            rest=not resource.status or part is not Part.STATUS,
+        )
+
+    def _put(self, table: Table, obj: dict[str, Any], previous: Stored | None, options: WriteOptions) -> Stored:
+        if options.dry_run:
+            return self._stored(table.resource, obj, previous.version if previous else 0)
         self.version += 1
         item = self._stored(table.resource, obj, self.version)
-        table.apply(Change(MODIFIED if previous else ADDED, self.version, item, previous))
+        self._apply(table, obj, Change(MODIFIED if previous else ADDED, self.version, item, previous))
+        self.dependents.put(table.resource, item, obj["metadata"])
         return item
 
-    def _remove(self, table: Table, previous: Stored) -> None:
+    def _remove(self, table: Table, previous: Stored) -> Stored:
+        """Remove an object, and return it in the version of its deletion."""
         obj = decode(previous.body)
         self.version += 1
         item = self._stored(table.resource, obj, self.version)
-        table.apply(Change(DELETED, self.version, item, previous))
+        self._apply(table, obj, Change(DELETED, self.version, item, previous))
+        self.dependents.remove(table.resource, previous)
         if table.resource.gvr == CRD and (made := self.resources.get(resource_of_crd(obj).gvr)):
             self.remove_resource(made)
+        return item
+
+    def _apply(self, table: Table, obj: Mapping[str, Any], change: Change) -> None:
+        """Apply a change, which for an Event is one of both resources that serve it."""
+        table.apply(change)
+        if (gvr := other_events(table.resource.gvr)) and (other := self._tables.get(gvr)):
+            item = self._stored(other.resource, as_event_of(other.resource, obj), change.version)
+            other.apply(Change(change.type, change.version, item, other.items.get(item.key)))
 
     def _stored(self, resource: Resource, obj: dict[str, Any], version: int) -> Stored:
         metadata = obj["metadata"]
-        metadata["resourceVersion"] = str(version)
+        if version:  # what has not been written has none
+            metadata["resourceVersion"] = str(version)
         namespace, name = metadata.get("namespace", ""), metadata["name"]
         return Stored(
-            key=_key(namespace, name),
+            key=key_of(namespace, name),
             namespace=namespace,
             name=name,
             uid=metadata["uid"],
@@ -364,64 +522,25 @@ class Storage:
             fields=fields_of(resource, obj),
         )
 
-    def _check_envelope(self, resource: Resource, obj: Mapping[str, Any], namespace: str) -> str:
-        """Check kind and namespace, and return the object's namespace."""
-        api_version, kind = obj.get("apiVersion"), obj.get("kind")
-        if (api_version or resource.gvr.api_version, kind or resource.kind) != (
-            resource.gvr.api_version,
-            resource.kind,
-        ):
-            raise StatusError.bad_request(f'{kind} in version "{api_version}" cannot be handled as a {resource.kind}')
-        metadata = obj.get("metadata")
-        if not isinstance(metadata, Mapping):
-            raise StatusError.bad_request(f"a {resource.kind} needs an object as its metadata")
-        given = metadata.get("namespace") or ""
-        if not resource.namespaced:
-            namespace = ""
-        elif not namespace:
-            namespace = given or "default"
-        if given and given != namespace:
-            raise StatusError.bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request"
-            )
-        return namespace
+    def _owned(self) -> Iterator[tuple[Resource, Stored, Mapping[str, Any]]]:
+        """Yield the objects that the garbage collector has to know."""
+        for table in self._tables.values():
+            for item in table.items.values():
+                if b'"ownerReferences"' in item.body or b'"deletionTimestamp"' in item.body:
+                    yield table.resource, item, decode(item.body)["metadata"]
 
-    def _new_name(self, resource: Resource, metadata: Mapping[str, Any]) -> str:
-        name = metadata.get("name") or ""
-        if not name and (prefix := metadata.get("generateName")):
-            name = prefix + "".join(self._rng.choices(_SUFFIX_LETTERS, k=5))
-        if not name:
-            problem = "Required value: name or generateName is required"
-            raise StatusError.invalid(resource, "", [("metadata.name", "FieldValueRequired", problem)])
-        # Names of RBAC objects, such as system:node, are path segments, not DNS names.
-        if len(name) > 253 or not (_NAME.fullmatch(name) or resource.gvr.group.startswith("rbac.")):
-            problem = f'Invalid value: "{name}": {_NAME_RULE}'
-            raise StatusError.invalid(resource, name, [("metadata.name", "FieldValueInvalid", problem)])
-        return str(name)
+    def _new_name(self, table: Table, metadata: Mapping[str, Any], namespace: str) -> str:
+        name = str(metadata.get("name") or "")
+        prefix = "" if name else metadata.get("generateName") or ""
+        for _ in range(_NAMES_TRIED if prefix else 1):
+            if prefix:
+                name = prefix + "".join(self._rng.choices(_SUFFIX_LETTERS, k=5))
+            check_name(table.resource, name)
+            if key_of(namespace, name) not in table.items:
+                return name
+        raise StatusError.already_exists(table.resource, name)
 
-    def _check_same(self, resource: Resource, current: Stored, metadata: Mapping[str, Any]) -> None:
-        if (uid := metadata.get("uid")) and uid != current.uid:
-            why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {current.uid}"
-            raise StatusError.conflict(resource, current.name, why)
-        version = metadata.get("resourceVersion")
-        if not version and resource.custom:
-            problem = "Invalid value: 0: must be specified for an update"
-            cause = ("metadata.resourceVersion", "FieldValueInvalid", problem)
-            raise StatusError.invalid(resource, current.name, [cause])
-        if version and version != str(current.version):
-            raise StatusError.conflict(resource, current.name)
-
-    def _check_preconditions(self, resource: Resource, current: Stored, uid: str | None, version: str | None) -> None:
-        if uid is not None and uid != current.uid:
-            why = f"the UID in the precondition ({uid}) does not match the UID in record ({current.uid})."
-            why += " The object might have been deleted and then recreated"
-            raise StatusError.conflict(resource, current.name, why)
-        if version is not None and version != str(current.version):
-            why = f"the ResourceVersion in the precondition ({version}) does not match the ResourceVersion"
-            why += f" in record ({current.version}). The object might have been modified"
-            raise StatusError.conflict(resource, current.name, why)
-
-    def _establish(self, crd: dict[str, Any]) -> dict[str, Any]:
+    def _establish(self, crd: dict[str, Any], options: WriteOptions) -> dict[str, Any]:
         """Serve the resource of a new CRD, and return the CRD with the matching status."""
         try:
             resource = resource_of_crd(crd)
@@ -432,7 +551,7 @@ class Storage:
             problem = f'Invalid value: "{crd["metadata"]["name"]}": must be spec.names.plural+"."+spec.group'
             cause = ("metadata.name", "FieldValueInvalid", problem)
             raise StatusError.invalid(self._crds(), crd["metadata"]["name"], [cause])
-        if self.resources.get(resource.gvr) is None:
+        if self.resources.get(resource.gvr) is None and not options.dry_run:
             self.add_resource(resource)
         conditions = [
             {"type": name, "status": "True", "lastTransitionTime": self._timestamp(), "reason": reason}
@@ -446,6 +565,16 @@ class Storage:
         }
         return {**crd, "status": status}
 
+    def _redefine(self, crd: Mapping[str, Any]) -> None:
+        """Serve the resource of a CRD that has been changed as it says now; another version is served no sooner."""
+        try:
+            resource = resource_of_crd(crd)
+        except (LookupError, TypeError, AttributeError, StopIteration):
+            return
+        if self.resources.get(resource.gvr) is not None:
+            self.resources.add(resource)
+            self.table(resource).redefine(resource)
+
     def _crds(self) -> Resource:
         return self.resources.resolve(CRD)
 
@@ -453,12 +582,20 @@ class Storage:
         return self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _key(namespace: str, name: str) -> str:
-    return f"{namespace}/{name}" if namespace else name
+def _as_given(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what clients decide of an object's metadata; what is empty is as good as absent, and Go leaves it out."""
+    return {
+        name: value
+        for name, value in metadata.items()
+        if name not in _FIXED_METADATA and (value or name not in _OMITTED_IF_EMPTY)
+    }
 
 
-def _merge_parts(old: Mapping[str, Any], made: Mapping[str, Any], part: Part) -> dict[str, Any]:
+def _merge_parts(old: Mapping[str, Any], made: Mapping[str, Any], part: Part, *, owned: bool) -> dict[str, Any]:
     """Take the part that a write may change from the new object, and the rest from the old one."""
     main, status = (made, old) if part is Part.MAIN else (old, made)
     merged = {name: value for name, value in main.items() if name != "status"}
+    if owned:
+        merged["metadata"] = dict(merged["metadata"])
+        set_owners(merged, made["metadata"].get("managedFields"))
     return merged | ({"status": status["status"]} if "status" in status else {})

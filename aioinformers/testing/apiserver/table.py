@@ -83,7 +83,7 @@ class Table:
     """
 
     def __init__(self, resource: Resource, *, log_size: int, floor: int) -> None:
-        self.resource = resource
+        self.resource: Resource = resource
         self.items: dict[str, Stored] = {}
         self.floor: int = floor
         self.reached: int = floor
@@ -171,6 +171,10 @@ class Table:
         self._dropped += len(self._log)
         self._log.clear()
         self._order = None
+
+    def redefine(self, resource: Resource) -> None:
+        """Serve the objects as those of a resource with other properties, which has the same name and version."""
+        self.resource = resource
 
     def close(self) -> None:
         """End every watch: the resource is no longer served."""

@@ -39,12 +39,12 @@ def listing(
     **more: str,
 ) -> Listing:
     names = {name.rstrip("_"): value for name, value in more.items()} | dict(query or {})
-    selection = Selection.parse(resource, "", names)
+    selection = Selection.parse(resource, "", names, shard_selector=True)
     return list_objects(storage, resource, selection, names, watch_cache=watch_cache)
 
 
 def watch(storage: Storage, resource: Resource, **query: str) -> Watch:
-    selection = Selection.parse(resource, query.pop("namespace", ""), query)
+    selection = Selection.parse(resource, query.pop("namespace", ""), query, shard_selector=True)
     return open_watch(storage, resource, selection, WatchOptions.parse(query, watch_list=True))
 
 

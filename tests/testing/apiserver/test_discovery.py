@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aioinformers.testing.apiserver import discovery
-from aioinformers.testing.apiserver.resources import DEFAULT_RESOURCES, Resource, Resources
+from aioinformers.testing.apiserver.resources import DEFAULT_RESOURCES, Resource, Resources, ScalePaths
 from aioinformers.testing.apiserver.status import StatusError
 from aioinformers.types import GroupVersionResource
 from tests.testing.apiserver.contents import WIDGETS
@@ -105,3 +105,28 @@ def test_a_status_is_a_subresource_in_both_forms() -> None:
     ]
     (entry,) = group["versions"][0]["resources"]
     assert [each["subresource"] for each in entry["subresources"]] == ["status"]
+
+
+def test_a_scale_is_a_subresource_of_another_kind() -> None:
+    """Before the status of built-in resources, after that of custom ones."""
+    gvr = GroupVersionResource("example.com", "v1", "gadgets")
+    gadgets = Resource(gvr=gvr, kind="Gadget", status=True, custom=True, scale=ScalePaths())
+    found = Resources((*DEFAULT_RESOURCES, gadgets))
+    kind = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+    for group, plural, order in (
+        ("apps", "deployments", ["scale", "status"]),
+        ("example.com", "gadgets", ["status", "scale"]),
+    ):
+        document = discovery.api_resources(found, group, "v1")
+        assert document is not None
+        entries = {each["name"]: each for each in document["resources"] if each["name"].startswith(f"{plural}/")}
+        assert list(entries) == [f"{plural}/{name}" for name in order]
+        verbs = ["get", "patch", "update"]
+        assert entries[f"{plural}/scale"] == {
+            "name": f"{plural}/scale", "singularName": "", "namespaced": True, **kind, "verbs": verbs,
+        }  # fmt: skip
+        (item,) = (each for each in discovery.aggregated(found, "apis")["items"] if each["metadata"]["name"] == group)
+        (entry,) = (each for each in item["versions"][0]["resources"] if each["resource"] == plural)
+        assert [each["subresource"] for each in entry["subresources"]] == order
+        (scale,) = (each for each in entry["subresources"] if each["subresource"] == "scale")
+        assert scale == {"subresource": "scale", "responseKind": kind, "verbs": verbs}

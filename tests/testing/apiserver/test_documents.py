@@ -25,6 +25,7 @@ from aioinformers.testing.apiserver.documents import (
     merge_patch,
     plain,
     with_version,
+    without_nulls,
 )
 from aioinformers.testing.apiserver.resources import DEFAULT_RESOURCES, Resource, Resources
 from tests.testing.apiserver.contents import WIDGETS
@@ -215,3 +216,8 @@ def test_an_object_is_of_the_resources_kind() -> None:
     for value in wrong:
         with pytest.raises(TypeError, match="a ConfigMap is a dict or a model's object, not"):
             document_of(CONFIGMAPS, value)
+
+
+def test_nulls_are_left_out_on_every_level() -> None:
+    document = {"a": None, "b": {"c": None, "d": 1}, "e": [None, {"f": None}]}
+    assert without_nulls(document) == {"b": {"d": 1}, "e": [None, {}]}

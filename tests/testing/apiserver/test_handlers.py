@@ -7,6 +7,7 @@ import gzip
 
 import aiohttp
 
+from aioinformers.sharding import hash_field, shard_selector
 from aioinformers.testing import FakeAPIServer
 from tests.conformance.rest import Rest
 from tests.conformance.test_objects import failure
@@ -166,3 +167,28 @@ async def test_a_client_that_leaves(fake_server: FakeAPIServer, http: aiohttp.Cl
     await asyncio.sleep(0.01)
 
     assert fake_server.close_watches() == 0
+
+
+async def test_shards_come_and_go_with_an_upgrade(http: aiohttp.ClientSession) -> None:
+    """Open watches end with it, so that none goes on with more or less than was asked for."""
+    async with FakeAPIServer() as server:
+        uids = [server.create("pods", {"metadata": {"name": name}})["metadata"]["uid"] for name in "ab"]
+        selector = shard_selector([(hash_field(uids[1]), hash_field(uids[1]) + 1)])
+
+        async def listed() -> tuple[list[str], object]:
+            async with http.get(server.url + PODS, params={"shardSelector": selector}) as response:
+                answer = await response.json()
+                return [each["metadata"]["name"] for each in answer["items"]], answer["metadata"].get("shardInfo")
+
+        async def watched(*, on: bool) -> int:
+            query = {"shardSelector": selector, "watch": "1", "resourceVersion": "0"}
+            async with http.get(server.url + PODS, params=query) as response:
+                await response.content.readline()
+                server.upgrade(shard_selector=on)
+                return 1 + len((await response.read()).splitlines())
+
+        assert await listed() == (["a", "b"], None)
+        assert await watched(on=True) == 2
+        assert await listed() == (["b"], {"selector": selector})
+        assert await watched(on=False) == 1
+        assert await listed() == (["a", "b"], None)

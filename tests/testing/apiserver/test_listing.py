@@ -6,11 +6,12 @@ import json
 
 import pytest
 
+from aioinformers.sharding import Shard
 from aioinformers.testing.apiserver.listing import Listing, parse_count, parse_flag, parse_version
 from aioinformers.testing.apiserver.resources import Resource
 from aioinformers.testing.apiserver.status import StatusError
 from aioinformers.testing.apiserver.storage import Storage
-from tests.testing.apiserver.contents import listing, make
+from tests.testing.apiserver.contents import WIDGETS, listing, make
 
 
 def test_lists_without_a_watch_cache_are_always_paged(storage: Storage, pods: Resource) -> None:
@@ -110,3 +111,34 @@ def test_a_count_is_never_negative(value: str, count: int) -> None:
 @pytest.mark.parametrize(("value", "version"), [("", None), ("0", 0), ("12", 12)])
 def test_a_version_that_is_not_given_is_not_zero(value: str, version: int | None) -> None:
     assert parse_version({"resourceVersion": value}) == version
+
+
+def test_a_list_says_of_which_shard_it_is(storage: Storage, pods: Resource) -> None:
+    """After what is said of the page; lists of custom kinds say nothing, and are of the shard nevertheless."""
+    selector = Shard(0, of=1).selector
+    for resource, metadata in (
+        (pods, ["resourceVersion", "continue", "shardInfo"]),
+        (WIDGETS, ["continue", "resourceVersion"]),
+    ):
+        for name in ("a", "b"):
+            make(storage, resource, name)
+        body = json.loads(b"".join(listing(storage, resource, limit="1", shardSelector=selector).pieces()))
+        assert list(body["metadata"]) == metadata
+        assert body["metadata"].get("shardInfo", {"selector": selector}) == {"selector": selector}
+        inside = [len(listing(storage, resource, shardSelector=Shard(i, of=5).selector).items) for i in range(5)]
+        assert sum(inside) == 2
+
+
+def test_a_page_that_is_full_may_be_followed_by_an_empty_one(storage: Storage, pods: Resource) -> None:
+    """Whether what is left matches is looked at when the next page is asked for."""
+    storage.create(pods, {"metadata": {"name": "a", "labels": {"app": "web"}}})
+    last = make(storage, pods, "b")
+    page = listing(storage, pods, limit="1", labelSelector="app=web")
+    assert (names(page), page.remaining) == (["a"], None)
+    assert page.continue_token
+    after = listing(storage, pods, limit="1", labelSelector="app=web", continue_=page.continue_token)
+    assert (names(after), after.continue_token, after.version) == ([], "", page.version)
+
+    assert not listing(storage, pods, limit="2", labelSelector="app=web").continue_token
+    storage.delete(pods, last.name, namespace="default")
+    assert not listing(storage, pods, limit="1", labelSelector="app=web").continue_token

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kubernetes_asyncio import client
 
-from aioinformers.testing.apiserver.resources import DEFAULT_RESOURCES, Resource, Resources, resource_of_crd
+from aioinformers.testing.apiserver.resources import DEFAULT_RESOURCES, Resource, Resources, ScalePaths, resource_of_crd
 from aioinformers.types import GroupVersionResource
 from tests.testing.apiserver.contents import WIDGETS
 
@@ -177,3 +177,40 @@ def test_names_of_what_is_replaced_or_removed_are_forgotten() -> None:
     resources.remove(WIDGETS.gvr)
     resources.remove(WIDGETS.gvr)
     assert resources.called("widgets") == list(resources) == []
+
+
+def test_a_definition_says_how_it_is_scaled_and_merged() -> None:
+    schema = {"type": "object", "properties": {"spec": {"type": "object"}}}
+    scale = {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"}
+    version = {"name": "v1", "subresources": {"scale": scale}, "schema": {"openAPIV3Schema": schema}}
+    names = {"plural": "widgets", "kind": "Widget"}
+    made = resource_of_crd({"spec": {"group": "example.com", "names": names, "versions": [version]}})
+
+    assert made.scale == ScalePaths(replicas=".spec.size", status_replicas=".status.size")
+    assert made.schema == schema
+    assert hash(made) == hash(Resource(gvr=made.gvr, kind="Widget", custom=True, generation=True, scale=made.scale))
+
+
+def test_some_objects_are_created_by_a_put() -> None:
+    found = Resources(DEFAULT_RESOURCES)
+    upserted = {each.gvr.resource for each in DEFAULT_RESOURCES if each.upserts}
+
+    assert {"leases", "events", "services", "roles"} < upserted
+    assert not {"pods", "configmaps", "deployments"} & upserted
+    assert not Resource(gvr=found.resolve("leases").gvr, kind="Lease", custom=True).upserts
+
+
+def test_some_objects_are_never_written_blindly() -> None:
+    guarded = {each.gvr.resource for each in DEFAULT_RESOURCES if each.guarded}
+
+    assert {"leases", "poddisruptionbudgets", "customresourcedefinitions"} < guarded
+    assert not {"pods", "configmaps", "deployments"} & guarded
+    assert WIDGETS.guarded
+
+
+def test_some_deletions_are_answered_with_the_object() -> None:
+    returned = {each.gvr.resource for each in DEFAULT_RESOURCES if each.returned}
+
+    assert {"pods", "services", "storageclasses"} < returned
+    assert not {"configmaps", "deployments", "leases"} & returned
+    assert not WIDGETS.returned

@@ -16,7 +16,7 @@ import pytest
 from kubernetes_asyncio import client
 
 from aioinformers import SharedInformerFactory
-from aioinformers.testing import FakeAPIServer, Fault, RequestInfo, StatusError
+from aioinformers.testing import FakeAPIServer, Fault, RequestInfo, ScalePaths, StatusError
 from aioinformers.types import GroupVersionResource
 from tests.testing.apiserver.requests import (
     PODS,
@@ -81,6 +81,34 @@ async def test_add_resource(fake_server: FakeAPIServer, http: aiohttp.ClientSess
         assert (await response.read()).startswith(b'{"apiVersion":"example.com/v1","kind":"Widget"')
     async with http.get(f"{fake_server.url}/apis/example.com/v1/namespaces/default/gadgets/x") as response:
         assert (await response.read()).startswith(b'{"kind":"Gadget","apiVersion":"example.com/v1"')
+
+
+async def test_a_further_resource_may_have_a_scale_and_a_schema(fake_server: FakeAPIServer) -> None:
+    """By which it is scaled and applied."""
+    items = {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"}
+    spec = {"type": "object", "properties": {"names": items, "size": {"type": "integer"}}}
+    fake_server.add_resource(
+        "gadgets.v1.example.com",
+        "Gadget",
+        scale=ScalePaths(replicas=".spec.size"),
+        schema={"type": "object", "properties": {"spec": spec}},
+    )
+    apply: dict[str, Any] = {"_content_type": "application/apply-patch+yaml"}
+    async with fake_server.api_client() as api:
+        custom = client.CustomObjectsApi(api)
+        where = ("example.com", "v1", "default", "gadgets", "x")
+        for name in ("a", "b"):
+            obj = {
+                "apiVersion": "example.com/v1",
+                "kind": "Gadget",
+                "metadata": {"name": "x"},
+                "spec": {"names": [name]},
+            }
+            await custom.patch_namespaced_custom_object(*where, obj, field_manager=name, **apply)
+        assert fake_server.get("gadgets", "x")["spec"] == {"names": ["a", "b"]}
+        merge: dict[str, Any] = {"_content_type": "application/merge-patch+json"}
+        await custom.patch_namespaced_custom_object_scale(*where, {"spec": {"replicas": 3}}, **merge)
+    assert fake_server.get("gadgets", "x")["spec"]["size"] == 3
 
 
 async def test_the_stock_client(fake_server: FakeAPIServer) -> None:
@@ -264,6 +292,7 @@ def test_an_interceptor_is_a_function_of_the_request(interceptor: Any, words: st
         ({"log_size": 0}, ValueError, "log_size is how many changes are kept, at least 1, not 0"),
         ({"log_size": "9"}, TypeError, "log_size must be a whole number"),
         ({"watch_list": "false"}, TypeError, "watch_list must be True or False, not 'false'"),
+        ({"shard_selector": 1}, TypeError, "shard_selector must be True or False, not 1"),
         ({"bookmark_interval": 0}, ValueError, "bookmark_interval must be more than 0 seconds, not 0"),
         ({"watch_timeout": None}, TypeError, "watch_timeout must be a number, not None"),
         ({"port": "8080"}, TypeError, "port must be a whole number"),

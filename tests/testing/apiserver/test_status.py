@@ -77,3 +77,12 @@ def test_one_cause_stands_by_itself_and_several_in_brackets() -> None:
     both = StatusError.invalid(WIDGETS, "w", [one, other])
     assert both.message == 'Widget.example.com "w" is invalid: [metadata.name: Required value, spec: odd]'
     assert both.body()["details"]["causes"][1] == {"reason": "FieldValueInvalid", "message": "odd", "field": "spec"}
+
+
+def test_kinds_that_are_no_resources_and_patches_that_say_nothing() -> None:
+    invalid = StatusError.invalid_kind("autoscaling", "Scale", "x", [("spec.replicas", "FieldValueInvalid", "no")])
+    options = StatusError.invalid_options([("dryRun", "FieldValueNotSupported", "no")], kind="PatchOptions")
+
+    assert invalid.message == 'Scale.autoscaling "x" is invalid: spec.replicas: no'
+    assert options.message == 'PatchOptions.meta.k8s.io "" is invalid: dryRun: no'
+    assert StatusError.unprocessable().body()["details"] == {}

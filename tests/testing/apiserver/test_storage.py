@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from aioinformers.testing.apiserver.options import DeleteOptions, Propagation, WriteOptions
 from aioinformers.testing.apiserver.resources import Resource
 from aioinformers.testing.apiserver.status import StatusError
 from aioinformers.testing.apiserver.storage import Part, Storage
 from tests.testing.apiserver.contents import WIDGETS, decoded, events, listing, make, watch
+
+SCALE = {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"}
 
 
 def test_one_counter_for_everything(storage: Storage, pods: Resource) -> None:
@@ -152,6 +155,27 @@ def test_definitions_make_resources(storage: Storage) -> None:
     assert storage.resources.get(gadgets.gvr) is None
 
 
+def test_a_definition_may_be_changed(storage: Storage) -> None:
+    """Its resource is served as it says then, with the objects that there are; what cannot be read changes nothing."""
+    crds = storage.resources.resolve("crd")
+    names = {"plural": "gadgets", "kind": "Gadget"}
+    spec = {"group": "example.org", "names": names, "versions": [{"name": "v1"}]}
+    storage.create(crds, {"metadata": {"name": "gadgets.example.org"}, "spec": spec})
+    make(storage, storage.resources.resolve("gadgets"), "x")
+    version = {"name": "v1", "subresources": {"status": {}, "scale": SCALE}, "schema": {"openAPIV3Schema": {"x": 1}}}
+    patch = {"spec": {"versions": [version], "names": {"shortNames": ["gd"]}}}
+    storage.patch(crds, "gadgets.example.org", patch, options=WriteOptions(dry_run=True))
+    assert not storage.resources.resolve("gadgets").status
+    storage.patch(crds, "gadgets.example.org", patch)
+    gadgets = storage.resources.resolve("gd")
+
+    assert (gadgets.status, gadgets.schema, gadgets.scale is None) == (True, {"x": 1}, False)
+    assert storage.table(gadgets).resource is gadgets
+    assert storage.get(gadgets, "default", "x").name == "x"
+    storage.patch(crds, "gadgets.example.org", {"spec": {"versions": []}})
+    assert storage.resources.resolve("gd") is gadgets
+
+
 @pytest.mark.parametrize(
     "crd",
     [
@@ -215,3 +239,87 @@ def test_a_namespace_that_has_objects_is_there(storage: Storage, pods: Resource)
     assert decoded(storage.create(namespaces, {"metadata": {"name": "default"}})) == decoded(
         storage.read(namespaces, "", "default")
     )
+
+
+def managers(item: Any) -> list[tuple[str, str, str]]:
+    found = decoded(item)["metadata"].get("managedFields", ())
+    return [(each["manager"], each["operation"], each.get("subresource", "")) for each in found]
+
+
+def test_an_apply_creates_and_changes(storage: Storage, pods: Resource) -> None:
+    """In its part; and the second time it changes nothing."""
+    config = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"x": 1}, "status": {"phase": "x"}}
+    options, part = WriteOptions(manager="me"), Part.MAIN
+    made, is_new = storage.apply(pods, "a", config, namespace="n", part=part, options=options)
+    again, is_newer = storage.apply(pods, "a", config, namespace="n", part=part, options=options)
+
+    assert (is_new, is_newer, again is made) == (True, False, True)
+    assert "status" not in decoded(made)
+    status = WriteOptions(manager="me", subresource="status")
+    reported, _ = storage.apply(pods, "a", config, namespace="n", part=Part.STATUS, options=status)
+    assert decoded(reported)["status"] == {"phase": "x"}
+    assert managers(reported) == [("me", "Apply", ""), ("me", "Apply", "status")]
+    less = {**config, "spec": {"y": None, "z": 1}}
+    changed, _ = storage.apply(pods, "a", less, namespace="n", part=part, options=options)
+    assert (decoded(changed)["spec"], decoded(changed)["metadata"]["generation"]) == ({"z": 1}, 2)
+    with pytest.raises(StatusError, match='404 NotFound: pods "b" not found'):
+        storage.apply(pods, "b", config, namespace="n", part=Part.STATUS, options=status)
+    lost = {**config, "metadata": {"name": "b", "uid": "u"}}
+    with pytest.raises(StatusError, match=r"409 Conflict: .* uid mismatch: the provided object specified uid u, and"):
+        storage.apply(pods, "b", lost, namespace="n", options=options)
+
+
+def test_python_writes_own_nothing_unless_there_are_owners(storage: Storage, pods: Resource) -> None:
+    """What Python code writes of them itself stays as it is."""
+    plain = make(storage, pods, "a", spec={"x": 1})
+    changed = storage.patch(pods, "a", {"spec": {"x": 2}}, namespace="default")
+    assert managers(plain) == managers(changed) == []
+
+    entry: dict[str, Any] = {"manager": "m", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1"}
+    entry["fieldsV1"] = {"f:spec": {"f:x": {}}}
+    set_ = storage.patch(pods, "a", {"metadata": {"managedFields": [entry]}}, namespace="default")
+    assert decoded(set_)["metadata"]["managedFields"] == [entry]
+    taken = storage.patch(pods, "a", {"spec": {"x": 3}}, namespace="default")
+    assert managers(taken) == [("unknown", "Update", "")]
+    obj = decoded(taken)
+    del obj["metadata"]["managedFields"]
+    kept = storage.update(pods, "a", obj | {"spec": {"x": 3, "y": 1}}, namespace="default")
+    assert managers(kept) == [("unknown", "Update", "")]
+
+
+def test_writes_with_a_manager_own_what_they_set(storage: Storage, pods: Resource) -> None:
+    made = storage.create(pods, {"metadata": {"name": "a"}, "spec": {"x": 1}}, options=WriteOptions(manager="one"))
+    two = WriteOptions(manager="two")
+    changed = storage.patch(pods, "a", {"spec": {"y": 1}}, namespace="default", options=two)
+    same = storage.patch(pods, "a", {"spec": {"y": 1}}, namespace="default", options=WriteOptions(manager="three"))
+
+    assert managers(made) == [("one", "Update", "")]
+    assert managers(changed) == [("one", "Update", ""), ("two", "Update", "")]
+    assert same is changed
+
+
+def test_a_change_may_be_any_function(storage: Storage, pods: Resource) -> None:
+    """Of an object; what it returns must be one."""
+    make(storage, pods, "a", spec={"x": 1})
+
+    def increase(obj: dict[str, Any]) -> dict[str, Any]:
+        obj["spec"]["x"] += 1
+        return obj
+
+    assert decoded(storage.change(pods, "a", increase, namespace="default"))["spec"] == {"x": 2}
+    with pytest.raises(StatusError, match="400 BadRequest: a Pod is a JSON object"):
+        storage.change(pods, "a", lambda _: [], namespace="default")
+
+
+@pytest.mark.parametrize("propagation", [Propagation.FOREGROUND, Propagation.ORPHAN])
+def test_deletions_that_the_garbage_collector_ends(storage: Storage, pods: Resource, propagation: Propagation) -> None:
+    """The object stays, and says what it waits for; Events have no dependents."""
+    make(storage, pods, "a")
+    marked, gone = storage.delete(pods, "a", namespace="default", options=DeleteOptions(propagation=propagation))
+    assert not gone
+    assert len(decoded(marked)["metadata"]["finalizers"]) == 1
+    _, gone = storage.delete(pods, "a", namespace="default", options=DeleteOptions(propagation=Propagation.BACKGROUND))
+    assert gone
+    events_ = storage.resources.resolve("events")
+    make(storage, events_, "e")
+    assert storage.delete(events_, "e", namespace="default", options=DeleteOptions(propagation=propagation))[1]

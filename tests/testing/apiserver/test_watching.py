@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aioinformers.sharding import Shard
 from aioinformers.testing.apiserver.resources import Resource
 from aioinformers.testing.apiserver.status import StatusError
 from aioinformers.testing.apiserver.storage import Storage
@@ -146,3 +147,17 @@ def test_a_bookmark_is_sent_only_if_there_is_news_since_the_watch_began(storage:
 def test_a_failure_in_a_stream_is_an_event() -> None:
     event = json.loads(error_line(StatusError.expired("too old")))
     assert (event["type"], event["object"]["kind"], event["object"]["code"]) == ("ERROR", "Status", 410)
+
+
+def test_a_watch_of_a_shard_is_told_of_nothing_else(storage: Storage, pods: Resource) -> None:
+    """An object made anew has another uid, and may be in another shard; its name says nothing."""
+    whole, halves = (
+        watch(storage, pods, resourceVersion="0"),
+        [watch(storage, pods, shardSelector=Shard(index, of=2).selector, resourceVersion="0") for index in range(2)],
+    )
+    expected: list[list[tuple[str, str, str]]] = [[], []]
+    while not all(expected):
+        item = make(storage, pods, "x")
+        storage.delete(pods, "x", namespace="default")
+        expected[int(Shard(1, of=2).contains(item.uid))] += events(whole)
+    assert [events(half) for half in halves] == expected
