@@ -18,7 +18,16 @@ from aioinformers.objects.object_types import ObjectType, compacted, object_type
 from aioinformers.objects.schemas import Schema
 from aioinformers.objects.selectors import parse_field_selector, parse_label_selector
 from aioinformers.objects.transforms import BytesTransform
-from aioinformers.options import InformerOptions, Transform, Tweak, check_options, period_of, scopes_of, transforms_of
+from aioinformers.options import (
+    InformerOptions,
+    Transform,
+    Tweak,
+    check_options,
+    period_of,
+    scopes_of,
+    settings_of,
+    transforms_of,
+)
 from aioinformers.pipeline import InformerSpec, Pipeline
 from aioinformers.resources import GROUPS, Kind, kind_of_resource, kinds
 from aioinformers.settings import Settings
@@ -121,7 +130,7 @@ def new_informer(
     request = request_of(resource_of(what), object_type or default_type, options, Defaults(tweak=tweak_list_options))
     if on_warning is not None:
         require_plain(on_warning, "on_warning", "the text")
-    source = Source(api_client, settings or Settings(), on_warning)
+    source = Source(api_client, settings_of(settings), on_warning)
     return build_informer(request, source, Discovery(source), on_watch_error)[0]
 
 

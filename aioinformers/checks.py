@@ -13,7 +13,7 @@ from aioinformers.words import brief
 
 __all__ = [
     "gives_awaitable", "is_coroutine_function", "name_of", "near", "require_arguments", "require_callable",
-    "require_number", "require_plain", "shown", "suggestion", "truth_of",
+    "require_number", "require_plain", "require_seconds", "shown", "suggestion", "truth_of",
 ]  # fmt: skip
 
 SHOWN = 80
@@ -163,6 +163,26 @@ def require_number(name: str, value: Any, *, whole: bool = False) -> None:
         is_number = whole
     if not is_number:
         raise ValueError(f"{name} must be a number that a float can hold, not {shown(value)}")
+
+
+def require_seconds(name: str, value: Any, *, is_wanted: bool = False) -> None:
+    """Refuse what is no time that may be given for something: a number of seconds, or None for no limit.
+
+    Args:
+        name: The argument, as an error names it.
+        value: What was given.
+        is_wanted: Whether None is refused, too.
+
+    Raises:
+        TypeError: If it is something else, such as a text or a ``timedelta``.
+        ValueError: If it is NaN, which no time ever reaches.
+    """
+    if (value is None and not is_wanted) or (value.__class__ is float and value == value):
+        return
+    total = getattr(value, "total_seconds", None)
+    if total is not None:
+        raise TypeError(f"{name} must be a number of seconds, not {shown(value)}: give its total_seconds()")
+    require_number(name, value)
 
 
 def truth_of(answer: Any, role: str) -> bool:

@@ -7,6 +7,8 @@
     ├── CacheNotSyncedError (RuntimeError)   read before the first sync
     ├── InformerClosedError (RuntimeError)   used after its end
     ├── InformerCrashedError (RuntimeError)  a bug of ours ended it
+    ├── NotLeadingError (RuntimeError)       what only a leader may do, without leadership
+    ├── QueueClosedError (RuntimeError)      a work queue is closed
     ├── NotFoundError (KeyError)             no such object in the cache
     ├── UnknownIndexError (LookupError)      no such index
     ├── InvalidSelectorError (ValueError)
@@ -28,7 +30,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from aioinformers.checks import near
 from aioinformers.words import brief
@@ -51,6 +55,8 @@ __all__ = [
     "InvalidPathError",
     "InvalidSelectorError",
     "NotFoundError",
+    "NotLeadingError",
+    "QueueClosedError",
     "ResourceNotFoundError",
     "ResponseError",
     "ServerBusyError",
@@ -107,6 +113,10 @@ class InformerClosedError(InformerError, RuntimeError):
     """The informer or factory has ended, and the call needs a running one."""
 
 
+class QueueClosedError(InformerError, RuntimeError):
+    """The work queue is closed, or is being closed: nothing can be added to it, and nothing more be taken."""
+
+
 class InformerCrashedError(InformerError, RuntimeError):
     """A task of the informer ended with an unexpected exception, which is chained: please report this bug."""
 
@@ -128,6 +138,23 @@ class NotFoundError(InformerError, KeyError):
 
     def __str__(self) -> str:
         return f"{self.resource} {self.key!r} is not in the cache" + (f": {self.advice}" if self.advice else "")
+
+
+class NotLeadingError(InformerError, RuntimeError):
+    """Leadership has been lost, or was never there, and this needs it.
+
+    Attributes:
+        election: The election, as ``namespace/name`` of its Lease.
+        reason: Why.
+    """
+
+    def __init__(self, election: str, reason: str) -> None:
+        self.election = election
+        self.reason = reason
+        super().__init__(election, reason)
+
+    def __str__(self) -> str:
+        return f"not the leader of {self.election}: {self.reason}"
 
 
 class UnknownIndexError(InformerError, LookupError):
@@ -256,6 +283,8 @@ class ApiStatusError(InformerError):
     """
 
     hint = ""
+    _no_hint: ClassVar[re.Pattern[str] | None] = None
+    """Messages to which the hint of the class is of no use."""
 
     def __init__(
         self,
@@ -276,7 +305,9 @@ class ApiStatusError(InformerError):
         text = f"{self.status} {self.reason}".rstrip()
         if self.message:
             text += f": {self.message}"
-        return f"{text} ({self.hint})" if self.hint else text
+        is_general = "hint" not in vars(self)
+        says_it = is_general and self._no_hint is not None and self._no_hint.search(self.message)
+        return f"{text} ({self.hint})" if self.hint and not says_it else text
 
     @classmethod
     def of(
@@ -306,12 +337,14 @@ class ForbiddenError(ApiStatusError):
     """403: the client is not allowed to do this."""
 
     hint = "the client needs the verbs list and watch on this resource"
+    _no_hint: ClassVar[re.Pattern[str] | None] = re.compile(r" cannot (?!list |watch )\w+ resource ")
 
 
 class ResourceNotFoundError(ApiStatusError):
-    """404: the server does not serve this resource."""
+    """404: the server does not serve this resource, or has no such object."""
 
     hint = "is the resource's CustomResourceDefinition or API group installed?"
+    _no_hint: ClassVar[re.Pattern[str] | None] = re.compile(r'" not found$')
 
 
 class ConflictError(ApiStatusError):

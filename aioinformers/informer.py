@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from typing import Any, Generic, Self, TypeVar, Unpack
 
 from aioinformers.cache.lister import Indexer, Lister, StoreReader
-from aioinformers.checks import require_plain, truth_of
+from aioinformers.checks import require_plain, require_seconds, shown, truth_of
 from aioinformers.delivery.handlers import Handler
 from aioinformers.delivery.listener import ConsumerOptions
 from aioinformers.delivery.registration import Registration
@@ -20,7 +20,7 @@ from aioinformers.objects.layout import NAMESPACE_INDEX, IndexDefinition
 from aioinformers.objects.paths import join_key
 from aioinformers.options import HandlerOptions, StreamOptions, Until, check_options, require_until
 from aioinformers.pipeline import Phase, Pipeline
-from aioinformers.statistics import InformerHealth, InformerStatistics
+from aioinformers.statistics import InformerHealth, InformerStatistics, reason_of
 from aioinformers.types import GroupVersionResource, ObjectKey, Scope, version_order
 
 __all__ = ["IndexChange", "SharedInformer", "pipeline_of"]
@@ -281,11 +281,14 @@ class SharedInformer(Generic[T]):
             timeout: Seconds.
 
         Raises:
+            TypeError: If it is not a text.
             ValueError: If it is not a decimal number, or the informer does not follow the namespace.
             TimeoutError: If the time is up.
             InformerClosedError: If the informer ends first.
         """
         self._pipeline.require_loop()
+        if not isinstance(resource_version, str):
+            raise TypeError(f"a resourceVersion is a text, as a write returned it, not {shown(resource_version)}")
         if not resource_version.isdecimal():
             raise ValueError(f"{resource_version!r} is no resourceVersion that can be compared")
         scopes = set(self._pipeline.store.partitions)
@@ -407,19 +410,21 @@ class SharedInformer(Generic[T]):
 
     def health(self) -> InformerHealth:
         """Return whether it does its work, and if not, why."""
-        scopes = self._pipeline.scope_health()
+        pipeline = self._pipeline
+        scopes = pipeline.scope_health()
         silences = [each.silent_for for each in scopes if each.silent_for is not None]
         return InformerHealth(
-            name=self.name,
-            has_synced=all(each.has_synced for each in scopes),
-            is_watching=all(each.is_watching for each in scopes),
-            has_crashed=self._pipeline.phase is Phase.FAILED,
+            name=pipeline.name,
+            has_synced=False not in [each.has_synced for each in scopes],
+            is_watching=False not in [each.is_watching for each in scopes],
+            has_crashed=pipeline.phase is Phase.FAILED,
             silent_for=max(silences) if len(silences) == len(scopes) else None,
-            rejected=len(self._pipeline.dispatcher.rejected),
-            reason=self._pipeline.reason(),
+            rejected=pipeline.dispatcher.count_rejected(),
+            reason=reason_of(scopes),
             scopes=scopes,
-            is_degraded=any(each.is_degraded for each in scopes),
-            warnings=self._pipeline.notices,
+            is_degraded=True in [each.is_degraded for each in scopes],
+            warnings=pipeline.notices,
+            restarts=pipeline.tasks.restarts_since(pipeline.now() - 60.0),
         )
 
     def statistics(self) -> InformerStatistics:
@@ -473,6 +478,7 @@ class SharedInformer(Generic[T]):
             RuntimeError: If a factory owns it.
         """
         self._require_standalone("aclose")
+        require_seconds("grace", grace)
         if self._pipeline.phase is Phase.NEW:
             return
         self._pipeline.stop(grace)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Deadline", "Grace", "finishes_before", "require_loop"]
+from aioinformers.checks import require_seconds
+
+__all__ = ["Deadline", "Grace", "finishes_before", "loop_clock", "require_loop"]
 
 
 class Deadline:
@@ -18,9 +21,14 @@ class Deadline:
     Args:
         timeout: Seconds; None waits without limit.
         words: Gives the message, asked for when the time is up.
+
+    Raises:
+        TypeError: If the timeout is no number; so users need not have it checked before.
+        ValueError: If it is NaN.
     """
 
     def __init__(self, timeout: float | None, words: Callable[[], str]) -> None:
+        require_seconds("timeout", timeout)
         self._timer = asyncio.timeout(timeout)
         self._words = words
 
@@ -35,6 +43,11 @@ class Deadline:
             await self._timer.__aexit__(kind, error, traceback)
         except TimeoutError as expired:
             raise TimeoutError(self._words()) from expired
+
+
+def loop_clock(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+    """Return what tells a loop's time: half the price where it is what asyncio's own loops ask themselves."""
+    return monotonic if type(loop).time is asyncio.BaseEventLoop.time else loop.time
 
 
 async def finishes_before(work: Coroutine[Any, Any, None], is_over: Coroutine[Any, Any, Any]) -> bool:

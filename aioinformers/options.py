@@ -10,11 +10,12 @@ from aioinformers.checks import is_coroutine_function, require_number, require_p
 from aioinformers.delivery.events import Event
 from aioinformers.objects.layout import IndexDefinition
 from aioinformers.objects.transforms import drop_fields, keep_fields
+from aioinformers.settings import Settings
 from aioinformers.types import ALL_NAMESPACES, EVERYTHING, AllNamespaces, ListOptions, Scope
 
 __all__ = [
     "HandlerOptions", "InformerOptions", "Namespaces", "StreamOptions", "Transform", "Transforms", "Tweak", "Until",
-    "check_options", "period_of", "require_until", "scopes_of", "transforms_of",
+    "check_options", "period_of", "require_until", "scopes_of", "settings_of", "transforms_of",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -176,6 +177,19 @@ def transforms_of(transform: Transforms) -> tuple[Transform, ...]:
             raise TypeError(f"{one.__name__} makes a transform: call it with paths, as {one.__name__}('status')")
         require_plain(one, "transform", "the object")
     return transforms
+
+
+def settings_of(settings: Settings | None) -> Settings:
+    """Return the settings that were given, or the defaults.
+
+    Raises:
+        TypeError: If something else was given, such as a dict.
+    """
+    if settings is None:
+        return Settings()
+    if not isinstance(settings, Settings):
+        raise TypeError(f"settings must be Settings, such as Settings(page_size=100), not {shown(settings)}")
+    return settings
 
 
 def period_of(seconds: float) -> float:

@@ -8,7 +8,7 @@ import functools
 import logging
 import os
 import weakref
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -33,7 +33,7 @@ from aioinformers.loops import Deadline, Grace, require_loop
 from aioinformers.objects.compact import Packer
 from aioinformers.objects.layout import Layout
 from aioinformers.queue import PackingQueue, QueueItem, Reindex, WatchBatch
-from aioinformers.statistics import InformerStatistics, ScopeHealth
+from aioinformers.statistics import InformerStatistics, ScopeHealth, reason_of
 from aioinformers.supervisor import Supervisor
 from aioinformers.tally import Tally, place_of, so_often
 from aioinformers.transport.pool import Reservation
@@ -47,9 +47,7 @@ T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aioinformers.pipeline")
 
-
 METHOD_NOT_ALLOWED = 405
-
 FORKED = "was forked: its tasks run in the parent process; make a new factory in the child"
 
 
@@ -123,6 +121,8 @@ class Pipeline(Generic[T]):
         tasks: Starts its tasks and starts them again.
         indexing: Changes what is read of each object.
         failures: Failed attempts to list or watch since the start.
+        source: Makes its requests.
+        discovery: Knows what the server serves.
     """
 
     def __init__(
@@ -145,8 +145,8 @@ class Pipeline(Generic[T]):
         self.store: Store[T] = Store(layout, spec.scopes)
         self.reflectors: dict[Scope, Reflector] = {}
         self.failures: int = 0
-        self._source = source
-        self._discovery = discovery
+        self.source: Source = source
+        self.discovery: Discovery = discovery
         self._on_watch_error = on_watch_error
         self._namespaced_error: Exception | None = None
         self._queue: asyncio.Queue[QueueItem] = (
@@ -199,7 +199,7 @@ class Pipeline(Generic[T]):
         connections: Reservation | None = None
         _running.add(self)
         try:
-            connections = self._source.reserve(self.name, len(self.spec.scopes))
+            connections = self.source.reserve(self.name, len(self.spec.scopes))
             self._start_stages()
             await self.tasks.supervise()
         except asyncio.CancelledError as error:
@@ -249,7 +249,7 @@ class Pipeline(Generic[T]):
         self.roster.join_decorated(self.resync_period)
         self._start_dispatcher()
         self._start_stage(self._follow, "reflectors")
-        warn_after = self._source.settings.slow_handler_warning
+        warn_after = self.source.settings.slow_handler_warning
         self._start_stage(functools.partial(self.roster.watch, warn_after), "watchdog")
         self.roster.start()
 
@@ -289,18 +289,19 @@ class Pipeline(Generic[T]):
                 self._start_reflector(scope)
         if self.spec.must_ask_namespaced:
             await self._synced.wait()
-            await self._discovery.note_definition(self.spec.resource)
+            await self.discovery.note_definition(self.spec.resource)
 
     def _start_reflector(self, scope: Scope) -> None:
         reflector = Reflector(
             Target(self.spec.resource, scope, self.spec.query, self.spec.is_foreign),
-            self._source,
+            self.source,
             self._queue,
             lambda: self.store.layout,
             self._on_failure,
             functools.partial(self.store.has_version, scope),
             self._offer,
-            functools.partial(self._discovery.find_absence, self.spec.resource, scope.namespace),
+            lambda: self.dispatcher.takes_offers,
+            functools.partial(self.discovery.find_absence, self.spec.resource, scope.namespace),
             self._on_state,
         )
         self.reflectors[scope] = reflector
@@ -315,12 +316,12 @@ class Pipeline(Generic[T]):
 
     async def _ask_namespaced(self) -> None:
         """Ask the server whether an unknown kind has namespaces, until it answers."""
-        settings, random = self._source.settings, self._source.random
+        settings, random = self.source.settings, self.source.random
         delay = settings.backoff_initial
         has_namespaces: bool | None = None
         while has_namespaces is None:
             try:
-                has_namespaces = await self._discovery.is_namespaced(self.spec.resource)
+                has_namespaces = await self.discovery.is_namespaced(self.spec.resource)
             except InformerError as error:
                 self._namespaced_error = error
                 logger.warning(
@@ -416,6 +417,11 @@ class Pipeline(Generic[T]):
         """Return the time of the informer's loop, from whatever thread."""
         return 0.0 if self.loop is None else self.loop.time()
 
+    def measure(self, *, is_on: bool) -> None:
+        """Count from now on how long batches and events take, or do so no more."""
+        self.dispatcher.measure(is_on=is_on)
+        self.roster.measure(is_on=is_on)
+
     def require_readable(self, namespace: str | None = None) -> None:
         """Refuse reads that could only be wrong.
 
@@ -440,7 +446,7 @@ class Pipeline(Generic[T]):
         scopes = self.scope_health()
         missing = [each for each in scopes if not each.has_synced]
         mine = [each for each in missing if each.scope.namespace in ("", namespace)]
-        reason = _joined(mine or missing)
+        reason = reason_of(mine or missing)
         if namespace is None and len(missing) < len(scopes):
             reason += "; the other namespaces can be read one by one"
         return reason
@@ -492,14 +498,15 @@ class Pipeline(Generic[T]):
     @property
     def notices(self) -> tuple[str, ...]:
         """What the server said beside its answers, each once."""
-        return tuple(dict.fromkeys(each for one in list(self.reflectors.values()) for each in list(one.notices)))
+        said = [each for one in list(self.reflectors.values()) for each in list(one.notices)]
+        return tuple(dict.fromkeys(said)) if said else ()
 
     # Other threads may ask for all of this: what may change meanwhile is looked at once, and no dict that may grow is
     # gone through in Python (see `cache/indexer.py`).
 
     def reason(self) -> str:
         """Say what the informer waits for and why; empty if nothing is wrong."""
-        return _joined(self.scope_health())
+        return reason_of(self.scope_health())
 
     def scope_health(self) -> tuple[ScopeHealth, ...]:
         """Return what each scope does, and what it waits for."""
@@ -561,30 +568,26 @@ class Pipeline(Generic[T]):
 
     def statistics(self) -> InformerStatistics:
         """Return a snapshot."""
-        counts = self.dispatcher.counts
+        counts, now, applying = self.dispatcher.counts, self.now(), self.dispatcher.applying
         return InformerStatistics(
             objects=len(self.store),
-            added=counts.added,
-            updated=counts.updated,
-            deleted=counts.deleted,
-            lists=counts.lists,
+            added=counts.added, updated=counts.updated, deleted=counts.deleted, lists=counts.lists,
             failures=self.failures,
-            rejected=dict(self.dispatcher.rejected),
-            unreadable=counts.unreadable,
+            rejected=self.dispatcher.rejected, unreadable=counts.unreadable,
             queued_batches=self._queue.qsize(),
             consumers=self.roster.statistics(),
             compact=None if self.packer is None else self.packer.statistics(),
-        )
+            scopes={
+                scope: each.history.statistics(now, each.state, each.version)
+                for scope, each in list(self.reflectors.items())
+            },
+            applying=None if applying is None else applying.durations(),
+        )  # fmt: skip
 
 
 def _is_of_kind(error: Exception | None) -> bool:
     """Tell whether an error is that the kind cannot be watched, as componentstatuses: it is listed now and then."""
     return isinstance(error, ApiStatusError) and error.status == METHOD_NOT_ALLOWED
-
-
-def _joined(scopes: Iterable[ScopeHealth]) -> str:
-    """Return the reasons of scopes, one that all have once."""
-    return "; ".join(dict.fromkeys(each.reason for each in scopes if each.reason))
 
 
 _running: weakref.WeakSet[Pipeline[Any]] = weakref.WeakSet()

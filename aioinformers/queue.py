@@ -25,10 +25,17 @@ __all__ = [
 
 
 class WatchBatch(msgspec.Struct, frozen=True, gc=False):
-    """Events of a scope's watch."""
+    """Events of a scope's watch.
+
+    Attributes:
+        scope: The scope.
+        batch: The events.
+        arrived: Loop time at which the server was last heard of when they were read.
+    """
 
     scope: Scope
     batch: Batch
+    arrived: float = 0.0
 
 
 class ReplaceBegin(msgspec.Struct, frozen=True, gc=False):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from aioinformers.checks import require_number, shown
+
 __all__ = ["Settings"]
 
 
@@ -15,6 +17,7 @@ class Settings:
     ``Settings(page_size=100, watch_list=False)``.
 
     Raises:
+        TypeError: If a value is no number, or not True or False where that is asked for.
         ValueError: If a value is negative, zero where that is not possible, or contradicts another value.
     """
 
@@ -80,9 +83,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            if not isinstance(value, bool | str) and (value < 0 or (value == 0 and field.name not in _MAY_BE_ZERO)):
-                raise ValueError(f"Settings.{field.name} must be positive, not {value!r}")
+            name, value = f"Settings.{field.name}", getattr(self, field.name)
+            if isinstance(field.default, bool):
+                if not isinstance(value, bool):
+                    raise TypeError(f"{name} must be True or False, not {shown(value)}")
+                continue
+            require_number(name, value, whole=isinstance(field.default, int))
+            if value < 0 or (value == 0 and field.name not in _MAY_BE_ZERO):
+                raise ValueError(f"{name} must be positive, not {value!r}")
         if self.watch_timeout_max < self.watch_timeout_min:
             raise ValueError("Settings.watch_timeout_max must not be smaller than watch_timeout_min")
         if self.backoff_factor < 1:

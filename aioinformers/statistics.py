@@ -2,15 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import enum
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from aioinformers.types import ObjectKey, Scope
 
 __all__ = [
-    "BusyKey", "CompactStatistics", "ConsumerStatistics", "FactoryHealth", "InformerHealth", "InformerStatistics",
-    "ScopeHealth",
+    "BusyKey", "BusyRun", "CompactStatistics", "ConsumerStatistics", "ControllerState", "ControllerStatistics",
+    "Durations",
+    "ElectionState", "ElectionStatistics", "FactoryHealth", "FailingKey", "Histogram", "InformerHealth",
+    "InformerStatistics", "QueueStatistics", "RequestStatistics", "ScopeHealth", "ScopeStatistics", "Transition",
+    "reason_of",
 ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """How long some things have lasted, in few classes.
+
+    Attributes:
+        bounds: The upper bounds of the classes, in seconds; a last class has none.
+        counts: How many were in each class.
+        total: The seconds of all of them.
+    """
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+
+
+class Histogram:
+    """Counts durations in few classes.
+
+    Args:
+        bounds: Seconds: the upper bounds of the classes, ascending.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._total = 0.0
+
+    def note(self, seconds: float) -> None:
+        """Count one."""
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self._total += seconds
+
+    def durations(self) -> Durations:
+        """Return what has been counted; other threads may ask."""
+        return Durations(self._bounds, tuple(self._counts), self._total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +84,10 @@ class ConsumerStatistics:
         high_water: The longest backlog there has been.
         busy_keys: Objects inside handlers, the longest first.
         ignored: Updates that changed nothing which matters to the consumer, as its ``ignore`` and ``only`` say.
+        limit: How many events may wait before those of one object are merged; None for any number.
+        concurrency: How many objects may be inside the handler at a time.
+        latencies: Seconds from the arrival of events that watches brought until the handler had done with them; None
+            if nobody has had that measured.
     """
 
     queued: int
@@ -51,6 +99,9 @@ class ConsumerStatistics:
     high_water: int
     busy_keys: tuple[BusyKey, ...] = ()
     ignored: int = 0
+    limit: int | None = None
+    concurrency: int = 1
+    latencies: Durations | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +127,175 @@ class CompactStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueStatistics:
+    """A snapshot of a work queue.
+
+    Attributes:
+        queued: Keys that wait for their turn, by the name of their priority.
+        waiting: Keys that wait for a time: a delay, or after a failure.
+        running: Keys that are worked on.
+        added: Additions since the start, merged ones included.
+        done: Runs that succeeded.
+        failed: Runs that failed.
+        lost: Runs that were still to come when the queue was closed.
+        oldest: Seconds that the first of the queued keys has waited for its turn, by the name of their priority; of
+            those that have any.
+        waits: How long keys have waited for their turn: they were due, and did not run.
+        runs: How long runs have lasted.
+    """
+
+    queued: Mapping[str, int]
+    waiting: int
+    running: int
+    added: int
+    done: int
+    failed: int
+    lost: int
+    oldest: Mapping[str, float]
+    waits: Durations
+    runs: Durations
+
+
+@dataclass(frozen=True, slots=True)
+class BusyRun:
+    """An object that is being reconciled.
+
+    Attributes:
+        key: The object.
+        seconds: How long it has been.
+        awaits: The calls that it is in, the innermost last.
+    """
+
+    key: ObjectKey
+    seconds: float
+    awaits: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailingKey:
+    """An object whose last reconciliation has failed.
+
+    Attributes:
+        key: The object.
+        error: What was raised.
+        failures: How often it has failed in a row.
+        next_try: Seconds until the next one, unless something lets it run before; 0 if it is its turn, or it runs.
+    """
+
+    key: ObjectKey
+    error: str
+    failures: int
+    next_try: float = 0.0
+
+
+class ControllerState(enum.Enum):
+    """What a controller does."""
+
+    SYNCING = "waiting for its caches"
+    """Its caches have not synced."""
+    FOLLOWING = "following"
+    """Another candidate leads; its caches are kept fresh."""
+    CATCHING_UP = "catching up"
+    """It leads, and waits until its caches show what was written before."""
+    RECONCILING = "reconciling"
+    """It works."""
+    ENDED = "ended"
+    """It has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerStatistics:
+    """A snapshot of a controller.
+
+    Attributes:
+        name: The controller.
+        has_begun: Its caches have synced, so that it reconciles.
+        succeeded: Runs that succeeded.
+        failed: Runs that failed.
+        timed_out: Those of them that were cancelled because they took too long.
+        stale: Runs that began although the cache did not show yet what had been written before.
+        waiting_for_writes: Keys that wait until it does.
+        busy: Runs under way, the longest first.
+        queue: Its queue.
+        has_crashed: A bug has ended it.
+        state: What it does now.
+        bug: The name of the error that has ended it, whose traceback is in the log; empty if none has.
+    """
+
+    name: str
+    has_begun: bool
+    succeeded: int
+    failed: int
+    timed_out: int
+    stale: int
+    waiting_for_writes: int
+    busy: tuple[BusyRun, ...]
+    queue: QueueStatistics
+    has_crashed: bool = False
+    state: ControllerState = ControllerState.RECONCILING
+    bug: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestStatistics:
+    """A snapshot of the requests that one API client has made for informers, controllers and elections.
+
+    Attributes:
+        host: The API server.
+        answers: How many answers there were, by method and status; ``"<error>"`` where none has come.
+        retries: How many requests were repeated at once, by method and the status that was the reason.
+        durations: How long the beginning of an answer took, by method.
+    """
+
+    host: str
+    answers: Mapping[tuple[str, str], int]
+    retries: Mapping[tuple[str, str], int]
+    durations: Mapping[str, Durations]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A change of what a scope's reflector does.
+
+    Attributes:
+        at: When, as the loop's time; :attr:`ScopeStatistics.at` is now.
+        state: What it did from then on.
+        reason: The last failure before it, if it had not been made good; empty without one.
+    """
+
+    at: float
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeStatistics:
+    """A snapshot of how one scope of an informer is followed.
+
+    Attributes:
+        at: The loop's time now.
+        state: What is done now.
+        since: The loop's time since which it is.
+        version: The last resourceVersion that was read.
+        attempts: Attempts to list or watch, by how they ended: ``ok``, ``expired``, ``unreachable``, ``refused``,
+            ``busy``, ``failed``, ``unreadable`` or ``interrupted``.
+        relists: Lists after the first, by what made them necessary: ``expired``, ``no version``, ``event lost``,
+            ``watch failed`` or ``closed at once``. A list that failed and is tried again is no further one.
+        watches: How long the watches that have ended had lasted.
+        timeline: The last fifty changes of what is done, the latest last.
+    """
+
+    at: float
+    state: str
+    since: float
+    version: str
+    attempts: Mapping[str, int]
+    relists: Mapping[str, int]
+    watches: Durations
+    timeline: tuple[Transition, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class InformerStatistics:
     """A snapshot of one informer.
 
@@ -91,6 +311,8 @@ class InformerStatistics:
         queued_batches: Batches between the reflectors and the dispatcher.
         consumers: Per consumer, by name.
         compact: What packing has done; None without ``compact=True``.
+        scopes: How each scope is followed.
+        applying: Seconds that it took to apply a batch of events to the cache; None if nobody has had that measured.
     """
 
     objects: int
@@ -104,6 +326,8 @@ class InformerStatistics:
     queued_batches: int
     consumers: Mapping[str, ConsumerStatistics]
     compact: CompactStatistics | None = None
+    scopes: Mapping[Scope, ScopeStatistics] = field(default_factory=dict)
+    applying: Durations | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +351,11 @@ class ScopeHealth:
     is_degraded: bool = False
 
 
+def reason_of(scopes: Iterable[ScopeHealth]) -> str:
+    """Return the reasons of scopes, one that all have once."""
+    return "; ".join(dict.fromkeys([each.reason for each in scopes if each.reason]))
+
+
 @dataclass(frozen=True, slots=True)
 class InformerHealth:
     """Whether one informer does its work.
@@ -143,6 +372,8 @@ class InformerHealth:
         is_degraded: It has synced, but of a scope the last attempt to follow it failed, or a bug has ended it: what the
             cache holds may be out of date, and ``reason`` says why.
         warnings: What the server said beside its answers, such as that this version is deprecated.
+        restarts: How many of its tasks somebody else has cancelled within the last minute, so that they were started
+            again; of many, five.
     """
 
     name: str
@@ -155,6 +386,7 @@ class InformerHealth:
     scopes: tuple[ScopeHealth, ...] = ()
     is_degraded: bool = False
     warnings: tuple[str, ...] = ()
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,3 +404,58 @@ class FactoryHealth:
     informers: tuple[InformerHealth, ...]
     reason: str = ""
     is_degraded: bool = False
+
+
+class ElectionState(enum.Enum):
+    """What a candidate for leadership does."""
+
+    STARTING = "starting"
+    """It has not seen the Lease yet."""
+    FOLLOWING = "following"
+    """Somebody else holds the Lease; it is watched."""
+    LEADING = "leading"
+    """It holds the Lease, and renews it."""
+    ENDING = "ending"
+    """Its term is over; blocks that were guarded by it have not ended yet, and until then it is no candidate."""
+    REFUSED = "refused"
+    """The server refuses its requests; it tries again."""
+    UNREACHABLE = "unreachable"
+    """The server cannot be reached, or does not answer in time; it tries again."""
+    CLOSED = "closed"
+    """It has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ElectionStatistics:
+    """A snapshot of one candidate for leadership.
+
+    Attributes:
+        name: The election, as ``namespace/name`` of its Lease.
+        identity: Who the candidate is.
+        state: What it does.
+        reason: Why; empty if nothing is wrong.
+        holder: Whoever holds the Lease as far as is known; empty for nobody.
+        is_leading: Whether this candidate may act right now.
+        seconds_left: For how long it may, unless it renews the Lease; 0 if it may not.
+        terms: How often it has become the leader.
+        lost: How many of these terms it has lost, other than by its own end.
+        renewals: Renewals that the server has accepted.
+        failures: Requests that have failed.
+        running: Blocks that are guarded by its term and have not ended.
+        since_renewal: Seconds since the Lease was last seen to be renewed, by whoever holds it; None before it has been
+            seen.
+    """
+
+    name: str
+    identity: str
+    state: ElectionState
+    reason: str
+    holder: str
+    is_leading: bool
+    seconds_left: float
+    terms: int
+    lost: int
+    renewals: int
+    failures: int
+    running: int
+    since_renewal: float | None = None

@@ -19,6 +19,8 @@ logger: logging.Logger = logging.getLogger("aioinformers.pipeline")
 
 END_WAIT = 0.9
 """Seconds that a cancelled stage gets to end: only a hook of the user's may keep it from that."""
+MOST_RESTARTS = 5
+"""Restarts that are remembered."""
 RELEASED = 512
 """References that are let go of in one step."""
 
@@ -41,6 +43,11 @@ class Supervisor:
         self._letting_go: set[asyncio.Task[None]] = set()
         self._attention = asyncio.Event()
         self._is_stopping = False
+        self._restarts: deque[float] = deque(maxlen=MOST_RESTARTS)
+
+    def restarts_since(self, time: float) -> int:
+        """Return how often a task was started again after some loop time; of very often, :data:`MOST_RESTARTS`."""
+        return sum([at >= time for at in list(self._restarts)]) if self._restarts else 0
 
     async def supervise(self) -> None:
         """Start again what strangers have cancelled, until :meth:`stop`.
@@ -54,6 +61,7 @@ class Supervisor:
             fallen, self._fallen = self._fallen, []
             for task_name, again in fallen:
                 if not self._is_stopping:
+                    self._restarts.append(asyncio.get_running_loop().time())
                     logger.error("%s: its %s was cancelled from outside; it is started again", self._name, task_name)
                     again()
 

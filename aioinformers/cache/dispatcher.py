@@ -10,16 +10,18 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from threading import get_ident
+from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 from aioinformers.cache.indexer import Partition, Store
 from aioinformers.cache.packing import Packing
 from aioinformers.cache.staging import Staging, initial_state
 from aioinformers.cache.waits import Waits
-from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, Mailbox, Record
+from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, Mailbox, Observer, Record
 from aioinformers.objects.deltas import DELETE, UPSERT, Batch, Delta
 from aioinformers.objects.layout import Entry
 from aioinformers.queue import QueueItem, Reindex, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
+from aioinformers.statistics import Histogram
 from aioinformers.types import Cause, Scope
 
 __all__ = ["Dispatcher"]
@@ -31,6 +33,9 @@ RELEASED = 64
 
 SLICE = 512
 """Objects per slice of the store, for a resync."""
+
+APPLYING_BOUNDS = (0.0001, 0.001, 0.01, 0.1)
+"""Seconds: upper bounds of the times for a batch that are told apart."""
 
 LOOK = 64
 """Steps of a fraction of a microsecond each between two looks at the clock."""
@@ -56,6 +61,12 @@ class Dispatcher(Generic[T]):
         time_slice: Seconds of work after which other tasks may run.
         on_synced: Called once, when every scope's first list has been committed.
         on_rejected: Told of each object that could not be read: its key, and why.
+
+    Attributes:
+        store: The store.
+        queue: The queue.
+        counts: What has gone through it.
+        applying: Counts the seconds that batches take; None if nobody has had that measured.
     """
 
     def __init__(
@@ -69,6 +80,8 @@ class Dispatcher(Generic[T]):
         self.store = store
         self.queue = queue
         self.counts: DispatchCounts = DispatchCounts()
+        self.applying: Histogram | None = None
+        self._is_measured = False
         self._time_slice = time_slice
         self._on_synced = on_synced
         self._on_rejected = on_rejected
@@ -90,6 +103,10 @@ class Dispatcher(Generic[T]):
             reasons |= partition.rejected  # at once: other threads may ask
         return reasons
 
+    def count_rejected(self) -> int:
+        """Return how many objects could not be read; other threads may ask."""
+        return sum([len(partition.rejected) for partition in list(self.store.partitions.values())])
+
     def join(self, mailbox: Mailbox) -> None:
         """Add a consumer; it first gets every stored object as an initial addition (G4).
 
@@ -99,6 +116,16 @@ class Dispatcher(Generic[T]):
         if segments:
             mailbox.put_list(segments, len(self.store))
         self._mailboxes[mailbox] = None
+
+    def measure(self, *, is_on: bool) -> None:
+        """Count from now on how long it takes to apply batches of events, or do so no more."""
+        if is_on and self.applying is None:
+            self.applying = Histogram(APPLYING_BOUNDS)
+        self._is_measured = is_on
+
+    def attach(self, observer: Observer) -> None:
+        """Let somebody see what is told to consumers from now on; :meth:`leave` ends that."""
+        self._mailboxes[observer] = None
 
     def leave(self, mailbox: Mailbox) -> None:
         """Remove a consumer; nothing more is put into its mailbox."""
@@ -141,7 +168,7 @@ class Dispatcher(Generic[T]):
             else:
                 item = self.queue.get_nowait()
             if type(item) is WatchBatch:
-                self.apply(item.scope, item.batch)
+                self.apply(item)
                 self.queue.task_done()
             else:
                 self._item = item
@@ -150,15 +177,20 @@ class Dispatcher(Generic[T]):
                 await self._yield()
                 await self._pack()
 
+    @property
+    def takes_offers(self) -> bool:
+        """Whether :meth:`offer` would take a batch now, and those that follow it before anybody else runs."""
+        return self._is_waiting and self._packing is None and self.queue.empty()
+
     def offer(self, item: WatchBatch) -> bool:
         """Apply a batch here and now if the dispatcher has nothing else to do; else it has to be queued.
 
-        It saves a lone event one of the loop's turns, of four. Plain ``def``, and only while ``run`` waits at an empty
-        queue: nothing is overtaken, and what ``run`` does in several slices is done. Packing is for ``run`` alone.
+        It saves a lone event one of the loop's turns. Plain ``def``, and only while ``run`` waits at an empty queue:
+        nothing is overtaken, and what ``run`` does in several slices is done. Packing is for ``run`` alone.
         """
-        if not self._is_waiting or not self.queue.empty() or self._packing is not None:
+        if not self.takes_offers:
             return False
-        self.apply(item.scope, item.batch)
+        self.apply(item)
         return True
 
     async def _finish_item(self) -> None:
@@ -220,11 +252,20 @@ class Dispatcher(Generic[T]):
 
     # -- watch ------------------------------------------------------------------------------------------------
 
-    def apply(self, scope: Scope, batch: Batch) -> None:
+    def apply(self, item: WatchBatch) -> None:
         """Apply one watch batch to the store and hand its records to all mailboxes. Never blocks."""
-        partition = self.store.partitions[scope]
+        if not self._is_measured:
+            self._apply(item)
+            return
+        assert self.applying is not None, "measure() has made it"
+        begin = perf_counter()
+        self._apply(item)
+        self.applying.note(perf_counter() - begin)
+
+    def _apply(self, item: WatchBatch) -> None:
+        partition, batch = self.store.partitions[item.scope], item.batch
         deltas = self._current(batch)
-        records = self._put(partition, deltas)
+        records = self._put(partition, deltas, item.arrived)
         if batch.version:
             partition.version = batch.version
         self.counts.unreadable += batch.unreadable
@@ -239,8 +280,8 @@ class Dispatcher(Generic[T]):
         if self._packing is not None:
             self._packing.waiting.append((partition, deltas))
 
-    def _put(self, partition: Partition, deltas: Iterable[Delta]) -> list[Record]:
-        """Apply deltas to a partition; return what consumers have to be told of them, in order."""
+    def _put(self, partition: Partition, deltas: Iterable[Delta], arrived: float) -> list[Record]:
+        """Apply deltas that arrived at some time; return what consumers have to be told of them, in order."""
         records: list[Record] = []
         add, put, rejected, counts = records.append, partition.put, partition.rejected, self.counts
         watch = Cause.WATCH  # looked up once: a member of an enum is not found as fast as other attributes
@@ -249,22 +290,22 @@ class Dispatcher(Generic[T]):
                 old = put(key, entry)
                 if old is None:
                     counts.added += 1
-                    add(Record(ADDED, key, entry, None, watch))
+                    add(Record(ADDED, key, entry, None, watch, arrived))
                 elif old.uid != entry.uid:  # deleted and created again unseen
                     counts.deleted += 1
                     counts.added += 1
-                    add(Record(DELETED, key, old, old, watch, known=False))
-                    add(Record(ADDED, key, entry, None, watch))
+                    add(Record(DELETED, key, old, old, watch, arrived, known=False))
+                    add(Record(ADDED, key, entry, None, watch, arrived))
                 elif old.version != entry.version or not old.is_same_version(entry):
                     counts.updated += 1
-                    add(Record(UPDATED, key, entry, old, watch))
+                    add(Record(UPDATED, key, entry, old, watch, arrived))
                 if rejected:
                     rejected.pop(key, None)
             elif operation == DELETE:
                 old = partition.remove(key)
                 if old is not None:
                     counts.deleted += 1
-                    add(Record(DELETED, key, old if entry is None else entry, old, watch))
+                    add(Record(DELETED, key, old if entry is None else entry, old, watch, arrived))
                 rejected.pop(key, None)
             else:
                 rejected[key] = entry

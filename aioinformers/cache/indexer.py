@@ -17,15 +17,18 @@ here follows three rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from threading import get_ident
-from typing import Generic, TypeAlias, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from msgspec import UNSET
 
+from aioinformers.cache.postings import Postings
 from aioinformers.errors import UnknownIndexError
 from aioinformers.objects.labels import LabelSet
 from aioinformers.objects.layout import NAMESPACE_INDEX, Entry, Layout
 from aioinformers.objects.paths import IndexValue, join_key
+from aioinformers.objects.selectors import LabelSelector
 from aioinformers.types import Scope
 
 __all__ = ["Partition", "Store"]
@@ -37,6 +40,9 @@ Index: TypeAlias = tuple[IndexValue, ...]
 Bucket: TypeAlias = dict[str, None]
 """Keys of one index value; a dict keeps their order and costs less than a set."""
 
+SAMPLE: Final = 128
+"""Objects at each end of a scope by whose sizes those of all are estimated."""
+
 
 class Partition:
     """The objects of one scope and their indexes.
@@ -47,9 +53,10 @@ class Partition:
         version: The resourceVersion that has been applied.
         is_synced: Whether a list of the scope has been committed.
         rejected: Why an object could not be read, by its key; its last good version is kept, if there was one.
+        postings: The keys by label set, once somebody has selected by labels.
     """
 
-    __slots__ = ("_values", "indexes", "is_synced", "objects", "rejected", "version")
+    __slots__ = ("_values", "indexes", "is_synced", "objects", "postings", "rejected", "version")
 
     def __init__(self, index_count: int) -> None:
         self.objects: dict[str, Entry] = {}
@@ -57,6 +64,7 @@ class Partition:
         self.version: str = ""
         self.is_synced: bool = False
         self.rejected: dict[str, str] = {}
+        self.postings: Postings | None = None
         self._values: dict[str, str] = {}  # not sys.intern: Python 3.12 never frees what it has interned
 
     def put(self, key: str, entry: Entry) -> Entry | None:
@@ -65,6 +73,8 @@ class Partition:
         old = objects.get(key)
         entry.key = key
         objects[key] = entry
+        if self.postings is not None and key not in (changed := self.postings.changed):
+            changed[key] = None if old is None else old.labels
         if old is None:
             entry.index = self._link(key, entry.index)
         elif old.index == entry.index:
@@ -79,6 +89,10 @@ class Partition:
         old = self.objects.pop(key, None)
         if old is not None:
             self._unlink(key, old.index, (None,) * len(old.index))
+            if self.postings is not None:
+                self.postings.changed.setdefault(key, old.labels)
+                if self.postings.is_forgotten:
+                    self.postings = None
         return old
 
     def _link(self, key: str, values: Index) -> Index:
@@ -170,7 +184,25 @@ class Store(Generic[T]):
         return all(partition.is_synced for partition in following or partitions.values())
 
     def __len__(self) -> int:
-        return sum(len(partition.objects) for partition in self.partitions.values())
+        return sum([len(partition.objects) for partition in self._current[1].values()])
+
+    def estimate_bytes(self) -> int:
+        """Estimate the bytes that the objects' JSON takes, packed or not, by the oldest and the latest of each scope.
+
+        What is stored as decoded objects counts nothing.
+        """
+        total = 0
+        for partition in self.partitions.values():
+            objects = partition.objects
+            try:
+                bodies = [entry.body for entry in islice(objects.values(), SAMPLE)]
+                bodies += [entry.body for entry in islice(reversed(objects.values()), SAMPLE)]
+            except RuntimeError:  # another thread asks, and it has been changed meanwhile
+                continue
+            if bodies:
+                size = sum(len(body) for body in bodies if isinstance(body, bytes))
+                total += len(objects) * size // len(bodies)
+        return total
 
     def get(self, key: str) -> Entry | None:
         """Return the entry of a key."""
@@ -203,6 +235,29 @@ class Store(Generic[T]):
             object_type = self.layout.object_type
             labels = entry.labels = object_type.label_sets.shared(object_type.labels(entry.body))
         return labels
+
+    def labelled(self, selector: LabelSelector, most: int | None = None) -> list[Entry] | None:
+        """Return the entries whose labels match a selector; None if they have to be judged one by one instead.
+
+        They are looked up in the thread that writes.
+
+        Args:
+            selector: What the labels have to match.
+            most: Steps that this may take in all; None if it does not matter.
+        """
+        if get_ident() != self.writer:
+            return None
+        partitions = self._current[1].values()
+        if most is not None:
+            counts = (len(each.objects) if each.postings is None else each.postings.steps for each in partitions)
+            if sum(counts) > most:
+                return None
+        found: list[Entry] = []
+        for partition in partitions:
+            if partition.postings is None:
+                partition.postings = Postings(partition.objects)
+            found += partition.postings.find(selector, self.label_set)
+        return found
 
     def entries(self) -> list[Entry]:
         """Return a snapshot of all entries."""

@@ -12,14 +12,14 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator
 from itertools import chain
-from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from aioinformers.delivery.events import EVENT_TYPES, Event
 from aioinformers.delivery.handlers import EventHandler, HandlerSet
 from aioinformers.delivery.listener import ConsumerOptions, Listener, ListenerHost
 from aioinformers.delivery.mailbox import KeyedMailbox, Record
-from aioinformers.loops import Deadline
+from aioinformers.loops import Deadline, loop_clock
+from aioinformers.statistics import Histogram
 from aioinformers.tally import place_of, so_often
 from aioinformers.types import END_OF_PROCESS
 
@@ -28,17 +28,15 @@ __all__ = ["CANCEL_WAIT", "Consumer", "current_consumer"]
 CANCEL_WAIT = 0.9
 """Seconds that cancelled handlers get to end; teardown as a whole stays within a second of its grace (G10)."""
 
+LATENCY_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds: upper bounds of the latencies of handlers that are told apart."""
+
 T = TypeVar("T")
 
 _INSIDE: contextvars.ContextVar[Consumer[Any] | None] = contextvars.ContextVar("aioinformers.inside", default=None)
 """The consumer whose handler this code runs in, or was started from."""
 
 logger: logging.Logger = logging.getLogger("aioinformers.consumer")
-
-
-def _clock(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
-    """Return what tells the loop's time: half the price where it is what asyncio's own loops ask themselves."""
-    return monotonic if type(loop).time is asyncio.BaseEventLoop.time else loop.time
 
 
 class Consumer(Listener[T]):
@@ -50,9 +48,8 @@ class Consumer(Listener[T]):
         self._calls: list[EventHandler[T] | None] = [
             call if call is None or timeout is None else _timed(call, timeout) for call in handlers.by_type
         ]
-        self._unfiltered: list[EventHandler[T] | None] = list(self._calls)
-        if self._judges:
-            self._unfiltered = [None] * len(self._calls)
+        self._unfiltered: list[EventHandler[T] | None] = [None if self._judges else call for call in self._calls]
+        self._note: Callable[[float], None] | None = None  # counts latencies, while somebody has them measured
         self._context = contextvars.copy_context()
         self._context.run(_INSIDE.set, self)
         self._workers: set[asyncio.Task[None]] = set()
@@ -68,6 +65,12 @@ class Consumer(Listener[T]):
         super().start()
         self._is_started = True
         self._wake()
+
+    def measure(self, *, is_on: bool) -> None:
+        """Count from now on how long events take from their arrival until they are handled, or do so no more."""
+        if is_on and self._latencies is None:
+            self._latencies = Histogram(LATENCY_BOUNDS)
+        self._note = self._latencies.note if is_on and self._latencies is not None else None
 
     def warns_when_slow(self) -> bool:
         """Tell that its handler should not hold a key for long."""
@@ -134,7 +137,7 @@ class Consumer(Listener[T]):
     async def _run_serial(self) -> None:
         """Deliver all records in store order."""
         pace, mailbox, events, calls = self._host.pace, self.mailbox, self._events, self._unfiltered
-        time = _clock(asyncio.get_running_loop())
+        time = loop_clock(asyncio.get_running_loop())
         await self._begin_work()
         task = asyncio.current_task()
         assert task is not None, "workers are tasks"
@@ -150,6 +153,7 @@ class Consumer(Listener[T]):
                     until = pace.until(time())
                     records = mailbox.take()
                     continue
+                note = self._note
                 for record in records:
                     if (now := time()) > until:
                         await self._breathe(record)
@@ -172,6 +176,8 @@ class Consumer(Listener[T]):
                     finally:
                         self._current = None
                         mailbox.pending -= 1
+                        if note is not None and record.arrived:
+                            note(time() - record.arrived)
                         if record.initial:
                             mailbox.initial_pending -= 1
                             if not mailbox.initial_pending:
@@ -183,7 +189,7 @@ class Consumer(Listener[T]):
     async def _run_keyed(self) -> None:
         """Deliver records of free keys; the next worker is woken while there is more to take."""
         assert isinstance(self.mailbox, KeyedMailbox)
-        pace, mailbox, time = self._host.pace, self.mailbox, _clock(asyncio.get_running_loop())
+        pace, mailbox, time = self._host.pace, self.mailbox, loop_clock(asyncio.get_running_loop())
         await self._begin_work()
         pace.busy += 1
         try:
@@ -232,6 +238,8 @@ class Consumer(Listener[T]):
         finally:
             del self._busy[record.key]
             self.mailbox.settle(record)
+            if self._note is not None and record.arrived:
+                self._note(self._host.now() - record.arrived)
 
     async def _fail(self, event: Event[T], error: BaseException) -> None:
         """Deal with what a handler raised (G7); only what is to end this worker goes on.

@@ -12,7 +12,7 @@ from aioinformers.objects.layout import Entry
 from aioinformers.objects.object_types import ObjectType
 from aioinformers.types import Cause, GroupVersionResource, ObjectKey
 
-__all__ = ["EVENT_TYPES", "Added", "Deleted", "Event", "EventFactory", "Updated"]
+__all__ = ["EVENT_TYPES", "Added", "Deleted", "Event", "EventFactory", "Updated", "another", "record_of"]
 
 T = TypeVar("T")
 
@@ -241,6 +241,28 @@ class _LazyDeleted(Deleted[Any], frozen=True, gc=False, eq=False):
 
 EVENT_TYPES: tuple[Callable[[Record, EventFactory[Any]], Event[Any]], ...] = (_LazyAdded, _LazyUpdated, _LazyDeleted)  # type: ignore[assignment]  # their slots hold other things than their names say
 """What makes an event of a record, by the record's type."""
+
+_RECORDS: dict[type, Callable[[Any], Record]] = {
+    _LazyAdded: _added_record, _LazyUpdated: _updated_record, _LazyDeleted: _deleted_record
+}  # fmt: skip
+
+
+_FACTORIES: dict[type, Callable[[Any], Any]] = {
+    _LazyAdded: _added_factory, _LazyUpdated: _updated_factory, _LazyDeleted: _deleted_factory
+}  # fmt: skip
+
+
+def another(event: Event[Any]) -> Event[Any]:
+    """Return the same event for somebody else, who gets objects of his own (G13); a plain one stays the one it is."""
+    record = record_of(event)
+    return event if record is None else EVENT_TYPES[record.type](record, _FACTORIES[type(event)](event))
+
+
+def record_of(event: Event[Any]) -> Record | None:
+    """Return what an event was made of; None of a plain one, which somebody else has made."""
+    read = _RECORDS.get(type(event))
+    return None if read is None else read(event)
+
 
 for _class in (_LazyAdded, _LazyUpdated, _LazyDeleted):  # users see the class that they match on
     _class.__name__ = _class.__qualname__ = _class.__name__.removeprefix("_Lazy")

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from aioinformers.checks import gives_awaitable, is_coroutine_function, name_of, near, require_arguments
-from aioinformers.delivery.events import Event
+from aioinformers.delivery.events import Event, another
 from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED
 
 __all__ = [
@@ -64,7 +64,7 @@ _METHODS = {
 
 
 class HandlerSet(Generic[T]):
-    """What to call for each type of event; several functions of one type are awaited in order."""
+    """What to call for each type of event; several functions of one type are awaited in turn, each with own objects."""
 
     def __init__(self) -> None:
         self.by_type: list[EventHandler[T] | None] = [None, None, None]
@@ -94,7 +94,7 @@ class HandlerSet(Generic[T]):
 def _both(first: EventHandler[T], second: EventHandler[T]) -> EventHandler[T]:
     async def both(event: Event[T]) -> None:
         await first(event)
-        await second(event)
+        await second(another(event))
 
     return both
 

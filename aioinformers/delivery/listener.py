@@ -17,7 +17,7 @@ from aioinformers.errors import InformerClosedError
 from aioinformers.loops import Deadline
 from aioinformers.objects.facts import Fact, FieldSet
 from aioinformers.objects.layout import Entry
-from aioinformers.statistics import BusyKey, ConsumerStatistics
+from aioinformers.statistics import BusyKey, ConsumerStatistics, Histogram
 from aioinformers.tally import Tally, place_of, so_often
 from aioinformers.types import END_OF_PROCESS, Cause, ObjectKey
 
@@ -185,6 +185,7 @@ class Listener(ABC, Generic[T]):
         self._current: Record | None = None  # with the serial worker: an attribute is cheaper than a key in `_busy`
         self._since = 0.0
         self._tally = Tally()
+        self._latencies: Histogram | None = None
         self._synced = asyncio.Event()
         self._resync: asyncio.Task[None] | None = None
         self._judges = options.filter is not None or options.fact is not None
@@ -241,6 +242,9 @@ class Listener(ABC, Generic[T]):
     def _wake(self) -> None:
         """Deliver what has been put into the mailbox."""
 
+    def measure(self, *, is_on: bool) -> None:
+        """Count how long events take until they are handled, or do so no more; what readers take is not counted."""
+
     def warns_when_slow(self) -> bool:
         """Tell whether a key that is held for long is worth a warning."""
         return False
@@ -277,10 +281,11 @@ class Listener(ABC, Generic[T]):
         if before and after:
             return record
         if after:
-            return Record(ADDED, record.key, record.entry, None, record.cause)
+            return Record(ADDED, record.key, record.entry, None, record.cause, record.arrived)
         if before:
             assert record.base is not None, "an update has a base"
-            return Record(DELETED, record.key, record.base, record.base, record.cause)  # as it was when it passed
+            # as it was when it passed
+            return Record(DELETED, record.key, record.base, record.base, record.cause, record.arrived)
         return None
 
     def _passes(self, entry: Entry | None) -> bool:
@@ -333,6 +338,9 @@ class Listener(ABC, Generic[T]):
             high_water=self.mailbox.high_water,
             ignored=self._ignored,
             busy_keys=tuple(busy),
+            limit=self.options.limit,
+            concurrency=self.options.concurrency,
+            latencies=None if self._latencies is None else self._latencies.durations(),
         )
 
     def stop(self) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from aioinformers.objects.layout import Entry
 from aioinformers.types import Cause
 
-__all__ = ["ADDED", "DELETED", "UPDATED", "InitialState", "KeyedMailbox", "Mailbox", "Record", "merge"]
+__all__ = ["ADDED", "DELETED", "UPDATED", "InitialState", "KeyedMailbox", "Mailbox", "Observer", "Record", "merge"]
 
 ADDED, UPDATED, DELETED = range(3)
 
@@ -34,6 +34,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         entry: The new state; of a deletion the final or last known one.
         base: What the consumer was last given before; None for ADDED.
         cause: What made the change.
+        arrived: Loop time at which a watch brought it, the earliest of what was merged; 0 of anything else.
         initial: ADDED: it was there when the consumer joined.
         known: DELETED: the server reported it.
     """
@@ -43,6 +44,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     entry: Entry
     base: Entry | None
     cause: Cause
+    arrived: float = 0.0
     initial: bool = False
     known: bool = True
 
@@ -56,18 +58,19 @@ def merge(pending: Pending, incoming: Record) -> Pending:
     if not pending:
         return (incoming,)
     tail, before = pending[-1], pending[:-1]
+    arrived = tail.arrived or incoming.arrived
     if incoming.cause is Cause.RESYNC and tail.type != DELETED:
         return pending  # whatever is pending brings the current state anyway
     match tail.type, incoming.type:
         case 0, 1:
-            return (*before, Record(ADDED, tail.key, incoming.entry, None, tail.cause, tail.initial))
+            return (*before, Record(ADDED, tail.key, incoming.entry, None, tail.cause, arrived, tail.initial))
         case 0, 2:
             return before
         case 1, 1:
-            return (*before, Record(UPDATED, tail.key, incoming.entry, tail.base, incoming.cause))
+            return (*before, Record(UPDATED, tail.key, incoming.entry, tail.base, incoming.cause, arrived))
         case 1, 2:
-            deletion = Record(DELETED, tail.key, incoming.entry, tail.base, incoming.cause, known=incoming.known)
-            return (*before, deletion)
+            last, cause = incoming.entry, incoming.cause
+            return (*before, Record(DELETED, tail.key, last, tail.base, cause, arrived, known=incoming.known))
         case 2, 0:
             return (tail, incoming)
     raise AssertionError(f"a store cannot produce {incoming.type} after {tail.type} for one key")
@@ -273,6 +276,28 @@ class Mailbox:
 
     def _drop(self, count: int) -> None:
         self.pending -= count
+
+
+class Observer(Mailbox):
+    """Stands among the mailboxes, and shows somebody what is put into them. Nothing waits here.
+
+    Args:
+        told: Called with the records of each batch of events, and with each segment of a list, in the loop's thread; it
+            returns at once, whatever their number, and never raises.
+    """
+
+    def __init__(self, told: Callable[[Sequence[Record]], None]) -> None:
+        super().__init__(None)
+        self._told = told
+
+    def put(self, segment: Sequence[Record]) -> None:
+        """Show the records of one batch."""
+        self._told(segment)
+
+    def put_list(self, segments: Sequence[Sequence[Record]], initial: int) -> None:
+        """Show the segments of a list."""
+        for segment in segments:
+            self._told(segment)
 
 
 class KeyedMailbox(Mailbox):

@@ -112,6 +112,7 @@ class Roster(Generic[T]):
         self._default: Registration[T] | None = None
         self._is_started = False
         self._is_closed = False
+        self._is_measured = False
 
     def __len__(self) -> int:
         return len(self._consumers)
@@ -166,6 +167,8 @@ class Roster(Generic[T]):
     def _add(self, consumer: Listener[T], registration: Registration[T] | None) -> None:
         self._consumers[consumer] = registration
         self.events.share(is_shared=len(self._consumers) > 1)
+        if self._is_measured:
+            consumer.measure(is_on=True)
         if self._is_started:
             self._admit(consumer)
 
@@ -290,6 +293,12 @@ class Roster(Generic[T]):
         self._is_started = True
         for consumer in list(self._consumers):
             self._admit(consumer)
+
+    def measure(self, *, is_on: bool) -> None:
+        """Count from now on how long events take until they are handled, for each handler, or do so no more."""
+        self._is_measured = is_on
+        for consumer in list(self._consumers):
+            consumer.measure(is_on=is_on)
 
     def check_synced(self) -> None:
         """Let everybody note that the informer has synced."""

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from aioinformers.errors import InformerError
+from aioinformers.errors import InformerError, ResponseError
 from aioinformers.listwatch.kinds import KindCheck
 from aioinformers.listwatch.recovery import Outcome
 from aioinformers.listwatch.wire import WatchDecoder
+from aioinformers.objects.deltas import Batch
 from aioinformers.transport.source import Body
 from aioinformers.types import GroupVersionResource, Scope
 
-__all__ = ["Attempt", "OpenWatch", "Target", "behind", "named_kind", "use_of"]
+__all__ = ["Attempt", "OpenWatch", "Target", "behind", "use_of"]
+
+_METADATA_LIST: Final = "PartialObjectMetadataList"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,30 @@ class Target:
     def __str__(self) -> str:
         return f"{self.resource}{self.scope.place}"
 
+    def refuse_list(self, kind: str, api_version: str, accept: str) -> None:
+        """Refuse a list of another kind, such as a confused proxy may answer; every list may call itself a List.
+
+        Args:
+            kind: What the list says of itself.
+            api_version: The same.
+            accept: What lists have been asked for as.
+
+        Raises:
+            ResponseError: If it is another's.
+        """
+        if kind not in ("", "List") and self._is_foreign(kind, api_version, accept):
+            raise ResponseError(f"expected a list of {self.resource}, got {_named_kind(kind, api_version)}")
+
+    def refuse_object(self, kind: str, api_version: str, accept: str) -> None:
+        """Refuse a watch that tells of another kind; as :meth:`refuse_list`."""
+        if self._is_foreign(f"{kind}List", api_version, accept):
+            raise ResponseError(f"expected a watch of {self.resource}, got {_named_kind(kind, api_version)}")
+
+    def _is_foreign(self, kind_of_list: str, api_version: str, accept: str) -> bool:
+        if kind_of_list == _METADATA_LIST:
+            return _METADATA_LIST not in accept
+        return self.is_foreign(kind_of_list, api_version)
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -64,6 +91,11 @@ class Attempt:
     is_versioned: bool = True
     bookmarks: int = 0
     is_interrupted: bool = False
+
+    def note(self, batch: Batch) -> None:
+        """Note what has been handed to the dispatcher."""
+        self.delivered += len(batch.deltas) + batch.bookmarks
+        self.bookmarks += batch.bookmarks
 
     def outcome(self, error: InformerError | None, version: str, now: float) -> Outcome:
         """Return how the attempt ended, given its error, the last version and the loop's time."""
@@ -94,7 +126,7 @@ def use_of(outcome: Outcome) -> str:
     return "and had told nothing new" if outcome.version else "and lists give no version to resume it from"
 
 
-def named_kind(kind: str, api_version: str) -> str:
+def _named_kind(kind: str, api_version: str) -> str:
     """Return a kind with its apiVersion, if that is known, for messages."""
     return f"{kind} of {api_version}" if api_version else kind
 

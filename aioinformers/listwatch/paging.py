@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from aioinformers.errors import ResponseError
 from aioinformers.objects.deltas import Batch
 
-__all__ = ["EMPTY_PAGES", "Paging"]
+__all__ = ["EMPTY_PAGES", "Paging", "page_query"]
 
 EMPTY_PAGES: Final = 2
 """Empty pages in a row after which pages are no longer asked for: a server may select after it has cut them."""
@@ -55,3 +56,20 @@ class Paging:
         if self._first_key is not None:
             self._first_keys.add(self._first_key)
         self._first_key, self._items = None, 0
+
+
+def page_query(selectors: Mapping[str, str], version: str, token: str, limit: int) -> dict[str, str]:
+    """Return the query of one page.
+
+    Args:
+        selectors: What every request has.
+        version: The resourceVersion that is asked for; empty for the most recent state.
+        token: What the page before has given; empty for the first page.
+        limit: How many objects the page may have; 0 for all.
+    """
+    query = dict(selectors)
+    if token:
+        return query | {"continue": token, "limit": str(limit)}
+    query |= {"limit": str(limit)} if limit else {}
+    query |= {"resourceVersion": version} if version else {}
+    return query

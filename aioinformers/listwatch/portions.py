@@ -10,6 +10,8 @@ from aioinformers.objects.layout import Entry
 
 __all__ = ["LONGEST", "Portions"]
 
+QUICK: Final = 32
+"""Events that fit in a step where each takes little: 0.15 ms at most."""
 LONGEST: Final = 0.005
 """Seconds that a step should take at most."""
 
@@ -23,6 +25,11 @@ class Portions:
 
     def __init__(self) -> None:
         self._most = BATCH_EVENTS
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether an event takes little, so that a few need not be cut; a lone one takes longer than one of many."""
+        return self._most >= QUICK
 
     def of(self, batch: Batch) -> Iterable[Batch]:
         """Return a batch in portions; each ends with the version of its last event, if that has one."""

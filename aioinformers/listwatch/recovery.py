@@ -23,7 +23,17 @@ from aioinformers.errors import (
 )
 from aioinformers.settings import Settings
 
-__all__ = ["TRANSITIONS", "Outcome", "Plan", "State", "WatchEnd", "advance", "end_of_watch", "first_plan"]
+__all__ = [
+    "TRANSITIONS",
+    "Outcome",
+    "Plan",
+    "State",
+    "WatchEnd",
+    "advance",
+    "end_of_watch",
+    "first_plan",
+    "is_version_refused",
+]
 
 AT_ONCE: Final = 1.0
 """Seconds: a watch that a server closes sooner than this, and without an event, may have been refused."""
@@ -216,7 +226,7 @@ def end_of_watch(version: str, outcome: Outcome) -> WatchEnd:
         outcome: How the attempt ended.
     """
     error = outcome.error
-    if _is_version_refused(error):
+    if is_version_refused(error):
         return WatchEnd.VERSION_REFUSED
     if not version:
         return WatchEnd.NO_VERSION
@@ -309,7 +319,7 @@ def _after_check(plan: Plan, outcome: Outcome, settings: Settings, now: float, r
     error = outcome.error
     if error is None:
         return replace(plan, state=State.WATCHING)
-    if _is_version_refused(error):
+    if is_version_refused(error):
         return replace(_list_again(plan, settings, now), is_consistent=True)
     again = plan if _is_resumable(error) else _list_again(plan, settings, now)
     return _backed_off(again, error, settings, random)
@@ -317,7 +327,7 @@ def _after_check(plan: Plan, outcome: Outcome, settings: Settings, now: float, r
 
 def _after_failed_list(plan: Plan, outcome: Outcome, settings: Settings, now: float, random: float) -> Plan:
     error = outcome.error
-    if _is_version_refused(error) and not plan.is_consistent:
+    if is_version_refused(error) and not plan.is_consistent:
         return replace(plan, is_consistent=True)  # at once: to wait would not make the version known
     if plan.state is State.STREAMING and not (outcome.is_interrupted or _is_passing(error)):
         if isinstance(error, UnauthorizedError | ForbiddenError | ResourceNotFoundError):
@@ -348,7 +358,8 @@ def _backed_off(
     return replace(plan, delay=delay, failures=plan.failures + 1)
 
 
-def _is_version_refused(error: Exception | None) -> bool:
+def is_version_refused(error: Exception | None) -> bool:
+    """Tell whether a server has said that it does not have a resourceVersion any more, or not yet."""
     if isinstance(error, GoneError):
         return True
     return isinstance(error, ApiStatusError) and "ResourceVersionTooLarge" in error.causes

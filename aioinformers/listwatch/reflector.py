@@ -12,7 +12,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from aioinformers.errors import (
     ConnectionFailedError,
@@ -21,29 +21,31 @@ from aioinformers.errors import (
     ResourceNotFoundError,
     ResponseError,
 )
-from aioinformers.listwatch.attempt import Attempt, OpenWatch, Target, behind, named_kind, use_of
+from aioinformers.listwatch.absences import Absences
+from aioinformers.listwatch.attempt import Attempt, OpenWatch, Target, behind, use_of
+from aioinformers.listwatch.early import EarlyEvents
+from aioinformers.listwatch.history import History
 from aioinformers.listwatch.kinds import KindCheck, refuse_strangers
 from aioinformers.listwatch.listing import ListDecoder, ListHead
 from aioinformers.listwatch.liveness import Liveness
-from aioinformers.listwatch.paging import EMPTY_PAGES, Paging
+from aioinformers.listwatch.paging import EMPTY_PAGES, Paging, page_query
 from aioinformers.listwatch.portions import Portions
 from aioinformers.listwatch.recovery import TRANSITIONS, Outcome, Plan, State, advance, first_plan
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.deltas import Batch
 from aioinformers.objects.layout import Layout
 from aioinformers.queue import QueueItem, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
+from aioinformers.transport.door import is_made_up
 from aioinformers.transport.notices import MOST_AT_ONCE
 from aioinformers.transport.source import Body, Source
 from aioinformers.transport.turns import Turn
-from aioinformers.types import END_OF_PROCESS, Absence, WatchFailure
+from aioinformers.types import Absence, WatchFailure
 
 __all__ = ["Reflector"]
 
 T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aioinformers.reflector")
-
-_METADATA_LIST: Final = "PartialObjectMetadataList"
 
 
 async def _nothing_is_gone() -> Absence:
@@ -61,6 +63,7 @@ class Reflector:
         on_failure: Told about each failed attempt, before its delay.
         is_stored: Tells whether the store has a version of an object, by its key, uid and resourceVersion.
         offer: Applies a batch of a watch at once if it can; a batch that it refuses is queued.
+        takes_offers: Tells whether it could now, and would until somebody else has run.
         find_absence: Asks the server whether what it refuses to list is gone; raises InformerError if it does not say.
         on_state: Told of each change of what it is doing.
 
@@ -69,6 +72,8 @@ class Reflector:
         version: The last resourceVersion that it has put into the queue.
         last_error: The error of the last attempt, until an attempt is healthy again.
         notices: What the server said beside its answers, such as that the version is deprecated.
+        history: What it has done.
+        hurry: Ends the present delay when it is done; None before the first.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Reflector:
         on_failure: Callable[[WatchFailure], None],
         is_stored: Callable[[str, str, str], bool],
         offer: Callable[[WatchBatch], bool] = lambda _: False,
+        takes_offers: Callable[[], bool] = lambda: False,
         find_absence: Callable[[], Awaitable[Absence]] = _nothing_is_gone,
         on_state: Callable[[], None] = lambda: None,
     ) -> None:
@@ -88,6 +94,8 @@ class Reflector:
         self.version: str = ""
         self.last_error: Exception | None = None
         self.notices: dict[str, None] = {}
+        self.history: History = History()
+        self.hurry: asyncio.Future[None] | None = None
         self._source = source
         self._settings = source.settings
         self._queue = queue
@@ -95,6 +103,7 @@ class Reflector:
         self._on_failure = on_failure
         self._is_stored = is_stored
         self._offer = offer
+        self._takes_offers = takes_offers
         self._find_absence = find_absence
         self._on_state = on_state
         self._prefix = f"{target.scope.namespace}/" if target.scope.namespace else ""  # of all keys of a namespace
@@ -106,8 +115,7 @@ class Reflector:
         self._is_attempting = False
         self._failures = 0  # in a row, as users count them: those of a plan only measure its delay
         self._has_listed = False  # a list has been put into the queue, and was not let go of
-        self._absent_since: float | None = None
-        self._remark = ""  # about what cannot be listed
+        self._absences = Absences(source.settings.gone_after)
 
     @property
     def last_activity(self) -> float | None:
@@ -120,7 +128,7 @@ class Reflector:
         Args:
             now: The loop's time.
         """
-        state, since, remark = self.state, self._liveness.waiting_since, self._remark
+        state, since, remark = self.state, self._liveness.waiting_since, self._absences.remark
         doing: str = state.value
         match state:
             case State.QUEUED:
@@ -159,11 +167,12 @@ class Reflector:
             self._enter(State.STOPPED)
 
     async def _wait_until_due(self, plan: Plan) -> None:
-        delay = self._due - asyncio.get_running_loop().time()
-        if delay > 0:
+        loop = asyncio.get_running_loop()
+        if (delay := self._due - loop.time()) > 0:
             if self.state is not plan.waits_in:
                 self._enter(plan.waits_in)
-            await asyncio.sleep(delay)
+            self.hurry = loop.create_future()
+            await asyncio.wait((self.hurry,), timeout=delay)
 
     def _enter(self, state: State) -> None:
         """Change the state, in one of the ways that ``recovery`` knows."""
@@ -171,6 +180,7 @@ class Reflector:
         if state not in TRANSITIONS[before]:
             raise AssertionError(f"{self.target}: a reflector cannot go from {before} to {state}")
         self.state = state
+        self.history.enter(asyncio.get_running_loop().time(), state, self.last_error)
         logger.debug("%s: %s, after %s", self.target, state.value, before.value)
         self._on_state()
 
@@ -209,7 +219,7 @@ class Reflector:
         try:
             return await attempt
         except BaseException as error:
-            if not _is_made_up(error):
+            if not is_made_up(error):
                 raise
             name = type(error).__name__
         self._attempt.is_interrupted = True
@@ -221,6 +231,7 @@ class Reflector:
         self._plan = following = advance(plan, outcome, self._settings, now, self._source.random.random())
         self._due = now + following.delay
         self._is_attempting = False
+        self.history.conclude(plan, outcome, following)
         self._source.streams_again_at = max(self._source.streams_again_at, following.streams_again_at)
         self._report(following, outcome)
         return following
@@ -257,7 +268,7 @@ class Reflector:
             error: How the attempt ended.
         """
         if not isinstance(error, ForbiddenError | ResourceNotFoundError):
-            self._absent_since, self._remark = None, self._remark if following.is_gone else ""
+            self._absences.forget(keeps_remark=following.is_gone)
             return
         if plan.state is not State.LISTING or not self._has_listed:
             return
@@ -268,20 +279,15 @@ class Reflector:
             absence = await self._not_ended_by_others(self._find_absence())
         except InformerError as problem:
             absence = Absence(is_gone=False, reason=f"whether they are gone cannot be told: {problem}")
-        if not absence.is_gone:
-            self._absent_since, self._remark = None, f"its objects are kept: {absence.reason}"
-            return
-        self._remark = f"its objects are kept for now: {absence.reason}"
-        if self._absent_since is None:
-            self._absent_since = time()  # after the answer: so long ago, at least, is that
-        elif asked - self._absent_since >= self._settings.gone_after:
+        if self._absences.is_certain(absence, asked, time()):
             await self._let_go(following, absence)
 
     async def _let_go(self, following: Plan, absence: Absence) -> None:
         """Hand an empty list to the dispatcher, at the version that is known."""
         await self._begin()
         await self._queue.put(ReplaceEnd(self.target.scope, self.version))
-        self._has_listed, self._absent_since, self._remark = False, None, absence.reason
+        self._has_listed = False
+        self._absences.let_go(absence)
         self._plan = replace(following, is_gone=absence.is_of_kind)
         logger.warning("%s: its objects are gone: %s", self.target, absence.reason)
 
@@ -322,7 +328,7 @@ class Reflector:
         end = ReplaceEnd(self.target.scope, version, kind, head.api_version if head else "")
         await self._queue.put(end)
         self._attempt.has_list = self._has_listed = True
-        self._absent_since, self._remark = None, ""
+        self._absences.forget()
         self.version = version
         self.last_error = None
 
@@ -369,7 +375,7 @@ class Reflector:
         limit = self._settings.page_size if version in ("", "0") or plan.is_paged else 0
         while True:
             try:
-                head = await self._list_page(self._page_query(version, token, limit), paging, turn)
+                head = await self._list_page(page_query(self.target.query, version, token, limit), paging, turn)
             except InformerError as error:
                 if not token or getattr(error, "status", 0) != 410:
                     raise
@@ -386,14 +392,6 @@ class Reflector:
             if is_whole_wanted:
                 await self._begin()
                 token, limit, paging = "", 0, Paging()
-
-    def _page_query(self, version: str, token: str, limit: int) -> dict[str, str]:
-        query = dict(self.target.query)
-        if token:
-            return query | {"continue": token, "limit": str(limit)}
-        query |= {"limit": str(limit)} if limit else {}
-        query |= {"resourceVersion": version} if version else {}
-        return query
 
     async def _list_page(self, query: Mapping[str, str], paging: Paging, turn: Turn) -> ListHead:
         settings, liveness = self._settings, self._liveness
@@ -415,21 +413,10 @@ class Reflector:
         return head
 
     def _refuse_foreign(self, head: ListHead) -> None:
-        """Refuse a list of another kind, such as a confused proxy may answer; every list may call itself a List."""
-        if head.kind not in ("", "List") and self._is_foreign(head.kind, head.api_version):
-            raise ResponseError(
-                f"expected a list of {self.target.resource}, got {named_kind(head.kind, head.api_version)}"
-            )
+        self.target.refuse_list(head.kind, head.api_version, self._layout().object_type.list_accept)
 
     def _refuse_object(self, kind: str, api_version: str) -> None:
-        """Refuse a watch that tells of another kind."""
-        if self._is_foreign(f"{kind}List", api_version):
-            raise ResponseError(f"expected a watch of {self.target.resource}, got {named_kind(kind, api_version)}")
-
-    def _is_foreign(self, kind_of_list: str, api_version: str) -> bool:
-        if kind_of_list == _METADATA_LIST:
-            return _METADATA_LIST not in self._layout().object_type.list_accept
-        return self.target.is_foreign(kind_of_list, api_version)
+        self.target.refuse_object(kind, api_version, self._layout().object_type.list_accept)
 
     async def _put_objects(self, batches: Iterable[Batch], paging: Paging) -> None:
         for batch in batches:
@@ -537,30 +524,51 @@ class Reflector:
             # Servers promise no bookmarks; but a server that has sent one goes on sending them.
             return settings.watch_silence_timeout if attempt.bookmarks else watch.timeout + settings.watch_timeout_slack
 
+        def can_be_early() -> bool:
+            is_plain = not kinds.is_open and decoder.layout is self._layout() and self._portions.is_quick
+            return is_plain and self._takes_offers()
+
+        early = EarlyEvents(can_be_early, lambda blocks: decoder.feed(blocks), self._put_early)
+        body.early = early.take
         async with liveness.limit_silence(silence, "the watch", lambda: body.arrived):
             while data := await liveness.read(body.read_lines):
+                early.check()
                 if kinds.is_open:
                     kinds.look(data)
                 decoder = self._current(decoder)
                 await self._put_events(decoder.feed(data))
 
     async def _put_events(self, batches: Iterable[Batch]) -> None:
-        attempt, portions, time = self._attempt, self._portions, asyncio.get_running_loop().time
+        portions, time, arrived = self._portions, asyncio.get_running_loop().time, self.last_activity or 0.0
         for batch in batches:
             if self._prefix:
                 refuse_strangers(batch, self._prefix)
             for portion in portions.of(batch):
                 await self._liveness.pause()
-                item, began = WatchBatch(self.target.scope, portion), time()
+                item, began = WatchBatch(self.target.scope, portion, arrived), time()
                 if self._offer(item):
                     portions.note(len(portion.deltas), time() - began)
                 else:
                     await self._queue.put(item)
-                if attempt.is_versioned:
-                    self.version = portion.version or self.version
-                attempt.delivered += len(portion.deltas) + portion.bookmarks
-                attempt.bookmarks += portion.bookmarks
+                self._note_put(portion)
             self._refuse_lost(batch)
+
+    def _put_early(self, batch: Batch) -> None:
+        """Put events where they are taken at once."""
+        if self._prefix:
+            refuse_strangers(batch, self._prefix)
+        time = asyncio.get_running_loop().time
+        began, events = time(), len(batch.deltas)
+        if not self._offer(WatchBatch(self.target.scope, batch, began)):
+            raise AssertionError("nobody has run since the dispatcher was asked")
+        self._portions.note(events, time() - began)
+        self._note_put(batch)
+        self._refuse_lost(batch)
+
+    def _note_put(self, batch: Batch) -> None:
+        if self._attempt.is_versioned:
+            self.version = batch.version or self.version
+        self._attempt.note(batch)
 
     @staticmethod
     def _refuse_lost(batch: Batch) -> None:
@@ -573,11 +581,3 @@ class Reflector:
         if decoder.layout is layout or decoder.has_rest:
             return decoder
         return WatchDecoder(layout, self._settings.max_object_bytes)
-
-
-def _is_made_up(error: BaseException) -> bool:
-    """Tell whether an exception looks like the end of this task and is none: nobody has asked for that."""
-    if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
-        return task is not None and not task.cancelling()
-    return not isinstance(error, (Exception, GeneratorExit, *END_OF_PROCESS))

@@ -7,6 +7,7 @@ selectors fail.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Mapping
 
@@ -68,21 +69,21 @@ class LabelSets:
 
     def __init__(self) -> None:
         self._sets: weakref.WeakValueDictionary[tuple[str, ...], LabelSet] = weakref.WeakValueDictionary()
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._sets)
 
     def shared(self, labels: Mapping[str, str] | None) -> LabelSet:
-        """Return the shared set of these labels.
-
-        Readers in two threads may create two sets of the same labels, which is harmless: both are correct.
+        """Return the shared set of these labels: one as long as somebody refers to it, whichever thread asks.
 
         Args:
             labels: The labels of an object; None for an object without labels.
         """
-        labels = labels or {}
+        labels = {key: labels[key] for key in sorted(labels)} if labels else {}  # a copy: users can change theirs
         key = (*labels, *labels.values())  # pairs would need a tuple each
-        label_set = self._sets.get(key)
-        if label_set is None:
-            label_set = self._sets[key] = LabelSet(dict(labels))  # a copy: users can change the labels of their objects
+        with self._lock:
+            label_set = self._sets.get(key)
+            if label_set is None:
+                label_set = self._sets[key] = LabelSet(labels)
         return label_set

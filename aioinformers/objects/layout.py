@@ -307,7 +307,7 @@ class Layout(Generic[T]):
         object_type = self.object_type
         if len(functions) == 1 or not object_type.keeps_levels:
             return lambda: object_type.decode(body)
-        scanned = Scanned(object_type.raw(body), None, {})
+        scanned = Scanned(object_type.raw(body))
         return lambda: object_type.inner.show_scanned(scanned)
 
     def reindexed(self, key: str, entry: Entry, known: Layout[T]) -> Entry:

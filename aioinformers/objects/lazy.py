@@ -29,8 +29,8 @@ from aioinformers.objects.levels import Levels, Scanned
 from aioinformers.objects.spans import Spans
 
 __all__ = [
-    "SHELL_FIELDS", "UNENCODABLE", "Leaf", "Make", "Part", "Slot", "View", "Whole", "default_configuration",
-    "kept_slot", "level_decoder", "part_slot", "plain_slot",
+    "PART_FIELDS", "UNENCODABLE", "WHOLE_FIELDS", "Leaf", "Make", "Part", "Slot", "View", "Whole",
+    "default_configuration", "kept_slot", "level_decoder", "part_slot", "plain_slot",
 ]  # fmt: skip
 
 
@@ -79,8 +79,9 @@ HAS_GIL: Final[bool] = getattr(sys, "_is_gil_enabled", lambda: True)()
 UNENCODABLE: Final = object()
 """Stands in each shell, so that msgspec fails to encode one instead of writing what is inside."""
 
-SHELL_FIELDS: Final = ("_lazy_json", "_lazy_level", "_lazy_home", "_lazy_place", "_lazy_kept", "_lazy_guard")
-"""The fields of the Struct that a shell is; what has been decoded or assigned is in its ``__dict__``."""
+WHOLE_FIELDS: Final = ("_lazy_entry", "_lazy_view", "_lazy_json", "_lazy_level", "_lazy_kept", "_lazy_guard")
+PART_FIELDS: Final = ("_lazy_json", "_lazy_level", "_lazy_home", "_lazy_place", "_lazy_kept", "_lazy_guard")
+"""The fields of the Structs that shells are; what has been decoded or assigned is in their ``__dict__``."""
 
 
 _first = threading.Lock()
@@ -88,14 +89,12 @@ _first = threading.Lock()
 
 
 class _Lazy(_Model):
-    """A model that decodes its JSON when it is read: a shell, a Struct with the fields :data:`SHELL_FIELDS`.
+    """A model that decodes its JSON when it is read: a shell, a Struct.
 
     Attributes:
-        _lazy_json: The JSON: the received bytes, or a view of a part of them; or what they have been scanned into.
+        _lazy_json: The JSON: the received bytes, or a view of a part of them; or None.
         _lazy_level: None before the first read, then a Struct of the slots: plain values, None or raw JSON. Nobody
             changes it, as it may serve others, too; a shell that is changed gets a copy of its own.
-        _lazy_home: Of a whole the :class:`View`; of a part what its object has been scanned into, or None.
-        _lazy_place: Of a whole the stored entry, or None; of a part its slot.
         _lazy_kept: The shell's ``__dict__`` once there is something in it: assigned to a field, it shows the shell to
             the garbage collector, which is not shown shells that nobody has read.
         _lazy_guard: Cannot be encoded.
@@ -107,8 +106,6 @@ class _Lazy(_Model):
 
     _lazy_json: Any
     _lazy_level: Any
-    _lazy_home: Any
-    _lazy_place: Any
     _lazy_kept: Any
 
     # Both create the level. `_lazy_decode` raises `ValidationError` if a value does not have the model's type;
@@ -120,6 +117,9 @@ class _Lazy(_Model):
     def _lazy_given(self) -> tuple[tuple[str, str], ...]:
         """Slots and the values that they get if the JSON has none for them."""
         return ()
+
+    def _lazy_raw(self) -> Any:
+        raise NotImplementedError
 
     def _lazy_scan(self) -> Any:
         raise NotImplementedError
@@ -163,7 +163,7 @@ class _Lazy(_Model):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return the JSON and the values that have been read or assigned, for pickles and deep copies."""
-        return self._lazy_restore, (bytes(_raw_of(self._lazy_json)), self._lazy_given), self._lazy_state()
+        return self._lazy_restore, (bytes(self._lazy_raw()), self._lazy_given), self._lazy_state()
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         for name, value in state.items():
@@ -173,27 +173,27 @@ class _Lazy(_Model):
         """Return a shallow copy. All attributes are decoded first, so that both objects share their values."""
         for name in self.openapi_types:
             getattr(self, name)
-        twin = self._lazy_restore(_raw_of(self._lazy_json), self._lazy_given)
+        twin = self._lazy_restore(self._lazy_raw(), self._lazy_given)
         twin._lazy_level = self._lazy_level
         vars(twin).update(vars(self))
         twin.__setstate__(self._lazy_state() or {})
         return twin
 
 
-def _raw_of(json: Any) -> Any:
-    return json.raw if json.__class__ is Scanned else json
-
-
 class Whole(_Lazy):
-    """A complete object as it was received.
+    """A complete object as it was received. Its ``_lazy_json`` may also be what its bytes have been scanned into.
 
     Attributes:
+        _lazy_entry: The stored entry that it shows, or None.
+        _lazy_view: What all are shown with.
         _lazy_fields: The field of each slot whose values can be changed.
         _lazy_makers: What makes such values.
     """
 
     __slots__ = ()
 
+    _lazy_entry: Any
+    _lazy_view: View
     _lazy_fields: ClassVar[Mapping[str, str]]
     _lazy_makers: ClassVar[Mapping[str, Make]]
 
@@ -217,16 +217,22 @@ class Whole(_Lazy):
 
     @property
     def _lazy_given(self) -> tuple[tuple[str, str], ...]:
-        home: View = self._lazy_home
-        return home.given
+        return self._lazy_view.given
+
+    def _lazy_raw(self) -> Any:
+        json = self._lazy_entry.body if self._lazy_json is None else self._lazy_json
+        return json.raw if json.__class__ is Scanned else json
 
     def _lazy_scans(self) -> Scanned:
         """Return where the levels of this version are kept: for all of its readers, if it is stored."""
-        json, entry = self._lazy_json, self._lazy_place
-        if entry is not None and entry.body.__class__ is Scanned:
-            json = self._lazy_json = entry.body
+        json, entry = self._lazy_json, self._lazy_entry
         if json.__class__ is not Scanned:
-            json = Scanned(json, None, {}) if entry is None else self._lazy_home.levels.share(entry, json)
+            if entry is None:
+                json = Scanned(json)
+            else:
+                json = entry.body
+                if json.__class__ is not Scanned:
+                    json = self._lazy_view.levels.share(entry, json)
             self._lazy_json = json
         json.is_used = True
         scanned: Scanned = json
@@ -243,16 +249,27 @@ class Whole(_Lazy):
 
 
 class Part(_Lazy):
-    """A model that is the value of an attribute of a :class:`Whole`."""
+    """A model that is the value of an attribute of a :class:`Whole`. Without JSON it has that of its level.
+
+    Attributes:
+        _lazy_home: What its object has been scanned into, if the level is to be kept there.
+        _lazy_place: Its slot there.
+    """
 
     __slots__ = ()
 
+    _lazy_home: Scanned | None
+    _lazy_place: str
+
+    def _lazy_raw(self) -> Any:
+        return self._lazy_level.raw if self._lazy_json is None else self._lazy_json
+
     def _lazy_scan(self) -> Any:
-        home: Scanned | None = self._lazy_home
+        home = self._lazy_home
         level, is_shared = self._lazy_scanned(self._lazy_json)
         level.raw = self._lazy_json
         if home is not None and is_shared:
-            home.parts[self._lazy_place] = level
+            home.keep(self._lazy_place, level)
         return self._lazy_begin(level)
 
 
@@ -353,19 +370,25 @@ def part_slot(slot: str, field: str, find: Callable[[], Any], spans: Spans) -> t
         home = whole._lazy_scans()
         if home.level is None:  # the level is this reader's alone, and so are those of its parts
             return part()(raw)
-        return part()(raw, home.parts.get(slot), home, slot)
+        inner = home.part(slot)
+        return part()(raw, None, home, slot) if inner is None else part()(None, inner)
 
     names["part_class"] = part
+    found = f"home.{slot}" if slot in Scanned.__struct_fields__ else f"home.part({slot!r})"
     quick = f"""
         home = self._lazy_json
         if home.__class__ is not Scanned:
-            home = self._lazy_scans()
+            entry = self._lazy_entry
+            if entry is not None and entry.body.__class__ is Scanned:
+                home = self._lazy_json = entry.body
+            if home.__class__ is not Scanned:
+                home = self._lazy_scans()
         home.is_used = True
-        inner = home.parts.get({slot!r})
+        inner = {found}
         if inner is None and home.level is None:
             inner = level_of(home, {slot!r})
         if inner is not None:
-            value = (part or part_class())(inner.raw, inner, home, {slot!r})
+            value = (part or part_class())(None, inner)
             known = self.{field}
             if known is UNSET:
                 self.{field} = value

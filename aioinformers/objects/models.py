@@ -21,7 +21,6 @@ The client is never imported here: a model class that somebody hands in has brou
 from __future__ import annotations
 
 import functools
-import operator
 import re
 import sys
 import threading
@@ -34,8 +33,9 @@ import msgspec
 
 from aioinformers.objects.documents import decode_value, steady
 from aioinformers.objects.lazy import (
-    SHELL_FIELDS,
+    PART_FIELDS,
     UNENCODABLE,
+    WHOLE_FIELDS,
     Leaf,
     Make,
     Part,
@@ -77,7 +77,7 @@ def model_decoder(model_class: type[T], *, kind: str = "", api_version: str = ""
     view = View(_given(kind, api_version), Levels())
 
     def decode(raw: bytes) -> T:
-        instance: T = generated(raw, None, view)
+        instance: T = generated(None, view, raw)
         return instance
 
     return decode
@@ -96,8 +96,7 @@ class ModelViewer(Generic[T]):
         api_version: Fills the object's apiVersion likewise.
 
     Attributes:
-        shell: Makes an instance of a body, None, ``view`` and the entry of the body, or of where levels are kept, None
-            and ``view``.
+        shell: Makes an instance of an entry and ``view``, or of None, ``view`` and what the bytes are scanned into.
         view: What all instances are shown with.
     """
 
@@ -107,12 +106,7 @@ class ModelViewer(Generic[T]):
 
     def show_all(self, entries: Iterable[Any]) -> list[T]:
         """Show many, without a call of Python code for each."""
-        if entries.__class__ is not list:
-            entries = list(entries)
-        return [*map(self.shell, map(_body_of, entries), repeat(None), repeat(self.view), entries)]
-
-
-_body_of = operator.attrgetter("body")
+        return [*map(self.shell, entries, repeat(self.view))]
 
 
 def _given(kind: str, api_version: str) -> tuple[tuple[str, str], ...]:
@@ -230,8 +224,9 @@ def _lazy(model: type, role: _Role) -> type:
         namespace |= {"_lazy_fields": own, "_lazy_makers": makers}
     namespace["_lazy_decode"] = msgspec.json.Decoder(level).decode
     namespace["_lazy_convert"] = staticmethod(lambda raw: _converted_level(shape, level, raw))
-    defaults = {SHELL_FIELDS[-1]: UNENCODABLE} | dict.fromkeys(own.values(), msgspec.UNSET)
-    first, *others = (*SHELL_FIELDS, *own.values())
+    shell_fields = WHOLE_FIELDS if role is Whole else PART_FIELDS
+    defaults = {shell_fields[-1]: UNENCODABLE} | dict.fromkeys(own.values(), msgspec.UNSET)
+    first, *others = (*shell_fields, *own.values())
     fields: list[Any] = [(first, Any), *((name, Any, defaults.get(name)) for name in others)]
     bases = (role, _without_init(model), msgspec.Struct)
     return msgspec.defstruct(model.__name__, fields, bases=bases, namespace=namespace)
@@ -308,7 +303,8 @@ def _leaf(shape: _Shape) -> Any:
 
 def restore_lazy(model: type, role: _Role, raw: Any, given: tuple[tuple[str, str], ...] = ()) -> Any:
     """Rebuild an instance from a pickle or for a copy."""
-    return _class(model, role)(raw, None, View(given, Levels()) if role is Whole else None)
+    generated = _class(model, role)
+    return generated(None, View(given, Levels()), raw) if role is Whole else generated(raw)
 
 
 def restore_leaf(model: type, role: _Role, fields: dict[str, Any]) -> Any:

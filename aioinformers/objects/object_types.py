@@ -125,8 +125,13 @@ class ObjectType(Generic[T]):
         except RecursionError:
             return steady(_encode, obj)
 
-    def document(self, raw: bytes) -> Document:
-        """Return the object as a plain dict, its kind filled in if that is absent and known."""
+    def document(self, raw: Any) -> Document:
+        """Return the object as a plain dict, its kind filled in if that is absent and known.
+
+        Args:
+            raw: Its JSON bytes; or what the store keeps of it. Where that is an object, fields that it does not show
+                are absent.
+        """
         document = decode_document(raw)
         if self.kind and (document.get("kind") is None or document.get("apiVersion") is None):
             known = {"apiVersion": self.api_version, "kind": self.kind}
@@ -190,10 +195,10 @@ class ModelType(ObjectType[T]):
         return self._decode(self.raw(body))
 
     def show(self, entry: Any) -> T:
-        return self._shell(entry.body, None, self._home, entry)
+        return self._shell(entry, self._home)
 
     def show_scanned(self, scanned: Scanned) -> T:
-        return self._shell(scanned, None, self._home)
+        return self._shell(None, self._home, scanned)
 
     def show_all(self, entries: Iterable[Any]) -> list[T]:
         return self._view.show_all(entries)
@@ -351,6 +356,9 @@ class ArrivalType(WrappingType[T]):
     def decode(self, body: Any) -> T:
         return cast("T", body)
 
+    def document(self, raw: Any) -> Document:
+        return self._inner.document(raw if isinstance(raw, bytes) else self._inner.encode(raw))
+
     def show(self, entry: Any) -> T:
         return cast("T", entry.body)
 
@@ -377,6 +385,9 @@ class CompactType(WrappingType[T]):
 
     def raw(self, body: Any) -> bytes:
         return cast("bytes", body if type(body) is bytes else body.unpack())
+
+    def document(self, raw: Any) -> Document:
+        return self._inner.document(self.raw(raw))
 
     def labels(self, body: Any) -> Mapping[str, str] | None:
         return self._inner.labels(self.raw(body))

@@ -67,6 +67,13 @@ class Schema:
         if is_value and not _is_value(type_name, models):
             self._fail(text, path, len(steps), f"that is no value but {_in_words(type_name, models)}")
 
+    def has_field(self, name: str) -> bool:
+        """Tell whether objects of the kind may have a field at their top: what is not known may."""
+        if self._model_of is None:
+            return True
+        model: Any = self._model_of()
+        return name in _fields_of(model)
+
     def _after(self, text: str, path: Path, at: int, type_name: str, models: Any) -> str:
         """Return the type behind a step, given the type before it."""
         step = path.steps[at]

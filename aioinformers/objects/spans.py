@@ -58,14 +58,14 @@ class Spans:
         if not self._decode:
             self._decode = {slot: decoder() for slot, decoder in self._decoders.items()}
         raw = scanned.raw
-        status = scanned.parts.get(STATUS)
+        status = scanned.part(STATUS)
         if status is None:
             status = self._between(STATUS, raw, raw.rfind(_STATUS) + _TO_STATUS, len(raw) - 1)
             if status is None:
                 self._misses += 1
                 return None
             self._misses = 0
-            scanned.parts[STATUS] = status
+            scanned.keep(STATUS, status)
         if slot == STATUS:
             return status
         end = len(raw) - 1 - _TO_STATUS - len(status.raw)
@@ -74,7 +74,7 @@ class Spans:
             self._find = bytes.find if self._find is bytes.rfind else bytes.rfind
             spec = self._between(SPEC, raw, self._find(raw, _SPEC, 0, end) + _TO_SPEC, end)
         if spec is not None:
-            scanned.parts[SPEC] = spec
+            scanned.keep(SPEC, spec)
         return spec
 
     def _between(self, slot: str, raw: bytes, begin: int, end: int) -> Any:

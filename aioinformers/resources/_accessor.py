@@ -68,15 +68,16 @@ class Accessor(Generic[D]):
     ) -> SharedInformer[dict[str, Any]]: ...
     @overload
     def __call__(self, *, object_type: type[T], **options: Unpack[InformerOptions]) -> SharedInformer[T]: ...
-    def __call__(self, *, object_type: Any = None, **options: Unpack[InformerOptions]) -> SharedInformer[Any]:
+    def __call__(self, *other: Any, object_type: Any = None, **options: Unpack[InformerOptions]) -> SharedInformer[Any]:
         """Return the shared informer of this kind.
 
         Args:
+            other: Nothing: all that is wanted has a name.
             object_type: What users see; the kubernetes_asyncio model by default.
             options: See :class:`aioinformers.InformerOptions`.
 
         Raises:
-            TypeError: If an option is unknown.
+            TypeError: If an option is unknown, or not given by its name.
             ValueError: For a namespace that cannot be, or on a cluster-scoped kind; for a resync period or ``compact``
                 that differs from the shared informer's.
             ImportError: If ``compact`` needs a package that is not installed.
@@ -84,7 +85,10 @@ class Accessor(Generic[D]):
             IndexConflictError: If an index exists with another definition.
             InformerClosedError: If the factory has been shut down.
         """
-        check_options(InformerOptions, options, f"{self.kind.resource.resource}()", ("object_type",))
+        plural = self.kind.resource.resource
+        if other:
+            raise TypeError(f"{plural}() takes its options by name, such as {plural}(label_selector='app=web')")
+        check_options(InformerOptions, options, f"{plural}()", ("object_type",))
         return self._make(self.kind, object_type, options)
 
 

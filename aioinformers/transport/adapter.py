@@ -44,6 +44,14 @@ class Prepared(NamedTuple):
     is_elsewhere: bool = False
 
 
+class _BrokenError(Exception):
+    """Carries what broke a request past aiohttp, which would make the request again."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        super().__init__()
+
+
 def _what_it_is(given: Any, *, is_client: bool) -> str:
     """Say what was given in the place of a client, and what to do."""
     name = f"{given.__module__}.{given.__name__}" if isinstance(given, type) else type(given).__qualname__
@@ -119,13 +127,16 @@ class ClientAdapter:
         }
         return {name: value for name, value in options.items() if value}
 
-    async def prepare(self, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Prepared:
-        """Add the client's headers and credentials to a GET request; the client's hook refreshes the credentials.
+    async def prepare(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], method: str = "GET"
+    ) -> Prepared:
+        """Add the client's headers and credentials to a request; the client's hook refreshes the credentials.
 
         Args:
             path: The URL path below the host of the client's configuration.
             query: Query parameters.
             headers: Headers that override the client's defaults.
+            method: What the request does.
 
         Raises:
             ConnectionFailedError: If the hook raises, or there is a header that cannot be sent. The message omits the
@@ -137,7 +148,7 @@ class ClientAdapter:
         if self.api_client.cookie:
             merged["Cookie"] = self.api_client.cookie
         pairs = list(query.items())
-        request = (path, "GET", None) if self._is_aio else ()
+        request = (path, method, None) if self._is_aio else ()
         try:
             await self.api_client.update_params_for_auth(merged, pairs, ["BearerToken"], *request)
         except (InformerError, KeyboardInterrupt, SystemExit, GeneratorExit):
@@ -183,6 +194,38 @@ class ClientAdapter:
             request.url, headers=request.headers, timeout=timeout, read_bufsize=READ_BUFFER, allow_redirects=False,
             **self.request_options,
         )  # fmt: skip
+
+    async def send(
+        self, method: str, request: Prepared, body: bytes | None, connect_timeout: float
+    ) -> aiohttp.ClientResponse:
+        """Make a request that may change something, once, and return its response, which the caller closes.
+
+        aiohttp by itself would send a PUT or DELETE again where a connection that had served before breaks: the first
+        may have been carried out. Raises whatever aiohttp raises.
+
+        Args:
+            method: What it does, such as ``PUT``.
+            request: The request.
+            body: Its body; None for none.
+            connect_timeout: Seconds that a connection may take.
+        """
+        import aiohttp
+
+        async def once(sent: aiohttp.ClientRequest, pass_on: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+            try:
+                return await pass_on(sent)
+            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+                raise _BrokenError(error) from None
+
+        session, timeout = self.session, aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
+        try:
+            return await session.request(
+                method, request.url, data=body, headers=request.headers, timeout=timeout, allow_redirects=False,
+                middlewares=(once, *getattr(session, "_middlewares", ())), **self.request_options,
+            )  # fmt: skip
+        except _BrokenError as broken:
+            error = broken.error
+        raise error
 
     def timeout_error(self, seconds: float) -> ConnectionFailedError:
         """Return the error for a request without an answer: an exhausted connection pool, or a silent server.

@@ -8,8 +8,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from aioinformers.errors import InformerError
+from aioinformers.types import END_OF_PROCESS
 
-__all__ = ["PATIENCE", "asked", "failure_of"]
+__all__ = ["PATIENCE", "asked", "failure_of", "is_made_up"]
 
 T = TypeVar("T")
 
@@ -88,3 +89,11 @@ def failure_of(error: BaseException, explain: Callable[[BaseException], Informer
         if task is None or task.cancelling():
             return error  # otherwise nobody has cancelled this task: foreign code has made it up
     return explain(error)
+
+
+def is_made_up(error: BaseException) -> bool:
+    """Tell whether an exception looks like the end of this task and is none: nobody has asked for that."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and not task.cancelling()
+    return not isinstance(error, (Exception, GeneratorExit, *END_OF_PROCESS))

@@ -140,6 +140,8 @@ def _answer_problem(error: BaseException) -> str:
     match error:
         case aiohttp.ServerDisconnectedError():
             return "the server closed the connection before it answered"
+        case aiohttp.ClientResponseError(message=str(message)) if "content-encoding" in message.lower():
+            return "the answer is compressed in a way that was not asked for"
         case aiohttp.ClientResponseError():
             return "what came is no answer of HTTP, or its headers are too long"
         case aiohttp.ClientPayloadError():

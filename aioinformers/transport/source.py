@@ -19,7 +19,13 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aioinformers.checks import truth_of
-from aioinformers.errors import ApiStatusError, ConnectionFailedError, InformerError, ResponseError, UnauthorizedError
+from aioinformers.errors import (
+    ApiStatusError,
+    ConnectionFailedError,
+    InformerError,
+    ResponseError,
+    UnauthorizedError,
+)
 from aioinformers.settings import Settings
 from aioinformers.transport.adapter import ClientAdapter, Prepared
 from aioinformers.transport.door import asked, failure_of
@@ -27,8 +33,9 @@ from aioinformers.transport.failures import preparation_failure, read_failure, r
 from aioinformers.transport.notices import notices_of
 from aioinformers.transport.pool import Reservation, limit_of
 from aioinformers.transport.redirects import MOST_REDIRECTS, REDIRECTS, redirected
+from aioinformers.transport.requests import RequestLog, log_of
 from aioinformers.transport.status import status_error
-from aioinformers.transport.tap import Tap
+from aioinformers.transport.tap import Early, Tap
 from aioinformers.transport.turns import Turns
 from aioinformers.types import END_OF_PROCESS
 
@@ -62,12 +69,14 @@ class Body:
     Attributes:
         notices: The same.
         elsewhere: The same.
+        early: May take lines as they arrive, while :meth:`read_lines` waits, which does not return them then.
     """
 
     def __init__(self, response: aiohttp.ClientResponse, notices: Sequence[str] = (), elsewhere: str = "") -> None:
         self._response = response
         self.notices = notices
         self.elsewhere = elsewhere
+        self.early: Early | None = None
         self._tap: Tap | None = None
         self._is_tapped = False
 
@@ -104,6 +113,7 @@ class Body:
                 self._is_tapped, self._tap = True, Tap.of(self._response)
             tap = self._tap
             while tap is not None:
+                tap.early = self.early
                 if (received := tap.take()) is not None:
                     return received
                 if not tap.is_open:
@@ -117,15 +127,16 @@ class Body:
 
     @property
     def arrived(self) -> float | None:
-        """Loop time at which bytes came that no read could return, as their line is not complete; None if none did."""
+        """Loop time at which bytes came that no read returns: an incomplete line, or one taken early; or None."""
         return None if self._tap is None else self._tap.arrived
 
 
 class Source:
-    """Makes GET requests with a user's API client.
+    """Makes requests with a user's API client.
 
     Args:
-        api_client: An ``ApiClient`` of kubernetes_asyncio or ``kubernetes.aio``; the caller closes it.
+        api_client: An ``ApiClient`` of kubernetes_asyncio or ``kubernetes.aio``, or one that is adapted already; the
+            caller closes it.
         settings: Timeouts, and the limit of concurrent lists.
         on_warning: Told of each text of a ``Warning`` header, once; called synchronously.
 
@@ -136,17 +147,20 @@ class Source:
         streams_again_at: Loop time from which the server may be asked to stream initial objects again; shared by all
             informers.
         random: Source of jitter, shared by all informers.
+        requests: Counts the requests of all who use this client.
 
     Raises:
         TypeError: If the client is not one of the two.
     """
 
     def __init__(self, api_client: Any, settings: Settings, on_warning: Callable[[str], None] | None = None) -> None:
-        self.client: ClientAdapter = ClientAdapter(api_client)
+        is_adapted = isinstance(api_client, ClientAdapter)
+        self.client: ClientAdapter = api_client if is_adapted else ClientAdapter(api_client)
         self.settings = settings
         self.lists: Turns = Turns(settings.max_concurrent_lists)
         self.streams_again_at: float = 0.0
         self.random: random.Random = random.Random()
+        self.requests: RequestLog = log_of(self.client.api_client)
         self._on_warning = on_warning
         self._told: set[str] = set()
 
@@ -198,6 +212,7 @@ class Source:
         try:
             if response.status == 401 and not request.is_elsewhere:
                 _close(response)
+                self.requests.note_retry("GET", 401)
                 self.client.invalidate(request)
                 request, response = await self._request(path, query, headers, header_timeout)
             if response.status >= 400:
@@ -250,10 +265,7 @@ class Source:
             ResponseError: If the status is neither 200 nor a failure, or the body is longer than
                 ``Settings.max_object_bytes``.
         """
-        silence, limit = self.settings.header_timeout, self.settings.max_object_bytes
-        failure: InformerError
-        chunks: list[bytes] = []
-        size = 0
+        silence = self.settings.header_timeout
         whole = asyncio.timeout(self.settings.list_timeout)
         try:
             async with (
@@ -263,30 +275,109 @@ class Source:
             ):
                 if is_proof and body.elsewhere:
                     raise ResponseError(f"GET {path} was redirected to {body.elsewhere}: what that says proves nothing")
-                while size <= limit:
-                    if not (chunk := await body.read()):
-                        return b"".join(chunks)
-                    chunks.append(chunk)
-                    size += len(chunk)
+
+                def go_on() -> None:
                     deadline.reschedule(asyncio.get_running_loop().time() + silence)  # what comes slowly comes
-            failure = ResponseError(f"the answer to GET {path} is larger than max_object_bytes={limit}")
+
+                return await self._whole(body, f"GET {path}", go_on)
         except TimeoutError:
             seconds = self.settings.list_timeout if whole.expired() else silence
             failure = ConnectionFailedError(f"GET {path} was not answered within {seconds:g} s")
         raise failure
 
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        timeout: float,
+        content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Make a request that may change something, and return the whole answer.
+
+        It is sent once; only a 401, which changes nothing, is tried again with fresh credentials. A redirect is not
+        followed. Where no answer comes, the change may have been made all the same, or may be made later still: send it
+        with a resourceVersion. Cancellation closes the connection, with the same effect.
+
+        Args:
+            method: ``POST``, ``PUT``, ``PATCH`` or ``DELETE``.
+            path: The URL path below the host of the client's configuration.
+            body: What to send; None for nothing.
+            timeout: Seconds for all of it, from the credentials to the end of the answer.
+            content_type: What the body is.
+            query: Query parameters.
+
+        Raises:
+            ApiStatusError: If the server answers with a failure.
+            ConnectionFailedError: If the server cannot be reached, or the answer does not come whole and in time. Where
+                its ``is_refused`` is true, nothing has been changed.
+            ResponseError: If the answer is a redirect, or neither a success nor a failure, or is longer than
+                ``Settings.max_object_bytes``.
+        """
+        what, end = f"{method} {path}", asyncio.get_running_loop().time() + timeout
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        request, response = await self._write(method, path, body, query or {}, headers, end)
+        try:
+            if response.status == 401:
+                _close(response)
+                self.requests.note_retry(method, 401)
+                self.client.invalidate(request)
+                request, response = await self._write(method, path, body, query or {}, headers, end)
+            if response.status in REDIRECTS:
+                raise ResponseError(f"{what} is answered with a redirect ({response.status}): no change is sent on")
+            if response.status >= 400:
+                raise await self._failure(response, request, _left(end))
+            if not 200 <= response.status < 300:
+                raise ResponseError(f"unexpected answer {response.status} to {what}")
+            self._tell(notices_of(response.headers.getall("Warning", ())))
+            return await _within(
+                _left(end),
+                self._whole(Body(response), what),
+                lambda: ConnectionFailedError(f"the answer to {what} did not come whole within {timeout:.3g} s"),
+            )
+        finally:
+            _close(response)
+
+    async def _write(
+        self, method: str, path: str, body: bytes | None, query: Mapping[str, str], headers: Mapping[str, str],
+        end: float,
+    ) -> tuple[Prepared, aiohttp.ClientResponse]:  # fmt: skip
+        """Make a request that may change something, and return it with its answer; until some loop time."""
+        client, seconds, what = self.client, _left(end), f"{method} {path}"
+        request = await self._prepare(path, query, headers, seconds, method)
+        sending = client.send(method, request, body, self.settings.connect_timeout)
+        response = await self._answer(
+            method, _left(end), asked(sending, what, self._explain(), undo=_close),
+            lambda: client.timeout_error(round(seconds, 2)),
+        )  # fmt: skip
+        return request, response
+
+    async def _whole(self, body: Body, what: str, go_on: Callable[[], None] = lambda: None) -> bytes:
+        """Return all of a body that is not too long.
+
+        Args:
+            body: The body.
+            what: The request, as an error names it.
+            go_on: Called whenever some of it has come.
+        """
+        chunks, size, limit = [], 0, self.settings.max_object_bytes
+        while chunk := await body.read():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise ResponseError(f"the answer to {what} is larger than max_object_bytes={limit}")
+            go_on()
+        return b"".join(chunks)
+
     async def _request(
         self, path: str, query: Mapping[str, str], headers: Mapping[str, str], header_timeout: float
     ) -> tuple[Prepared, aiohttp.ClientResponse]:
         """Make a request, follow its redirects, and return the last one with its answer."""
-        client = self.client
-        request = await _within(
-            header_timeout,
-            asked(client.prepare(path, query, headers), f"credentials for GET {path}", preparation_failure),
-            lambda: ConnectionFailedError(
-                f"the client's credentials were not refreshed within {header_timeout:g} s", is_refused=True
-            ),
-        )
+        request = await self._prepare(path, query, headers, header_timeout)
         response = await self._get(request, path, header_timeout)
         for _ in range(MOST_REDIRECTS):
             if response.status not in REDIRECTS:
@@ -297,25 +388,66 @@ class Source:
             response = await self._get(request, path, header_timeout)
         return request, response
 
+    async def _prepare(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str], seconds: float, method: str = "GET"
+    ) -> Prepared:
+        """Return a request with the client's credentials, which may take some seconds."""
+        prepared = self.client.prepare(path, query, headers, method)
+        return await _within(
+            seconds,
+            asked(prepared, f"credentials for {method} {path}", preparation_failure),
+            lambda: ConnectionFailedError(
+                f"the client's credentials were not refreshed within {seconds:g} s", is_refused=True
+            ),
+        )
+
     async def _get(self, request: Prepared, path: str, header_timeout: float) -> aiohttp.ClientResponse:
+        client, explain = self.client, self._explain(request.url if request.redirected_to else None)
+        return await self._answer(
+            "GET", header_timeout,
+            asked(client.get(request, self.settings.connect_timeout), f"GET {path}", explain, undo=_close),
+            lambda: client.timeout_error(header_timeout),
+        )  # fmt: skip
+
+    async def _answer(
+        self,
+        method: str,
+        seconds: float,
+        response: Awaitable[aiohttp.ClientResponse],
+        late: Callable[[], ConnectionFailedError],
+    ) -> aiohttp.ClientResponse:
+        """Await the beginning of an answer within some seconds, and count it; what the caller cancels is not."""
+        time = asyncio.get_running_loop().time
+        begin = time()
+        try:
+            answer = await _within(seconds, response, late)
+        except InformerError:
+            self.requests.note(method, None, time() - begin)
+            raise
+        self.requests.note(method, answer.status, time() - begin)
+        return answer
+
+    def _explain(self, url: str | None = None) -> Callable[[BaseException], ConnectionFailedError]:
+        """Return what makes a failure of whatever a request raises.
+
+        Args:
+            url: Where it went; None for the client's own server.
+        """
         client, connect_timeout = self.client, self.settings.connect_timeout
 
         def explain(error: BaseException) -> ConnectionFailedError:
-            host = getattr(client.api_client.configuration, "host", None)
-            where = request.url if request.redirected_to else host
+            where = url or getattr(client.api_client.configuration, "host", None)
             return request_failure(error, where, is_closed=client.is_closed, connect_timeout=connect_timeout)
 
-        return await _within(
-            header_timeout,
-            asked(client.get(request, connect_timeout), f"GET {path}", explain, undo=_close),
-            lambda: client.timeout_error(header_timeout),
-        )
+        return explain
 
-    async def _failure(self, response: aiohttp.ClientResponse, request: Prepared) -> ApiStatusError:
+    async def _failure(
+        self, response: aiohttp.ClientResponse, request: Prepared, seconds: float = STATUS_TIMEOUT
+    ) -> ApiStatusError:
         """Return the error that the server's answer tells; without a whole body, what its status tells."""
         body, chunks, size = Body(response), [], 0
         with contextlib.suppress(ConnectionFailedError, TimeoutError):
-            async with asyncio.timeout(STATUS_TIMEOUT):
+            async with asyncio.timeout(min(seconds, STATUS_TIMEOUT)):
                 while size < MAX_STATUS and (chunk := await body.read()):
                     chunks.append(chunk)
                     size += len(chunk)
@@ -331,6 +463,11 @@ class Source:
 def _by(request: Prepared) -> str:
     """Say who answered, if that is not who was asked."""
     return f" by {request.redirected_to}, where it was redirected" if request.redirected_to else ""
+
+
+def _left(end: float) -> float:
+    """Return the seconds until some loop time."""
+    return max(0.0, end - asyncio.get_running_loop().time())
 
 
 async def _within(seconds: float, awaitable: Awaitable[T], late: Callable[[], ConnectionFailedError]) -> T:

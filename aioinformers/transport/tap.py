@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from aioinformers.transport.chunks import Block, ChunkCutter
 
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["Tap"]
+__all__ = ["EARLY_BYTES", "Early", "Tap"]
 
 HIGH_WATER: Final = 256 * 1024
 """Bytes that are held before the transport stops reading; asyncio reads up to this many at once."""
+EARLY_BYTES: Final = 16 * 1024
+"""Bytes that may be taken early: more than that is a flood, which the reader's task takes in its time slices."""
 MAX_FAILED_CUTS: Final = 16
 """Reads in a row without a line after which aiohttp gets the rest: a proxy sends chunks of its own."""
+
+Early: TypeAlias = Callable[[list[Block]], bool]
+"""Takes lines in the turn of the loop in which they arrive, or returns False and leaves them all; it never raises."""
 
 
 class Tap(asyncio.Protocol):
@@ -29,17 +35,20 @@ class Tap(asyncio.Protocol):
 
     Attributes:
         is_open: Whether more data may arrive here; if not, the rest is read from the response.
-        arrived: Loop time at which data came that completed nothing to take; None if none did.
+        arrived: Loop time at which data came that no :meth:`take` returns; None if none did.
+        early: Is given small reads first while :meth:`wait` waits, which spares the loop a turn; None if nobody is.
     """
 
     def __init__(self, transport: asyncio.Transport, handler: asyncio.Protocol, content: aiohttp.StreamReader) -> None:
         self.is_open: bool = True
         self.arrived: float | None = None
+        self.early: Early | None = None
         self._transport, self._handler, self._content = transport, handler, content
         self._cutter: ChunkCutter | None = None
         self._received: list[bytes | list[Block]] = []
         self._held = 0
         self._failed_cuts = 0
+        self._is_passing = False
         self._waiter: asyncio.Future[None] | None = None
 
     @classmethod
@@ -77,10 +86,15 @@ class Tap(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Cut data into lines, or pass it on to aiohttp."""
+        if self._is_passing:
+            self._pass(data)
+            return
         if self._cutter is None:
             self._pass_on(data)
         else:
             self._cut(data)
+        if self._received and self.early is not None and len(data) <= EARLY_BYTES:
+            self._take_early(self.early)
         if not self._received:
             self.arrived = asyncio.get_running_loop().time()
         self._wake()
@@ -101,6 +115,11 @@ class Tap(asyncio.Protocol):
         """Forward the loss to aiohttp, which ends or fails the response."""
         self.is_open = False
         self._handler.connection_lost(error)
+        if self._is_passing and self._content.exception() is None and not self._content.is_eof():
+            # After a chunk that is none, aiohttp closes the connection and tells nobody.
+            import aiohttp
+
+            self._content.set_exception(aiohttp.ServerDisconnectedError())
         self._wake()
 
     # -- cutting and forwarding ------------------------------------------------------------------------------
@@ -119,8 +138,9 @@ class Tap(asyncio.Protocol):
         """Give data to aiohttp; if the end of a chunk is in it, cut what follows the last one."""
         self._failed_cuts += 1
         if self._failed_cuts > MAX_FAILED_CUTS:
-            self._give(data)
-            self._leave()
+            self.is_open, self._is_passing = False, True
+            self._transport.resume_reading()
+            self._pass(data)
             return
         at = data.rfind(b"\n\r\n")
         if at < 0:
@@ -134,6 +154,12 @@ class Tap(asyncio.Protocol):
             self._cut(rest)
         else:
             self._give(rest)
+
+    def _pass(self, data: bytes) -> None:
+        """Give all that comes to aiohttp, and look after its end alone: nobody else would notice one of them."""
+        self._handler.data_received(data)
+        if self._content.is_eof():
+            self._transport.set_protocol(self._handler)
 
     def _give(self, data: bytes) -> int:
         """Give data to aiohttp and return how many bytes of it aiohttp counts as body."""
@@ -155,6 +181,14 @@ class Tap(asyncio.Protocol):
             self.is_open = False
             self._transport.set_protocol(self._handler)
             self._transport.resume_reading()
+
+    def _take_early(self, early: Early) -> None:
+        """Offer what has just arrived, if somebody waits for it and nothing else."""
+        first = self._received[0]
+        is_awaited = self._waiter is not None and not self._waiter.done()
+        if is_awaited and len(self._received) == 1 and isinstance(first, list) and early(first):
+            self._received.clear()
+            self._held = 0
 
     def _hold(self, received: bytes | list[Block], size: int) -> None:
         self._received.append(received)

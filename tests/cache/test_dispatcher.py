@@ -113,6 +113,7 @@ def versions(line: Line) -> dict[str, str]:
 
 async def test_an_offer_is_taken_only_while_the_dispatcher_waits_at_an_empty_queue() -> None:
     line = Line()
+    assert not line.dispatcher.takes_offers
     assert not line.dispatcher.offer(line.watch("a", [1]))  # it does not run yet
     async with running(line):
         assert not line.dispatcher.offer(line.watch("a", [1]))
@@ -120,8 +121,11 @@ async def test_an_offer_is_taken_only_while_the_dispatcher_waits_at_an_empty_que
         await line.settle()
         line.queue.put_nowait(line.watch("a", ["first"], "2"))
         assert not line.dispatcher.offer(line.watch("a", ["first"], "3"))  # it would overtake what is queued
+        assert not line.dispatcher.takes_offers
         await line.settle()
+        assert line.dispatcher.takes_offers
         assert line.dispatcher.offer(line.watch("a", ["first"], "3"))
+        assert line.dispatcher.takes_offers, "nobody else has run"
         assert versions(line) == {"a/first": "3"}
     assert not line.dispatcher.offer(line.watch("a", ["first"], "4"))  # it has ended
 

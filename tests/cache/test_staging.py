@@ -91,7 +91,9 @@ def test_the_first_list_tells_every_object_as_there_from_the_begin() -> None:
     staging = staged([(UPSERT, key, one) for key, one in entries.items()], {})
     staging.begin()
     assert [len(segment) for segment in staging.segments] == [SEGMENT, 1]
-    assert records_of(staging) == [Record(ADDED, key, one, None, Cause.LIST, True) for key, one in entries.items()]
+    assert records_of(staging) == [
+        Record(ADDED, key, one, None, Cause.LIST, initial=True) for key, one in entries.items()
+    ]
     assert staging.counts == [SEGMENT + 1, 0, 0]
 
 

@@ -254,3 +254,77 @@ async def test_options_out_of_range_are_refused_at_registration(options: dict[st
     async with FakeAPIServer() as server, factory_on(server) as factory:
         with pytest.raises(ValueError, match=next(iter(options))):
             factory.core.v1.pods().add_event_handler(Recorder(), **options)
+
+
+async def test_g13_decorated_functions_of_one_kind_have_objects_of_their_own() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.create("configmaps", configmap("a", labels={"v": "1"}))
+        configmaps = factory.core.v1.configmaps()
+        seen: list[tuple[str, str]] = []
+
+        for name in ("first", "second"):
+
+            async def added(obj: Any, name: str = name) -> None:
+                seen.append((name, obj.metadata.labels["v"]))
+                obj.metadata.labels["v"] = f"changed by {name}"
+
+            async def updated(old: Any, new: Any, name: str = name) -> None:
+                for obj in (old, new):
+                    seen.append((name, obj.metadata.labels["v"]))
+                    obj.metadata.labels["v"] = f"changed by {name}"
+
+            configmaps.on_add(added)
+            configmaps.on_update(updated)
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        await asyncio.sleep(1)
+        server.patch("configmaps", "a", {"metadata": {"labels": {"v": "2"}}}, namespace="default")
+        await asyncio.sleep(1)
+        assert seen == [(name, "1") for name in ("first", "second")] + [
+            (name, value) for name in ("first", "second") for value in ("1", "2")
+        ]
+
+
+@pytest.mark.parametrize("options", [{}, {"concurrency": 4}, {"filter": lambda _: True}])
+async def test_latencies_are_counted_from_the_arrival_to_the_end_of_the_handler(options: dict[str, Any]) -> None:
+    """While somebody has them measured; what a list brings has no arrival."""
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.create("configmaps", configmap("listed"))
+        configmaps = factory.for_resource("configmaps.v1.")
+
+        async def handler(event: Event[dict[str, Any]]) -> None:
+            await asyncio.sleep(0.07)
+            if event.key.name == "failing":
+                raise ValueError("no")
+
+        measurement = factory.measure()
+        registration = configmaps.add_event_handler(handler, **options)
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        await registration.wait_synced()
+        found = registration.statistics().latencies
+        assert found is not None
+        assert sum(found.counts) == 0
+        for name in ("a", "failing"):
+            server.create("configmaps", configmap(name))
+            await asyncio.sleep(1)
+        found = registration.statistics().latencies
+        assert found is not None
+        assert dict(zip(found.bounds, found.counts, strict=False))[0.1] == 2
+        assert found.total == pytest.approx(0.14, abs=0.02)
+
+        measurement.close()
+        server.create("configmaps", configmap("b"))
+        await asyncio.sleep(1)
+        assert registration.statistics().latencies == found, "nobody has it measured any more"
+        assert registration.statistics().handled == 3
+
+
+async def test_nobody_who_looks_finds_no_latencies() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        registration = factory.for_resource("configmaps.v1.").add_event_handler(Recorder())
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        assert registration.statistics().latencies is None
+        with factory.measure():
+            assert registration.statistics().latencies is not None

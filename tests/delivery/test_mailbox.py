@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from aioinformers.delivery.mailbox import (
     InitialState,
     KeyedMailbox,
     Mailbox,
+    Observer,
     Pending,
     Record,
     merge,
@@ -90,6 +92,30 @@ def drain(mailbox: Mailbox) -> list[Record]:
     while (records := mailbox.take()) is not None:
         taken += records
     return taken
+
+
+def test_what_is_merged_has_waited_since_the_first_of_it_arrived() -> None:
+    """A resync has not arrived: what is merged with it has since then."""
+
+    def at(record: Record, arrived: float) -> Record:
+        return msgspec.structs.replace(record, arrived=arrived)
+
+    for tail, incoming in [
+        (added("k"), updated("k")), (updated("k"), updated("k")), (updated("k"), deleted("k")),
+    ]:  # fmt: skip
+        assert merge((at(tail, 3.0),), at(incoming, 5.0))[0].arrived == 3.0
+        assert merge((tail,), at(incoming, 5.0))[0].arrived == 5.0
+    assert [record.arrived for record in merge((at(deleted("k"), 3.0),), at(added("k"), 5.0))] == [3.0, 5.0]
+
+
+def test_an_observer_is_shown_what_is_put_and_keeps_nothing() -> None:
+    told: list[Sequence[Record]] = []
+    observer, batch, listed = Observer(told.append), [updated("a")], state(("a", O1), ("b", O1))
+    observer.put(batch)
+    observer.put_list([listed], 2)
+    assert told[0] is batch
+    assert told[1] is listed
+    assert (observer.pending, observer.take(), observer.merge_next()) == (0, None, False)
 
 
 # -- merge: every cell of the table -------------------------------------------------------------------------------

@@ -6,7 +6,17 @@
 
 from tests.kit.objects import Document, cached, configmap, pod, stored, version_of
 from tests.kit.recorder import Recorder
-from tests.kit.running import LISTS, QUICK, child_process, collected_warnings, factory_on, started, synced, until
+from tests.kit.running import (
+    LISTS,
+    QUICK,
+    child_process,
+    collect,
+    collected_warnings,
+    factory_on,
+    started,
+    synced,
+    until,
+)
 
 __all__ = [
     "LISTS",
@@ -15,6 +25,7 @@ __all__ = [
     "Recorder",
     "cached",
     "child_process",
+    "collect",
     "collected_warnings",
     "configmap",
     "factory_on",

@@ -1,5 +1,7 @@
 """An HTTPS server in front of another API server: it decides who may pass, and has certificates that tests can change.
 
+Unlike a proxy of connections it knows requests, and so it can hold back the answers of some of them: those of watches.
+
 The server behind it may be the embedded or the real one. To be imported by itself: not all tests need certificates.
 """
 
@@ -99,6 +101,7 @@ class Gate:
             may be empty. All may by default.
         token: The token for the server behind it; None passes on the client's.
         upstream_ca: File with the certificate of the server behind it.
+        delay: Seconds by which the body of an answer comes later, by the path and query of the request.
 
     Attributes:
         passages: All requests so far.
@@ -113,6 +116,7 @@ class Gate:
         admits: Callable[[str, str], bool] = lambda authorization, client: True,
         token: str | None = None,
         upstream_ca: str | None = None,
+        delay: Callable[[str], float] = lambda path: 0.0,
     ) -> None:
         self.passages: list[Passage] = []
         self.url = ""
@@ -121,11 +125,17 @@ class Gate:
         self._admits = admits
         self._token = token
         self._upstream_ca = upstream_ca
+        self._delay = delay
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.verify_mode = ssl.CERT_OPTIONAL
         self._open: set[asyncio.BaseTransport] = set()
         self._tasks: set[asyncio.Task[object]] = set()
         self.use(authority)
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate by which clients recognize its present one."""
+        return self._folder / "gate-ca.crt"
 
     def use(self, authority: Authority) -> None:
         """Have new connections see a certificate of an authority."""
@@ -134,6 +144,7 @@ class Gate:
             file.write_text(pem)
         self._context.load_cert_chain(certificate, key)
         self._context.load_verify_locations(cadata=authority.pem)
+        self.ca_file.write_text(authority.pem)
 
     def cut(self) -> int:
         """Abort all connections and return their number."""
@@ -192,14 +203,34 @@ class Gate:
             response = web.StreamResponse(status=answer.status, headers=kept)
             response.enable_chunked_encoding()
             await response.prepare(request)
-            async for data in answer.content.iter_any():
-                await response.write(data)
+            await _relay(answer.content, response, self._delay(request.raw_path))
             await response.write_eof()
             return response
 
     def _note(self, request: web.BaseRequest, authorization: str, client: str, status: int) -> None:
         at = asyncio.get_running_loop().time()
         self.passages.append(Passage(at, request.method, request.raw_path, authorization, client, status))
+
+
+async def _relay(content: aiohttp.StreamReader, response: web.StreamResponse, delay: float) -> None:
+    """Pass data on, each piece so many seconds after it has come."""
+    loop, pieces = asyncio.get_running_loop(), asyncio.Queue[tuple[float, bytes]]()
+
+    async def read() -> None:
+        try:
+            async for data in content.iter_any():
+                pieces.put_nowait((loop.time() + delay, data))
+        finally:
+            pieces.put_nowait((loop.time() + delay, b""))
+
+    reading = asyncio.create_task(read(), name="reads what is behind the gate")
+    try:
+        while (piece := await pieces.get())[1]:
+            await asyncio.sleep(piece[0] - loop.time())
+            await response.write(piece[1])
+        await reading  # to raise what it raises
+    finally:
+        reading.cancel()
 
 
 def _named(name: str) -> x509.Name:

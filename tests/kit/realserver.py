@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.kit.kubeconfig import kubeconfig
+
 if TYPE_CHECKING:
     from kubernetes_asyncio import client
 
@@ -167,6 +169,11 @@ class RealAPIServer:
         return f"https://127.0.0.1:{self._port}"
 
     @property
+    def etcd_url(self) -> str:
+        """Where its etcd listens."""
+        return f"http://127.0.0.1:{self._etcd_port}"
+
+    @property
     def ca_file(self) -> str:
         """The certificate that proves the server."""
         return str(self._folder / "certs" / "apiserver.crt")
@@ -186,6 +193,16 @@ class RealAPIServer:
         from kubernetes_asyncio import client
 
         return client.ApiClient(self.configuration(token))
+
+    def kubeconfig(self, url: str | None = None, *, ca_file: str | None = None, token: str = ADMIN_TOKEN) -> str:
+        """Return a kubeconfig for programs beside this one.
+
+        Args:
+            url: Of what stands before the server, such as a proxy.
+            ca_file: The certificate that proves that, if it is not the server's own.
+            token: The user's.
+        """
+        return kubeconfig(url or self.url, token=token, ca_file=ca_file or self.ca_file)
 
     def start(self) -> None:
         """Start both servers and wait until they are ready. To be called from the main thread."""

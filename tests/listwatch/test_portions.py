@@ -74,3 +74,13 @@ def test_what_has_become_quick_is_taken_whole_again_bit_by_bit() -> None:
     portions.note(0, 0.0)
     portions.note(0, 1.0)  # a bookmark alone
     assert sizes(portions) == [BATCH_EVENTS]
+
+
+def test_an_event_is_quick_unless_it_takes_a_sixth_of_a_millisecond() -> None:
+    """A lone one takes longer than one of many, whose code and data are at hand."""
+    assert Portions().is_quick
+    for seconds, is_quick in ((0.0001, True), (0.0002, False), (0.01, False)):
+        portions = Portions()
+        for _ in range(20):
+            portions.note(1, seconds)
+        assert portions.is_quick is is_quick

@@ -17,7 +17,9 @@ from kubernetes_asyncio import client
 from aioinformers import GroupVersionResource, Metadata, ObjectKey, Settings, WatchFailure
 from aioinformers.cache.dispatcher import Dispatcher
 from aioinformers.cache.indexer import Store
+from aioinformers.errors import ResponseError
 from aioinformers.listwatch.attempt import Target
+from aioinformers.listwatch.liveness import Liveness
 from aioinformers.listwatch.recovery import State
 from aioinformers.listwatch.reflector import Reflector
 from aioinformers.objects.deltas import Batch
@@ -482,9 +484,9 @@ class NotingDispatcher(Dispatcher[Any]):
 
     told: list[tuple[str, str]]
 
-    def apply(self, scope: Scope, batch: Batch) -> None:
-        self.told += [(key, entry.version) for _, key, entry in batch.deltas]
-        super().apply(scope, batch)
+    def apply(self, item: WatchBatch) -> None:
+        self.told += [(key, entry.version) for _, key, entry in item.batch.deltas]
+        super().apply(item)
 
 
 class Follower:
@@ -506,6 +508,7 @@ class Follower:
             self._note,
             functools.partial(self.store.has_version, EVERYTHING),
             self.dispatcher.offer if has_offers else lambda _: False,
+            lambda: has_offers and self.dispatcher.takes_offers,
         )
         self.task = asyncio.create_task(self.reflector.run())
         self._dispatching = asyncio.create_task(self.dispatcher.run())
@@ -801,6 +804,69 @@ async def test_g12_events_that_take_long_to_apply_are_applied_in_small_portions(
         assert max(steps[5:]) <= 5
         names = [key for key, _ in follower.dispatcher.told]
         assert names == [f"default/c-{turn}-{number}" for turn in range(10) for number in range(100)]
+
+
+@pytest.mark.parametrize("has_offers", [True, False])
+async def test_a_lone_event_does_not_wait_for_the_reflectors_turn(
+    has_offers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where the dispatcher takes it at once; then the reflector sleeps on, and knows its version nevertheless."""
+    reads: list[Any] = []
+    read = Liveness.read
+
+    async def noting(self: Liveness, given: Callable[[], Any]) -> Any:
+        found = await read(self, given)
+        reads.append(found)
+        return found
+
+    monkeypatch.setattr(Liveness, "read", noting)
+    async with following(LISTS, has_offers=has_offers) as (server, follower, failures):
+        await converged(server, follower)
+        for number in range(3):  # the first ones show the way past aiohttp
+            server.create("configmaps", configmap(f"soon-{number}"))
+            await asyncio.sleep(1)
+        reads.clear()
+        for number in range(10):
+            server.create("configmaps", configmap(f"c-{number}"))
+            await asyncio.sleep(1)
+            assert follower.reflector.version == server.resource_version
+            assert follower.cached == stored(server, "configmaps")
+        assert len(reads) == (0 if has_offers else 10)
+        assert follower.reflector.last_activity is not None
+        assert asyncio.get_running_loop().time() - follower.reflector.last_activity <= 1
+        server.close_watches()
+        server.create("configmaps", configmap("after"))
+        await asyncio.sleep(30)
+        assert follower.cached == stored(server, "configmaps")
+        assert failures == []
+        assert [verb for verb, *_ in asked(server)] == ["list", "watch", "watch"], "it was resumed, not listed again"
+
+
+@pytest.mark.parametrize("error", [ResponseError("odd"), ZeroDivisionError("a bug")])
+async def test_what_fails_in_a_lone_event_fails_in_the_reflectors_task(error: Exception) -> None:
+    """Nothing of it is applied twice, and the transport notices nothing."""
+    async with following(LISTS) as (server, follower, failures):
+        await converged(server, follower)
+        for number in range(3):
+            server.create("configmaps", configmap(f"soon-{number}"))
+            await asyncio.sleep(1)
+
+        def refuse(batch: Batch) -> None:
+            assert asyncio.current_task() is None, "it is the transport that runs"
+            del follower.reflector._refuse_lost
+            raise error
+
+        follower.reflector._refuse_lost = refuse  # type: ignore[method-assign]
+        server.create("configmaps", configmap("odd"))
+        server.create("configmaps", configmap("behind"))
+        await asyncio.sleep(30)
+        if isinstance(error, ResponseError):
+            assert [failure.error for failure in failures] == [error]
+            assert follower.cached == stored(server, "configmaps")
+            keys = [key for key, _ in follower.dispatcher.told]
+            assert sorted(set(keys)) == sorted(keys), "each was told once"
+        else:
+            assert follower.task.exception() is error
 
 
 class NotingDrain(Drain):

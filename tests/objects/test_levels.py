@@ -73,10 +73,10 @@ def test_a_version_is_scanned_once() -> None:
     assert cached.scanned() == {"default/p0"}
     body = cached.entry().body
     assert body.level is first._lazy_level
-    assert list(body.parts) == ["_status"]
+    assert [slot for slot in ("_metadata", "_spec", "_status") if body.part(slot) is not None] == ["_status"]
     for shell in (second, cached.show()):
         assert shell.status.phase == "Running"
-        assert shell.status._lazy_level is body.parts["_status"]
+        assert shell.status._lazy_level is body.part("_status")
     assert cached.type.raw(body) == raw_pod(0)
     assert cached.type.labels(body) == {"app": "web"}
 
@@ -302,3 +302,21 @@ async def test_a_kept_object_keeps_no_closed_store() -> None:
 def test_untouched_objects_are_out_of_sight_of_the_garbage_collector() -> None:
     cached = Cached()
     assert not gc.is_tracked(cached.show())
+
+
+def test_g8_few_bytes_are_kept_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large objects are, and whether or not they are still there."""
+    monkeypatch.setattr("aioinformers.objects.levels.UNPACKED_BYTES", 1000)
+    levels = Levels(few=100)
+    entries = {f"default/p{number}": Entry(b"packed", "u", "1", (), key=f"default/p{number}") for number in range(50)}
+    levels.find = entries.get
+    for entry in entries.values():
+        levels.unpacked(entry, lambda body: b"x" * 300)
+    assert len(levels._unpacked) == 3
+    assert levels._unpacked_bytes == 900
+    large = entries["default/large"] = Entry(b"packed", "u", "1", (), key="default/large")
+    first = levels.unpacked(large, lambda body: b"x" * 5000)
+    assert levels.unpacked(large, lambda body: b"") is first
+    assert list(levels._unpacked) == ["default/large"]
+    levels.clear()
+    assert levels._unpacked_bytes == 0

@@ -44,19 +44,20 @@ def spans_of(decode: Decoding) -> Spans:
 
 
 def found(raw: bytes, slot: str, spans: Spans | None = None) -> Any:
-    level = (spans or spans_of(Decoding())).level(Scanned(raw, None, {}), slot)
+    level = (spans or spans_of(Decoding())).level(Scanned(raw), slot)
     return None if level is None else level.content
 
 
 def test_the_last_two_parts_are_found() -> None:
-    scanned, decode = Scanned(POD, None, {}), Decoding()
+    scanned, decode = Scanned(POD), Decoding()
     spans = spans_of(decode)
     spec = spans.level(scanned, "_spec")
     assert spec.content == {"nodeName": "n1", "containers": []}
     assert bytes(spec.raw) == b'{"nodeName":"n1","containers":[]}'
-    assert set(scanned.parts) == {"_spec", "_status"}, "the status has been proven on the way"
-    assert spans.level(scanned, "_status") is scanned.parts["_status"]
-    assert scanned.parts["_status"].content == {"phase": "Running"}
+    assert scanned.part("_spec") is spec
+    assert scanned.part("_status") is not None, "it has been proven on the way"
+    assert spans.level(scanned, "_status") is scanned.part("_status")
+    assert scanned.part("_status").content == {"phase": "Running"}
     assert decode.count == 2
 
 

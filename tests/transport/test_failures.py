@@ -122,6 +122,10 @@ ANSWERING: dict[str, tuple[BaseException, str]] = {
         aiohttp.ClientResponseError(**answer_of(400)),
         "what came is no answer of HTTP, or its headers are too",
     ),
+    "other compression": (
+        aiohttp.ClientResponseError(**answer_of(400) | {"message": f"Can not decode content-encoding: {SECRET}"}),
+        "the answer is compressed in a way that was not asked for",
+    ),
     "payload": (aiohttp.ClientPayloadError(SECRET), "the connection broke before the answer"),
     "reset": (aiohttp.ClientOSError(errno.ECONNRESET, SECRET), "connection reset by peer"),
     "reset without a number": (aiohttp.ClientConnectionResetError(SECRET), "the connection was reset"),

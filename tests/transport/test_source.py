@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import json
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,9 +20,13 @@ from kubernetes_asyncio import client
 
 from aioinformers.errors import (
     ApiStatusError,
+    BadRequestError,
+    ConflictError,
     ConnectionFailedError,
     ForbiddenError,
     GoneError,
+    InformerError,
+    ResourceNotFoundError,
     ResponseError,
     ServerBusyError,
     UnauthorizedError,
@@ -570,3 +577,216 @@ async def test_g9_a_document_on_a_slow_link_is_read() -> None:
     async with raw_source("200 OK", b"x", is_chunked=True, pause=20.0, is_endless=True, list_timeout=120) as source:
         with pytest.raises(ConnectionFailedError, match="GET /apis was not answered within 120 s"):
             await source.read_json("/apis")
+
+
+# -- changes ------------------------------------------------------------------------------------------------------
+
+ALL = "/api/v1/namespaces/default/configmaps"
+
+
+def encoded(obj: dict[str, Any]) -> bytes:
+    return json.dumps(obj).encode()
+
+
+@virtual_time
+async def test_a_change_is_sent_as_it_is_and_answered_whole() -> None:
+    async with FakeAPIServer() as server, source_of(server) as source:
+        source.client.api_client.configuration.api_key = {"BearerToken": "Bearer right"}
+        made = json.loads(await source.send("POST", ALL, encoded(configmap("c", v="1")), timeout=5))
+        assert made["metadata"]["uid"]
+        made["data"]["v"] = "2"
+        changed = json.loads(await source.send("PUT", f"{ALL}/c", encoded(made), timeout=5))
+        assert changed["data"] == {"v": "2"}
+        patched = await source.send(
+            "PATCH", f"{ALL}/c", b'{"data":{"w":"3"}}', timeout=5, content_type="application/merge-patch+json",
+            query={"fieldManager": "a b"},
+        )  # fmt: skip
+        assert json.loads(patched)["data"] == {"v": "2", "w": "3"}
+        assert json.loads(await source.send("DELETE", f"{ALL}/c", timeout=5))["status"] == "Success"
+        post, put, patch, delete = server.requests
+        assert [each.method for each in server.requests] == ["POST", "PUT", "PATCH", "DELETE"]
+        assert post.headers["content-type"] == put.headers["content-type"] == "application/json"
+        assert patch.headers["content-type"] == "application/merge-patch+json"
+        assert dict(patch.query) == {"fieldManager": "a b"}
+        assert "content-type" not in delete.headers or not delete.headers.get("content-length")
+        assert {each.headers["authorization"] for each in server.requests} == {"Bearer right"}
+        assert all(each.headers["user-agent"].startswith("aioinformers/") for each in server.requests)
+
+
+@virtual_time
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(403, ForbiddenError), (404, ResourceNotFoundError), (409, ConflictError), (422, BadRequestError),
+     (429, ServerBusyError), (500, ApiStatusError), (503, ServerBusyError)],
+)  # fmt: skip
+async def test_a_change_that_is_refused_is_an_error_of_its_class_and_sent_once(
+    status: int, error: type[ApiStatusError]
+) -> None:
+    async with FakeAPIServer() as server, source_of(server) as source:
+        server.fail("update configmaps", status, times=None, headers={"Retry-After": "7"})
+        with pytest.raises(error) as caught:
+            await source.send("PUT", f"{ALL}/c", b"{}", timeout=5)
+        assert type(caught.value) is error
+        assert caught.value.retry_after == 7.0
+        assert len(server.requests) == 1
+
+
+@virtual_time
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_g16_a_change_is_not_sent_on_by_a_redirect(status: int) -> None:
+    async with FakeAPIServer() as server, FakeAPIServer() as other, source_of(server) as source:
+        server.fail("update configmaps", status, headers={"Location": f"{other.url}{ALL}/c?token=hunter2"})
+        with pytest.raises(ResponseError, match=rf"is answered with a redirect \({status}\)") as caught:
+            await source.send("PUT", f"{ALL}/c", b"{}", timeout=5)
+        assert "hunter2" not in str(caught.value)
+        assert len(server.requests) == 1
+        assert not other.requests
+
+
+@virtual_time
+@pytest.mark.parametrize("status", [300, 304])
+async def test_an_answer_to_a_change_that_is_neither_success_nor_failure_is_refused(status: int) -> None:
+    async with FakeAPIServer() as server, source_of(server) as source:
+        server.fail("update configmaps", status, body=b"")
+        with pytest.raises(ResponseError, match=f"unexpected answer {status} to PUT"):
+            await source.send("PUT", f"{ALL}/c", b"{}", timeout=5)
+
+
+@virtual_time
+async def test_a_change_whose_credentials_are_refused_is_sent_once_more_with_fresh_ones() -> None:
+    async with FakeAPIServer() as server:
+        tokens = iter(["old", "new", "newer", "newest"])
+
+        async def refresh(configuration: client.Configuration) -> None:
+            configuration.api_key = {"BearerToken": f"Bearer {next(tokens)}"}
+
+        def judge(request: RequestInfo) -> Fault | None:
+            return None if request.headers.get("authorization") == "Bearer new" else Fault(status=401)
+
+        configuration = server.configuration()
+        configuration.api_key = {"BearerToken": "Bearer oldest"}
+        configuration.refresh_api_key_hook = refresh
+        server.intercept(judge)
+        async with client.ApiClient(configuration) as api:
+            source = Source(api, Settings())
+            assert b'"uid"' in await source.send("POST", ALL, encoded(configmap("c")), timeout=5)
+            assert [request.headers["authorization"] for request in server.requests] == ["Bearer old", "Bearer new"]
+            with pytest.raises(UnauthorizedError, match="was refused twice"):
+                await source.send("POST", ALL, encoded(configmap("d")), timeout=5)
+            assert len(server.requests) == 4
+
+
+@virtual_time
+@pytest.mark.parametrize(
+    ("fault", "words", "instant", "is_done"),
+    [
+        (Fault(ending=Ending.STALL, after=None), "no answer within 5 s", 5.0, True),
+        (Fault(delay=60), "no answer within 5 s", 5.0, False),
+        (Fault(ending=Ending.RESET, after=None), "the request failed", 0.0, True),
+        (Fault(ending=Ending.CLOSE, after=None), "the server closed the connection before it answered", 0.0, True),
+        (Fault(ending=Ending.RESET, after=10), "the connection broke while reading", 0.0, True),
+        (Fault(ending=Ending.STALL, after=10), "did not come whole within 5 s", 5.0, True),
+    ],
+)
+async def test_a_change_without_an_answer_is_never_sent_again_by_itself(
+    fault: Fault, words: str, instant: float, is_done: bool
+) -> None:
+    """It may have been made. That holds for a connection that has served before, too: aiohttp would send PUT again."""
+    async with FakeAPIServer() as server, source_of(server) as source:
+        made = json.loads(await source.send("POST", ALL, encoded(configmap("c")), timeout=5))
+        begin = asyncio.get_running_loop().time()
+        server.intercept(lambda request: fault if request.verb == "update" else None)
+        with pytest.raises(ConnectionFailedError, match=words) as caught:
+            await source.send("PUT", f"{ALL}/c", encoded({**made, "data": {"v": "2"}}), timeout=5)
+        assert asyncio.get_running_loop().time() - begin == instant
+        assert not caught.value.is_refused
+        assert (server.get("configmaps", "c").get("data") == {"v": "2"}) == is_done
+        assert [request.method for request in server.requests] == ["POST", "PUT"]
+
+
+async def test_a_change_that_no_server_can_have_got_says_so(unused_tcp_port: int) -> None:
+    async with client.ApiClient(client.Configuration(host=f"http://127.0.0.1:{unused_tcp_port}")) as api:
+        with pytest.raises(ConnectionFailedError, match="cannot connect") as caught:
+            await Source(api, Settings()).send("PUT", f"{ALL}/c", b"{}", timeout=5)
+        assert caught.value.is_refused
+
+
+@virtual_time
+async def test_a_change_gets_so_much_time_in_all() -> None:
+    """For credentials, both attempts and the answer."""
+    async with FakeAPIServer() as server:
+
+        async def slow(_: client.Configuration) -> None:
+            await asyncio.sleep(2)
+
+        configuration = server.configuration()
+        configuration.api_key, configuration.refresh_api_key_hook = {"BearerToken": "x"}, slow
+        server.fail("update configmaps", 401, times=None, delay=1)
+        async with client.ApiClient(configuration) as api:
+            loop = asyncio.get_running_loop()
+            begin = loop.time()
+            with pytest.raises(ConnectionFailedError):
+                await Source(api, Settings()).send("PUT", f"{ALL}/c", b"{}", timeout=5)
+            assert loop.time() - begin == 5
+            with pytest.raises(ConnectionFailedError, match="credentials were not refreshed") as caught:
+                await Source(api, Settings()).send("PUT", f"{ALL}/c", b"{}", timeout=1)
+            assert caught.value.is_refused
+
+
+@virtual_time
+async def test_an_answer_to_a_change_that_is_too_long_is_refused() -> None:
+    async with FakeAPIServer() as server, source_of(server, max_object_bytes=1000) as source:
+        with pytest.raises(ResponseError, match=f"the answer to POST {ALL} is larger than max_object_bytes=1000"):
+            await source.send("POST", ALL, encoded(configmap("c", v="x" * 2000)), timeout=5)
+
+
+@virtual_time
+@pytest.mark.parametrize("when", ["credentials", "connection", "body"])
+async def test_g10_a_change_that_is_cancelled_leaves_no_connection(when: str) -> None:
+    async with FakeAPIServer() as server, server.api_client() as api:
+
+        async def slow(_: Any) -> None:
+            await asyncio.sleep(5)
+
+        if when == "credentials":
+            api.configuration.api_key, api.configuration.refresh_api_key_hook = {"BearerToken": "x"}, slow
+        else:
+            server.intercept(lambda _: Fault(ending=Ending.STALL, after=None if when == "connection" else 10))
+        task = asyncio.create_task(Source(api, Settings()).send("POST", ALL, encoded(configmap("c")), timeout=9))
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert not api.rest_client.pool_manager.connector._acquired
+
+
+@virtual_time
+async def test_g16_nothing_of_a_change_is_quoted(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(0)
+    async with FakeAPIServer() as server, source_of(server) as source:
+        source.client.api_client.configuration.api_key = {"BearerToken": "Bearer hunter2"}
+        body = encoded(configmap("c", v="hunter2"))
+        for fault in (Fault(status=500, body=b"hunter2"), Fault(ending=Ending.CLOSE, after=None)):
+            remove = server.intercept(functools.partial(lambda given, _: given, fault))
+            with pytest.raises(InformerError) as caught:
+                await source.send("POST", ALL, body, timeout=5)
+            assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+            remove()
+    assert "hunter2" not in caplog.text
+
+
+@virtual_time
+async def test_what_a_session_does_with_every_request_is_done_with_changes() -> None:
+    """Its middlewares, for one; those of a request would replace them."""
+    async with FakeAPIServer() as server, source_of(server) as source:
+        seen: list[str] = []
+
+        async def note(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+            seen.append(request.method)
+            return await handler(request)
+
+        api = source.client.api_client
+        await api.rest_client.pool_manager.close()
+        api.rest_client.pool_manager = aiohttp.ClientSession(middlewares=(note,))
+        await source.send("POST", ALL, encoded(configmap("c")), timeout=5)
+        assert seen == ["POST"]

@@ -16,6 +16,7 @@ from kubernetes_asyncio import client
 from aioinformers import Settings, SharedInformerFactory
 from aioinformers.errors import ConnectionFailedError
 from aioinformers.transport import tap
+from aioinformers.transport.chunks import Block
 from aioinformers.transport.source import Body
 from aioinformers.transport.tap import Tap
 from tests.kit.fixtures import APIServer
@@ -296,6 +297,17 @@ async def test_other_bodies_are_aiohttps(answer: bytes) -> None:
         assert await Body(response).read_lines() == b""
 
 
+async def test_a_broken_chunk_is_noticed_though_the_lines_are_left_to_aiohttp() -> None:
+    """It closes the connection then, and tells nobody."""
+    script = writes(HEAD, *FRAMINGS["halves of lines"], b"zz\r\n", pause=0.002)
+    async with serving(script) as (server, session), session.get(server.url) as response:
+        read = Read()
+        with pytest.raises(ConnectionFailedError, match="the connection broke while reading"):
+            async with asyncio.timeout(10):
+                await read.all_of(Body(response))
+        assert read.data == BODY
+
+
 async def test_a_closed_response_wakes_its_reader() -> None:
     async with serving(writes(HEAD, *FRAMINGS["a line each"])) as (server, session):
         response = await session.get(server.url)
@@ -313,15 +325,13 @@ async def test_api_servers_send_each_event_as_a_line_in_a_chunk(
 ) -> None:
     """On either server, of any size: what the shortcut is for."""
     namespace, read = f"t-{uuid.uuid4().hex[:10]}", Read()
-    take = Tap.take
+    hold = Tap._hold
 
-    def taking(self: Tap) -> Any:
-        received = take(self)
-        if received is not None:
-            read.add(received)
-        return received
+    def holding(self: Tap, received: Any, size: int) -> None:
+        read.add(received)
+        hold(self, received, size)
 
-    monkeypatch.setattr(Tap, "take", taking)
+    monkeypatch.setattr(Tap, "_hold", holding)
     async with api_server.api_client() as api:
         core: Any = client.CoreV1Api(api)
         await core.create_namespace({"metadata": {"name": namespace}})
@@ -336,6 +346,76 @@ async def test_api_servers_send_each_event_as_a_line_in_a_chunk(
             found = [configmaps.lister.get(f"c{i}", namespace=namespace) for i in range(len(sizes))]
             assert [len(one.data["v"]) for one in found] == sizes
     assert read.lines >= len(sizes) - 1
+
+
+# -- what is taken early -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("refused", [0, 2, 3])
+@pytest.mark.parametrize("framing", FRAMINGS)
+async def test_lines_that_are_taken_as_they_arrive_are_not_read_again(framing: str, refused: int) -> None:
+    """Nor is any lost that is refused; all come in the order in which they were sent."""
+    read, offered, taken = Read(), 0, 0
+
+    def early(blocks: list[Block]) -> bool:
+        nonlocal offered, taken
+        offered += 1
+        if refused and offered % refused == 0:
+            return False
+        read.add(blocks)
+        taken += 1
+        return True
+
+    script = writes(HEAD, *FRAMINGS[framing], END, pause=0.001)
+    async with serving(script) as (server, session), session.get(server.url) as response:
+        body = Body(response)
+        body.early = early
+        await read.all_of(body)
+    assert read.data == BODY
+    if framing == "a line each":
+        assert taken > 20
+    assert offered == taken or refused
+
+
+async def test_only_a_few_lines_are_offered_early_and_only_to_who_waits_for_them() -> None:
+    offered: list[int] = []
+
+    def early(blocks: list[Block]) -> bool:
+        offered.append(len(blocks))
+        return False
+
+    def event(size: int) -> bytes:
+        return chunk(b'{"text":"%s"}\n' % (b"x" * size))
+
+    gate = asyncio.Event()
+
+    async def script(writer: asyncio.StreamWriter) -> None:
+        await writes(HEAD, event(10), event(10), pause=0.05)(writer)
+        await gate.wait()
+        await writes(event(10), event(tap.EARLY_BYTES), event(10), END, pause=0.05)(writer)
+
+    async with serving(script) as (server, session), session.get(server.url) as response:
+        body = Body(response)
+        body.early = early
+        assert await body.read_lines()
+        assert await body.read_lines()
+        before = len(offered)
+        gate.set()
+        await asyncio.sleep(0.3)  # nobody waits: all is held
+        assert len(offered) == before
+        await Read().all_of(body)
+        assert len(offered) == before
+
+
+async def test_what_is_taken_early_is_a_sign_of_life() -> None:
+    script = writes(HEAD, *FRAMINGS["a line each"], END, pause=0.002)
+    async with serving(script) as (server, session), session.get(server.url) as response:
+        body = Body(response)
+        body.early = lambda _: True
+        begun = asyncio.get_running_loop().time()
+        await Read().all_of(body)
+        assert body.arrived is not None
+        assert begun < body.arrived <= asyncio.get_running_loop().time()
 
 
 # -- what arrives is a sign of life -------------------------------------------------------------------------------
