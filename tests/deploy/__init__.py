@@ -1,0 +1,1 @@
+"""What ``deploy/`` has: manifests, an image, a board and alerts."""
