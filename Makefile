@@ -12,7 +12,7 @@ DOCUMENTS ?= 50000
 WORKERS ?= auto
 VERSIONS ?= 3.11 3.12 3.13
 
-.PHONY: help demo test cov check types bench bench-quick docs matrix newest fuzz soak lock clean
+.PHONY: help demo screenshots test cov check types bench bench-quick docs matrix newest fuzz soak chaos-controllers chaos-stale lock clean
 
 IS_NEW_ENOUGH = import sys; sys.version_info >= (3, 11) or sys.exit("aioinformers needs Python 3.11 or newer: make PYTHON=python3.12 ...")
 
@@ -63,7 +63,7 @@ types: $(STAMP)  ## types alone
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright typing_tests
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright --ignoreexternal --verifytypes aioinformers > /dev/null
 
-matrix: $(STAMP)  ## unit and embedded-server tests, without the slow ones, on every supported Python that is installed
+matrix: $(STAMP)  ## most unit and embedded-server tests on every supported Python that is installed
 	$(BIN)/python tools/matrix.py $(VERSIONS)
 
 newest: $(STAMP)  ## the same tests on the newest Python, 3.15 or 3.14, where it is installed
@@ -75,6 +75,13 @@ fuzz: $(STAMP)  ## random documents, read in every way there is: make fuzz DOCUM
 soak: $(STAMP)  ## random histories, faults and consumers for as long as asked: make soak SECONDS=3600
 	$(BIN)/python -m tools.soak --seconds $(SECONDS)
 
+chaos-controllers: $(STAMP)  ## six minutes of faults and late watches on a real API server, judged by etcd
+	$(BIN)/python -m tests.chaos.operator.drive faults
+	$(BIN)/python -m tests.chaos.operator.drive duplicates
+
+chaos-stale: $(STAMP)  ## a hundred leaders killed right after a write, while the caches of their successors are late
+	$(BIN)/python -m tests.chaos.operator.drive stale
+
 $(BENCH_STAMP): requirements/bench.txt $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
 	touch $(BENCH_STAMP)
@@ -85,6 +92,9 @@ bench: $(BENCH_STAMP)  ## everything, beside client-go, kube-rs and others; writ
 bench-quick: $(BENCH_STAMP)  ## a few minutes; fails if the budget is exceeded by more than the noise
 	$(BIN)/python -m benchmarks quick
 
+screenshots: $(STAMP)  ## the pictures of the status page in docs/images, taken by its tests; needs chromium
+	AIOINFORMERS_SCREENSHOTS=1 AIOINFORMERS_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -q tests/browser -k pictures
+
 docs: $(STAMP)  ## these pages as HTML, in docs/_build/html
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html
 
@@ -93,6 +103,9 @@ lock: $(STAMP)  ## pin the newest versions that fit pyproject.toml
 		--no-header pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra cli --constraint requirements/dev.txt \
 		--no-header --no-annotate pyproject.toml -o requirements/cli.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.14 --extra fastapi --generate-hashes \
+		--constraint requirements/dev.txt --no-header --no-annotate pyproject.toml requirements/deploy.in \
+		-o requirements/deploy.txt
 
 clean:  ## remove environments and what was built
 	rm -rf $(VENV) .venv-* docs/_build dist .coverage*

@@ -11,6 +11,30 @@ from aioinformers.testing import VirtualTimeLoop
 
 pytest_plugins = ["tests.kit.fixtures"]
 
+ONCE = (
+    "tests/browser",
+    "tests/cli",
+    "tests/conformance",
+    "tests/deploy",
+    "tests/test_absence.py",
+    "tests/test_benchmarks.py",
+    "tests/test_big_lists.py",
+    "tests/test_conformance_page.py",
+    "tests/test_docs.py",
+    "tests/test_examples.py",
+    "tests/test_house.py",
+    "tests/test_types.py",
+)
+"""Folders and files whose tests are long, or about texts, and say little about a version of Python: marked ``once``."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is not run on each version of Python."""
+    for item in items:
+        path = item.path.relative_to(config.rootpath).as_posix()
+        if any(path == each or path.startswith(f"{each}/") for each in ONCE):
+            item.add_marker("once")
+
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item

@@ -23,11 +23,12 @@ def run_everything(options: argparse.Namespace) -> int:
     """Run workloads, keep what they measured, and render the report."""
     is_more = options.only and (options.results / "data.json").exists()
     data = report.load(options.results) if is_more else {"workloads": {}}
-    data["machine"] = machine.describe()
+    here = machine.describe()
+    elsewhere = {"machine": here} if data.setdefault("machine", here) != here else {}  # the others stay as they are
     chosen = {name: WORKLOADS[name] for name in options.only or WORKLOADS}
 
     def keep(name: str, found: Measured) -> None:
-        data["workloads"][name] = found
+        data["workloads"][name] = elsewhere | found
         report.save(data, options.results)
 
     found = run_all(chosen, options.rounds, keep)
@@ -39,7 +40,7 @@ def run_everything(options: argparse.Namespace) -> int:
 def run_quick(options: argparse.Namespace) -> int:
     """Run a few workloads; fail if the budget is exceeded by more than the noise."""
     found = run_all(QUICK, options.rounds, lambda name, one: None)
-    verdicts = [verdict for verdict in judge(load_budget(), found) if f"{verdict.row.workload}-{verdict.at}" in QUICK]
+    verdicts = [verdict for verdict in judge(load_budget(), found) if verdict.row.measured_by(verdict.at) in QUICK]
     print(report.budget_table(verdicts))
     missing = [verdict.row.id for verdict in verdicts if verdict.found is None]
     exceeded = [verdict.row.id for verdict in verdicts if verdict.is_exceeded]
@@ -54,7 +55,7 @@ def run_quick(options: argparse.Namespace) -> int:
 
 def run_some(options: argparse.Namespace) -> int:
     """Run contenders once more, by hand."""
-    extra = {name: getattr(options, name) for name in ("trickle", "handlers", "indexes", "ignore")}
+    extra = {name: getattr(options, name) for name in ("trickle", "handlers", "indexes", "ignore", "faces")}
     extra = {name: value for name, value in extra.items() if value is not None}
     cases = [Case(CONTENDERS[name], extra) for name in options.only]
     found = alternate(cases, options.objects, options.events, options.rounds or 5)
@@ -103,7 +104,7 @@ def arguments() -> argparse.Namespace:
     some.add_argument("events", type=int, nargs="?", default=20_000)
     some.add_argument("--only", nargs="+", choices=CONTENDERS, metavar="CONTENDER", help=", ".join(CONTENDERS),
                       default=["model", "model-fields", "struct", "dict"])  # fmt: skip
-    for name in ("trickle", "handlers", "indexes", "ignore"):
+    for name in ("trickle", "handlers", "indexes", "ignore", "faces"):
         some.add_argument(f"--{name}", type=int)
     some.set_defaults(run=run_some)
 

@@ -28,7 +28,7 @@ class PeerMissingError(Exception):
 
 
 def go() -> Path:
-    """Return the program on client-go."""
+    """Return the program on client-go and controller-runtime."""
     sources = PEERS / "go"
 
     def build(folder: Path) -> None:

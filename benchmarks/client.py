@@ -4,7 +4,9 @@ Run by ``python -m benchmarks`` as every contender is (``benchmarks/contenders.p
 variant is what the handler gets and reads. The cache has an index on ``spec.nodeName`` besides the namespaces. With
 ``--informers`` there are several informers in the factory, and the server sends all objects to each. With ``--ignore``
 there is one handler more, which is not told of changes in the status alone, as all changes here are. With ``--reading``
-there are so many handlers more that read two fields of each update.
+there are so many handlers more that read two fields of each update. With ``--faces=1`` the program has metrics, probes
+and a status page at which nobody looks, with ``--faces=2`` its latencies are measured. With ``--uvloop`` the event loop
+is uvloop's.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import gc
 import json
 import platform
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -124,9 +127,26 @@ def informer_of(factory: SharedInformerFactory, variant: str, indexes: int) -> S
     return factory.core.v1.pods(indexers=indexers)
 
 
+def configuration(options: argparse.Namespace) -> client.Configuration:
+    """Return what the client needs to reach the replay server."""
+    found = client.Configuration(host=options.url)
+    found.ssl_ca_cert = options.ca
+    return found
+
+
+def faces_of(factory: SharedInformerFactory) -> list[Any]:
+    """Return what shows a program to others: the page with all that it can show, and a collector of metrics."""
+    from prometheus_client import CollectorRegistry
+
+    from aioinformers.integrations.asgi import status_app
+    from aioinformers.integrations.prometheus import InformerCollector
+
+    return [status_app(factory), InformerCollector(factory, registry=CollectorRegistry())]
+
+
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Sync and take the flood; return the costs."""
-    async with client.ApiClient(client.Configuration(host=options.url)) as api:
+    async with client.ApiClient(configuration(options)) as api:
         counter = Counter()
         handler = {"model-fields": counter.read_fields, "struct": counter.read_fields, "dict": counter.read_keys}
         factory = SharedInformerFactory(api)
@@ -138,6 +158,9 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             informers[0].add_event_handler(read_fields)
         for _ in range(options.ignore):
             informers[0].add_event_handler(idle, ignore=("status",))
+        faces = faces_of(factory) if options.faces else []
+        if options.faces == 1:
+            faces.pop().close()
         gc.collect()
         empty, before, begun = memory(), cpu(), time.perf_counter()
         await factory.start()
@@ -172,13 +195,25 @@ def arguments() -> argparse.Namespace:
     """Return what every contender is told."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--url", required=True)
+    parser.add_argument("--ca")
     parser.add_argument("--variant", required=True)
     parser.add_argument("--objects", type=int, required=True)
     parser.add_argument("--events", type=int, required=True)
-    for name, default in {"trickle": 0, "handlers": 1, "indexes": 0, "informers": 1, "ignore": 0, "reading": 0}.items():
+    numbers = dict.fromkeys(("trickle", "indexes", "ignore", "reading", "faces", "uvloop"), 0)
+    numbers |= {"handlers": 1, "informers": 1}
+    for name, default in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     return parser.parse_args()
 
 
+def main(options: argparse.Namespace) -> None:
+    """Measure, and print what was found."""
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
+    if options.uvloop:
+        from uvloop import new_event_loop as new_loop
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        print(json.dumps(runner.run(measure(options))))
+
+
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(measure(arguments()))))
+    main(arguments())

@@ -1,4 +1,4 @@
-"""Who is measured: aioinformers in its object types, and the informers of other languages and of Python."""
+"""Who is measured: aioinformers in its object types, and informers and controllers of other languages and of Python."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks import build
 
-__all__ = ["CONTENDERS", "READERS", "Contender"]
+__all__ = ["CONTENDERS", "CONTROLLERS", "READERS", "Contender"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Contender:
         label: What reports call it.
         program: Returns the command, built first if need be.
         variant: What the program is told to measure.
-        is_slow: It takes more than 200 µs for an object: measured on the base workload only, and less often.
+        is_slow: It takes more than 200 µs for an object: measured in one workload only, and less often.
     """
 
     name: str
@@ -116,3 +116,22 @@ READERS: dict[str, Contender] = {
     )
 }
 """Programs that read what they have cached."""
+
+
+def controllers(name: str, family: str, program: Callable[[], list[str]]) -> list[Contender]:
+    return [
+        Contender(name, family, f"{family}, a run does nothing", program, "idle"),
+        Contender(f"{name}-fields", family, f"{family}, a run reads two fields of `Pod`", program, "fields"),
+    ]
+
+
+CONTROLLERS: dict[str, Contender] = {
+    contender.name: contender
+    for contender in (
+        *controllers("controller", "aioinformers", python("controllers")),
+        *controllers("go-controller", "controller-runtime", built("go", "reconcile")),
+        Contender("kopf", "kopf", "kopf, `on.event` does nothing", python("peers.python.kopf_events"), "idle",
+                  is_slow=True),
+    )
+}  # fmt: skip
+"""Programs that reconcile what they have cached."""

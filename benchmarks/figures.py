@@ -39,6 +39,15 @@ METRICS: dict[str, Callable[[Run, Workload], float]] = {
     "events_per_second": lambda run, work: float(work["events"]) / float(run["event_seconds"]),
     "server_share": server_share,
     "mib": lambda run, work: float(run["rss_collected"]) / 2**20,
+    "first_run_us": lambda run, work: 1e6 * float(run["sync_cpu"]) / float(run["sync_runs"]),
+    "run_us": lambda run, work: 1e6 * float(run["event_cpu"]) / float(run["event_runs"]),
+    "cycle_us": lambda run, work: float(run["cycle_us"]),
+    "key_bytes": lambda run, work: float(run["key_bytes"]),
+    "snapshot_ms": lambda run, work: float(run["snapshot_ms"]),
+    "scrape_ms": lambda run, work: float(run["scrape_ms"]),
+    "page_ms": lambda run, work: float(run["page_ms"]),
+    "news_ms": lambda run, work: float(run["news_ms"]),
+    "viewer_percent": lambda run, work: float(run["viewer_percent"]),
 }
 """What a run says, by name."""
 
@@ -117,9 +126,17 @@ def of_ignoring(work: Workload, name: str) -> dict[int, float]:
     return {turn: with_it[turn] - without[turn] for turn in without.keys() & with_it.keys()}
 
 
+def of_measuring(work: Workload, name: str) -> dict[int, float]:
+    """Return the microseconds that an event costs more while its latency is measured, by turn."""
+    without = per_turn(work, f"{name} faces=0", "event_us")
+    with_it = per_turn(work, f"{name} faces=2", "event_us")
+    return {turn: with_it[turn] - without[turn] for turn in without.keys() & with_it.keys()}
+
+
 DIFFERENCES: dict[str, Callable[[Workload, str], dict[int, float]]] = {
     "handler_us": per_handler,
     "ignore_us": of_ignoring,
+    "measure_us": of_measuring,
     "reader_us": per_reader,
     "listed_us": per_listed,
 }
@@ -133,7 +150,7 @@ class Row:
     Attributes:
         id: What notes call it.
         what: What it is about.
-        workload: What measures it; its size is appended.
+        workload: What measures it; a number of objects is appended.
         metric: What is looked at.
         ours: The case that is held to it.
         peer: What that is divided by; without one the limit is of the metric itself.
@@ -158,9 +175,13 @@ class Row:
         """Return a limit in words."""
         return f"{'≥' if self.is_floor else '≤'} {limit:g} {self.unit}"
 
+    def measured_by(self, at: str) -> str:
+        """Return the name of the workload that measures it at a size."""
+        return f"{self.workload}-{at}" if self.size == "objects" else self.workload
+
     def values(self, workloads: Mapping[str, Workload], at: str) -> list[float]:
         """Return what was measured, one value a turn; nothing if it was not."""
-        work = workloads.get(f"{self.workload}-{at}" if self.size == "objects" else self.workload)
+        work = workloads.get(self.measured_by(at))
         if work is None:
             return []
         if self.workload == "latency":

@@ -33,7 +33,7 @@ import aiohttp
 
 from benchmarks.build import go
 from benchmarks.measure import cpu
-from tests.kit.realserver import ADMIN_TOKEN, RealAPIServer, find_binaries
+from tests.kit.realserver import RealAPIServer, find_binaries
 
 RATES = (100, 300, 1000)
 ROUNDS, SECONDS = 5, 6.0
@@ -132,17 +132,6 @@ def create_objects(server: RealAPIServer) -> None:
     asyncio.run(create())
 
 
-def write_kubeconfig(server: RealAPIServer, path: Path) -> None:
-    """Write how to reach the server; JSON is YAML too."""
-    settings = {
-        "apiVersion": "v1", "kind": "Config", "current-context": "it",
-        "clusters": [{"name": "it", "cluster": {"server": server.url, "certificate-authority": server.ca_file}}],
-        "users": [{"name": "it", "user": {"token": ADMIN_TOKEN}}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-    }  # fmt: skip
-    path.write_text(json.dumps(settings))
-
-
 def measure(commands: dict[str, list[str]], kubeconfig: Path, rate: int, seconds: float) -> dict[str, Found]:
     """Run informers beside a writer; return by their names what they found, and under ``write`` what the writer did."""
     count = str(int(rate * seconds))
@@ -202,7 +191,7 @@ def run(
     found: dict[int, dict[str, list[Found]]] = {rate: {name: [] for name in commands} for rate in rates}
     with RealAPIServer(find_binaries()) as server, tempfile.TemporaryDirectory() as folder:
         kubeconfig = Path(folder) / "kubeconfig"
-        write_kubeconfig(server, kubeconfig)
+        kubeconfig.write_text(server.kubeconfig())
         create_objects(server)
         for number in range(rounds):
             for rate in rates:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.build import PeerMissingError, protobuf_feed
+from benchmarks.build import PeerMissingError, go, protobuf_feed
 from benchmarks.contenders import Contender
 
-__all__ = ["FAILURES", "Case", "Measured", "Run", "alternate", "reason", "say", "serving"]
+__all__ = ["FAILURES", "Case", "Measured", "Run", "Server", "alternate", "behind_tls", "reason", "say", "serving"]
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT = 600.0
@@ -43,7 +45,7 @@ class Case:
 
     Attributes:
         contender: What is run.
-        options: Further options of the program, such as ``handlers``.
+        options: Further options of the program, such as ``handlers``; with ``tls`` it speaks to the server by TLS.
         rounds: How often at most; ``None`` is in every turn.
     """
 
@@ -58,15 +60,31 @@ class Case:
 
 
 class Server:
-    """A replay server in a process of its own."""
+    """A replay server in a process of its own.
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    Attributes:
+        url: Where it is.
+        authority: The certificate that its TLS is trusted by, where it speaks TLS.
+    """
+
+    def __init__(self, url: str, authority: Path | None = None) -> None:
+        self.url, self.authority = url, authority
+        self._trust = None if authority is None else ssl.create_default_context(cafile=authority)
+
+    @property
+    def address(self) -> list[str]:
+        """What tells a program how to reach it."""
+        return ["--url", self.url, *([] if self.authority is None else ["--ca", str(self.authority)])]
+
+    def ask(self, path: str) -> bytes:
+        """Return what it answers."""
+        with urllib.request.urlopen(self.url + path, context=self._trust) as answer:
+            found: bytes = answer.read()
+        return found
 
     def cpu(self) -> float:
         """Return the CPU seconds that it has used."""
-        with urllib.request.urlopen(f"{self.url}/cpu") as answer:
-            return float(answer.read())
+        return float(self.ask("/cpu"))
 
     def prepare_metadata(self) -> None:
         """Let it make the Pods' metadata now, and not while a client waits."""
@@ -101,6 +119,28 @@ def serving(objects: int, events: int) -> Iterator[Server]:
             process.kill()
 
 
+@contextmanager
+def behind_tls(server: Server) -> Iterator[Server]:
+    """Put a proxy before a replay server that speaks TLS, HTTP/2 and HTTP/1.1; events are flushed one by one.
+
+    Raises:
+        PeerMissingError: If it cannot be built.
+        RuntimeError: If it does not start.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        authority = Path(folder) / "ca.pem"
+        command = [str(go()), "tls", "--url", server.url, "--ca", str(authority)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                port = process.stdout.readline().strip()
+                if not port:
+                    raise RuntimeError("the proxy did not start; its words are above")
+                yield Server(f"https://127.0.0.1:{port}", authority)
+            finally:
+                process.kill()
+
+
 def run(command: list[str], server: Server, options: Mapping[str, int]) -> Run:
     """Measure once.
 
@@ -110,7 +150,7 @@ def run(command: list[str], server: Server, options: Mapping[str, int]) -> Run:
     told = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     before = server.cpu()
     done = subprocess.run(
-        [*command, "--url", server.url, *told], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, timeout=TIMEOUT
+        [*command, *server.address, *told], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, timeout=TIMEOUT
     )
     found: Run = json.loads(done.stdout.strip().rpartition("\n")[2])
     return found | {"server_cpu": server.cpu() - before}
@@ -130,7 +170,8 @@ def alternate(cases: Sequence[Case], objects: int, events: int, rounds: int) -> 
     """
     found: Measured = {"objects": objects, "events": events, "runs": {}, "left_out": {}}
     commands = built(cases, found)
-    with serving(objects, events) as server:
+    with serving(objects, events) as server, ExitStack() as proxies:
+        by_tls = proxies.enter_context(behind_tls(server)) if any("tls" in case.options for case in cases) else None
         if any("metadata" in case.contender.name for case in cases):
             server.prepare_metadata()
         turns = [(turn, case) for turn in range(rounds) for case in cases if case.rounds is None or turn < case.rounds]
@@ -140,7 +181,9 @@ def alternate(cases: Sequence[Case], objects: int, events: int, rounds: int) -> 
                 continue
             left = f", {(time.monotonic() - begun) / index * (len(turns) - index):.0f} s left" if index else ""
             try:
-                one = run(commands[case.name], server, {"objects": objects, "events": events, **case.options})
+                told = {"objects": objects, "events": events, **case.options}
+                reached = by_tls if told.pop("tls", 0) and by_tls is not None else server
+                one = run(commands[case.name], reached, told)
             except FAILURES as error:
                 leave_out(case, error, found)
                 continue

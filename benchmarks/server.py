@@ -6,7 +6,8 @@ until somebody asks for the flood; each event is one HTTP chunk, as API servers 
 - ``GET /api/v1/pods`` lists, pages with ``limit`` and ``continue`` as a server does, whole with ``resourceVersion=0``;
 - ``…?watch=true`` watches; without a ``resourceVersion`` (or from 0) all objects come first, and with
   ``sendInitialEvents=true`` a bookmark after them;
-- ``/version``, ``/api``, ``/api/v1`` and ``/apis`` tell of Pods, for clients that look before they watch;
+- ``/version``, ``/api``, ``/api/v1`` and ``/apis`` tell of Pods (and of namespaces, for which kopf waits), for clients
+  that look before they watch;
 - ``/flood`` starts the prepared updates on every open watch, ``/trickle?rate=100&count=500`` sends so many of them one
   at a time, so many a second;
 - ``/cpu`` tells the CPU seconds that this server has used.
@@ -33,10 +34,11 @@ PER_WRITE = 64
 """How many objects are handed to the socket at once: about 300 KiB."""
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 PODS = {"name": "pods", "singularName": "pod", "kind": "Pod", "namespaced": True, "verbs": ["list", "watch"]}
+NAMESPACES = {"name": "namespaces", "singularName": "namespace", "kind": "Namespace", "namespaced": False, "verbs": []}
 DISCOVERY = {
     "/version": {"major": "1", "minor": "37", "gitVersion": "v1.37.2"},
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
-    "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [PODS]},
+    "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [PODS, NAMESPACES]},
     "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
 }
 

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.contenders import CONTENDERS, READERS
+from benchmarks.contenders import CONTENDERS, CONTROLLERS, READERS
 from benchmarks.figures import (
     METRICS,
     Spread,
@@ -57,7 +57,8 @@ def summary(values: Mapping[int, float] | Sequence[float]) -> Spread | None:
 def label(case: str) -> str:
     """Return what a case is called, its options in words."""
     name, *options = case.split(" ")
-    text = CONTENDERS[name].label if name in CONTENDERS else name
+    known = CONTENDERS | CONTROLLERS
+    text = known[name].label if name in known else name
     return ", ".join([text, *(f"{value} {option}" for option, _, value in (part.partition("=") for part in options))])
 
 
@@ -157,6 +158,59 @@ def look_table(work: Workload) -> str:
     return table(headers, rows)
 
 
+CHOICES = {
+    # how it is read: the case whose memory it has, and what it may not do
+    "reads": ("model", "nothing: it is a model of the client"),
+    "reads-struct": ("struct", "be changed; have fields that were not declared"),
+    "reads-shared": ("model", "be changed, though nothing prevents it"),
+    "reads-dict": ("dict", "nothing: it is a dict"),
+    "reads-compact": ("compact", "nothing: it is a model of the client"),
+}
+
+
+def choice_table(work: Workload, base: Workload) -> str:
+    """Return what reads of an object cost by what it is read as, and what that must not be used for."""
+    reads = ("get, field read", "by_index, field read", "list, many hits, field read")
+    rows = []
+    for case, (kept, limits) in CHOICES.items():
+        if case not in work["runs"]:
+            continue
+        cells = [summary(looked(work, case, metric)) for metric in ("first_us", "again_us")]
+        for read in reads:
+            found = work["runs"][case][0]["reads"][read]["found"]
+            rates = read_rates(work, case, read)
+            cells.append(summary({turn: 1e6 / (rate * found) for turn, rate in rates.items()}))
+        cells.append(summary(per_turn(base, kept, "kib")))
+        rows.append([READERS[case].label, *(NONE if one is None else figure(one.median) for one in cells), limits])
+    return table(
+        ["read as", "two fields, first, µs", "… again, µs", "`get` and a field, µs", "`by_index`, a field of each, µs",
+         "`list`, a field of each, µs", "KiB per object", "what it may not"],
+        rows,
+    )  # fmt: skip
+
+
+def served_table(work: Workload) -> str:
+    """Return the requests a second and their times, by what a service does."""
+    rows = []
+    for variant, phases in work["served"].items():
+        for phase in (phase for phase in ("idle", "first sync", "flood") if phase in phases):
+            turns = {load: phases[phase].get(load, ()) for load in ("full", "steady")}
+            cells = [ranged(summary([turn["per_second"] for turn in turns["full"]]))]
+            cells += [
+                ranged(summary([turn[key] for turn in turns["steady"]])) for key in ("p50_ms", "p99_ms", "max_ms")
+            ]
+            rows.append([SERVICES[variant], phase, *cells])
+    return table(["", "meanwhile", "requests per second", "p50, ms", "p99, ms", "longest, ms"], rows, texts=2)
+
+
+SERVICES = {
+    "alone": "no cache",
+    "informer": "informer, default model",
+    "struct": "informer, frozen Struct",
+    "watch": "the client's `Watch` and a dict",
+}
+
+
 def reader_table(work: Workload) -> str:
     """Return what a further handler costs that reads two fields of each event."""
     return table(
@@ -170,6 +224,21 @@ def trickle_table(work: Workload) -> str:
     cases = [case for case in ("model", PEER) if case in work["runs"]]
     rows = [[label(case), *compared(work, case, "trickle_us")] for case in cases]
     return table(["", "CPU per lone event, µs", "× client-go"], rows)
+
+
+def loop_table(work: Workload) -> str:
+    """Return what the sync, a flood and lone events cost, by event loop."""
+    metrics = ("sync_us", "event_us", "trickle_us")
+    rows = []
+    for case in work["runs"]:
+        cells = [ranged(summary(per_turn(work, case, metric))) for metric in metrics]
+        if PEER in work["runs"]:
+            theirs = per_turn(work, PEER, "event_us")
+            cells.append(ranged(summary(ratios(per_turn(work, case, "event_us"), theirs))))
+        name, _, options = case.partition(" ")
+        rows.append([label(name) + (", uvloop" if options == "uvloop=1" else ""), *cells])
+    headers = ["", "CPU per object of the sync, µs", "CPU per event, µs", "CPU per lone event, µs"]
+    return table([*headers, *(["event × client-go"] if PEER in work["runs"] else [])], rows)
 
 
 def informer_table(work: Workload) -> str:
@@ -212,6 +281,35 @@ def latency_table(work: Workload) -> str:
          "p99 × client-go"],
         rows, texts=2,
     )  # fmt: skip
+
+
+def controller_table(work: Workload) -> str:
+    """Return what a run of a controller costs, each beside controller-runtime's that does the same."""
+    rows = []
+    for case in work["runs"]:
+        peer = "go-controller-fields" if case.endswith("-fields") else "go-controller"
+        run, first = (compared(work, case, metric, peer) for metric in ("run_us", "first_run_us"))
+        rows.append([label(case), *run, *first, ranged(summary(per_turn(work, case, "kib")))])
+    return table(
+        ["", "CPU per run after a change, µs", "× controller-runtime", "CPU per first run, µs", "× controller-runtime",
+         "KiB per object"],
+        rows,
+    )  # fmt: skip
+
+
+def queue_table(work: Workload) -> str:
+    """Return what a work queue costs."""
+    cells = [ranged(summary(per_turn(work, "queue", metric))) for metric in ("cycle_us", "key_bytes")]
+    headers = ["keys in the queue", "CPU per `add`, get and done, µs", "bytes per key, beside the key"]
+    return table(headers, [[f"{work['objects']:,}", *cells]])
+
+
+def look_at_table(work: Workload) -> str:
+    """Return what looks at a program cost."""
+    metrics = ("snapshot_ms", "scrape_ms", "page_ms", "news_ms", "viewer_percent")
+    cells = [ranged(summary(per_turn(work, "looks", metric))) for metric in metrics]
+    headers = ["informers", "snapshot, ms", "scrape, ms", "status page, ms", "its news, ms", "viewer, % of a processor"]
+    return table(headers, [[f"{work['objects']:,}", *cells]])
 
 
 def step_table(works: Iterable[Workload]) -> str:

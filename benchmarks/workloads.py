@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Container, Iterable
 from typing import Any
 
-from benchmarks.contenders import CONTENDERS, READERS
+from benchmarks.contenders import CONTENDERS, CONTROLLERS, READERS
 from benchmarks.figures import MANY_HANDLERS, MANY_READING
 from benchmarks.runs import FAILURES, ROOT, Case, Measured, alternate, reason, say
 
@@ -44,9 +44,34 @@ def trickle(rounds: int) -> Measured:
     """Take updates that come one by one."""
     chosen = [case for name in ("model", "go-protobuf") for case in options(name, "trickle", TRICKLE)]
     found = alternate(chosen, 10_000, 1_000, rounds)
+    return shortened(found, f"trickle={TRICKLE}") | {"trickle": TRICKLE}
+
+
+def over_tls(objects: int, rounds: int) -> Measured:
+    """Sync, and take a flood and lone updates, over TLS; client-go speaks HTTP/2."""
+    cases = [
+        Case(CONTENDERS[name], {"tls": 1, "trickle": TRICKLE} | loop)
+        for name, loop in (("model", {}), ("model", {"uvloop": 1}), ("go-protobuf", {}))
+    ]
+    return shortened(alternate(cases, objects, EVENTS, rounds), "tls=1", f"trickle={TRICKLE}") | {"trickle": TRICKLE}
+
+
+def loops(rounds: int) -> Measured:
+    """Use asyncio's own event loop, and uvloop."""
+    cases = [Case(CONTENDERS["model"], {"uvloop": uvloop, "trickle": TRICKLE}) for uvloop in (0, 1)]
+    found = alternate(cases, 10_000, EVENTS, rounds)
+    return shortened(found, f"trickle={TRICKLE}") | {"trickle": TRICKLE}
+
+
+def shortened(found: Measured, *options: str) -> Measured:
+    """Leave out of the cases' names what is the same in all of them."""
+
+    def short(name: str) -> str:
+        return " ".join(word for word in name.split(" ") if word not in options)
+
     for kind in ("runs", "left_out"):
-        found[kind] = {name.partition(" ")[0]: value for name, value in found[kind].items()}
-    return found | {"trickle": TRICKLE}
+        found[kind] = {short(name): value for name, value in found[kind].items()}
+    return found
 
 
 def handlers(objects: int, rounds: int, counts: tuple[int, ...] = (1, MANY_HANDLERS)) -> Measured:
@@ -70,6 +95,11 @@ def ignore(rounds: int) -> Measured:
     return alternate(
         [case for name in ("model", "struct") for case in options(name, "ignore", 0, 1)], 10_000, EVENTS, rounds
     )
+
+
+def faces(rounds: int) -> Measured:
+    """Have nothing that shows the program, all of it with nobody who looks, and latencies that are measured."""
+    return alternate(options("model", "faces", 0, 1, 2), 10_000, EVENTS, rounds)
 
 
 def reads(objects: int, rounds: int, names: Iterable[str] = READERS) -> Measured:
@@ -116,11 +146,46 @@ def big_list(way: str, objects: int) -> list[dict[str, Any]]:
     return found
 
 
+def controllers(objects: int, rounds: int, *, is_quick: bool = False) -> Measured:
+    """Reconcile all objects, and those that a flood changes; quickly without those that are slow."""
+    chosen = [one for one in CONTROLLERS.values() if not (is_quick and one.is_slow)]
+    cases = [Case(one, rounds=SLOW_ROUNDS if one.is_slow else None) for one in chosen]
+    return alternate(cases, objects, EVENTS, rounds)
+
+
+def queue(keys: int, rounds: int) -> Measured:
+    """Measure a work queue that holds many keys, in processes of its own."""
+    return alone("queue", "queues", keys, rounds, f"{keys:,} keys in a work queue")
+
+
+def looks(informers: int, rounds: int) -> Measured:
+    """Measure looks at a program with many informers, in processes of its own."""
+    return alone("looks", "looks", informers, rounds, f"looks at {informers} informers")
+
+
+def alone(case: str, module: str, size: int, rounds: int, words: str) -> Measured:
+    """Run what needs nobody to be compared with."""
+    found: Measured = {"objects": size, "runs": {case: []}, "left_out": {}}
+    command = [sys.executable, "-m", f"benchmarks.{module}", str(size)]
+    for turn in range(rounds):
+        say(f"turn {turn + 1} of {rounds}: {words}")
+        answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, timeout=600)
+        found["runs"][case].append(json.loads(answer.stdout) | {"turn": turn})
+    return found
+
+
 def latency(rounds: int) -> Measured:
     """Measure how long a write takes to reach a handler, on a real API server."""
     from benchmarks.latency import run  # needs what the tests of the real server need
 
     return run(rounds=rounds)
+
+
+def serving(rounds: int) -> Measured:
+    """Measure the requests to a service that follows Pods meanwhile."""
+    from benchmarks.serving import run  # needs a web framework
+
+    return run(100_000, 100_000, rounds)
 
 
 WORKLOADS: dict[str, tuple[Workload, int]] = {
@@ -137,12 +202,20 @@ WORKLOADS: dict[str, tuple[Workload, int]] = {
     "handlers-100000": (lambda rounds: handlers(100_000, rounds), 3),
     "indexes-10000": (indexes, 3),
     "ignore-10000": (ignore, 5),
+    "faces-10000": (faces, 9),
     "reads-10000": (lambda rounds: reads(10_000, rounds), 3),
     "reads-100000": (lambda rounds: reads(100_000, rounds, ("reads", "reads-struct", "go-reads")), 3),
     "reading-10000": (reading, 3),
     "informers": (informers, 3),
+    "tls-10000": (lambda rounds: over_tls(10_000, rounds), 5),
+    "tls-100000": (lambda rounds: over_tls(100_000, rounds), 3),
+    "loops-10000": (loops, 3),
+    "serving": (serving, 3),
     "steps-10000": (lambda rounds: steps(10_000, rounds), 2),
     "steps-100000": (lambda rounds: steps(100_000, rounds), 1),
+    "controllers-10000": (lambda rounds: controllers(10_000, rounds), 5),
+    "queue": (lambda rounds: queue(100_000, rounds), 5),
+    "looks": (lambda rounds: looks(60, rounds), 3),
     "latency": (latency, 5),
 }
 
@@ -151,7 +224,10 @@ QUICK: dict[str, tuple[Workload, int]] = {
     "handlers-10000": (lambda rounds: handlers(10_000, rounds), 3),
     "trickle-10000": (trickle, 3),
     "ignore-10000": (ignore, 3),
+    "faces-10000": (faces, 7),
     "steps-10000": (lambda rounds: steps(10_000, rounds), 1),
+    "controllers-10000": (lambda rounds: controllers(10_000, rounds, is_quick=True), 3),
+    "queue": (lambda rounds: queue(100_000, rounds), 3),
 }
 """What finds most regressions in a few minutes."""
 

@@ -1,105 +1,93 @@
 """A web service that answers from the cluster's state without asking the API server.
 
-Run it with a kubeconfig at hand, or inside a pod whose service account may list and watch pods and deployments::
+Run it with a kubeconfig at hand, or inside a Pod whose service account may list and watch pods and deployments::
 
     pip install 'aioinformers[fastapi]' uvicorn
-    uvicorn --factory examples.fastapi_app:create_app
+    uvicorn examples.fastapi_app:app
 
-It serves at once. Until the caches have synced ``/readyz`` and every read answer 503: a probe keeps traffic away, and
-whoever asks nevertheless gets no answer instead of a wrong one.
+It serves at once. Until the caches have synced ``/_informers/readyz`` and every read answer 503: a probe keeps traffic
+away, and whoever asks nevertheless gets no answer instead of a wrong one.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 from kubernetes_asyncio import client
 
 import aioinformers
-from aioinformers import CacheNotSyncedError, NotFoundError, SharedInformer, SharedInformerFactory
+from aioinformers import Event, Indexer, Lister, SharedInformer, SharedInformerFactory
 from aioinformers.errors import InvalidSelectorError
+from aioinformers.integrations.asgi import status_app
+from aioinformers.integrations.fastapi import EventStream, events_of, indexer_of, informer_of, informers, lister_of
+
+Pods = Annotated[Lister[client.V1Pod], lister_of(client.V1Pod)]
+PodIndex = Annotated[Indexer[client.V1Pod], indexer_of(client.V1Pod, indexers={"node": "spec.nodeName"})]
+Deployments = Annotated[Lister[client.V1Deployment], lister_of(client.V1Deployment)]
+FollowedDeployments = Annotated[SharedInformer[client.V1Deployment], informer_of(client.V1Deployment)]
 
 
-class Cluster:
-    """The informers of the service."""
-
-    def __init__(self, api_client: client.ApiClient) -> None:
-        self.factory = SharedInformerFactory(api_client)
-        self.pods: SharedInformer[client.V1Pod] = self.factory.core.v1.pods(indexers={"node": "spec.nodeName"})
-        self.deployments: SharedInformer[client.V1Deployment] = self.factory.apps.v1.deployments()
+async def build() -> AsyncIterator[SharedInformerFactory]:
+    async with aioinformers.connect() as api, SharedInformerFactory(api) as factory:
+        yield factory
 
 
-def create_app(api_client: client.ApiClient | None = None) -> FastAPI:
-    """Return the service.
-
-    Args:
-        api_client: Instead of one from the environment; stays the caller's to close.
-    """
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            # Informers are bound to the loop that starts them, so they are made here and not at import.
-            connected = await stack.enter_async_context(aioinformers.connect()) if api_client is None else api_client
-            app.state.cluster = Cluster(connected)
-            await stack.enter_async_context(app.state.cluster.factory)
-            yield
-
-    app = FastAPI(title="What runs where", lifespan=lifespan)
-    app.add_exception_handler(CacheNotSyncedError, answer(503))
-    app.add_exception_handler(NotFoundError, answer(404))
-    app.add_exception_handler(InvalidSelectorError, answer(400))
-    add_probes(app)
-    add_routes(app)
-    return app
+app = FastAPI(title="What runs where", lifespan=informers(build, sync_timeout=0))
+app.mount("/_informers", status_app())  # probes, metrics and the status
 
 
-def answer(status: int) -> Any:
-    """Return an exception handler that answers with a status and the exception's own words."""
-
-    async def handle(_: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, status_code=status)
-
-    return handle
+@app.exception_handler(InvalidSelectorError)
+async def bad_selector(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 400)
 
 
-def add_probes(app: FastAPI) -> None:
-    @app.get("/livez")
-    async def livez(request: Request, response: Response) -> dict[str, Any]:
-        """Only a restart brings back an informer that has ended; an unreachable API server is no reason for one."""
-        ended = [informer.name for informer in request.app.state.cluster.factory if not informer.is_running]
-        response.status_code = 500 if ended else 200
-        return {"ended": ended}
-
-    @app.get("/readyz")
-    async def readyz(request: Request, response: Response) -> dict[str, Any]:
-        """Every cache has synced once; from then on reads are answered, during an outage with the last state."""
-        health = request.app.state.cluster.factory.health()
-        response.status_code = 200 if health.is_ready else 503
-        return {informer.name: informer.reason or "ok" for informer in health.informers}
+# Routes are `async def`: reads never block, and in the event loop no thread has to be fetched for them.
 
 
-def add_routes(app: FastAPI) -> None:
-    # Handlers are `async def`: reads never block, and in the event loop no thread has to be fetched for them.
-    @app.get("/nodes/{node}/pods")
-    async def pods_of_node(request: Request, node: str) -> list[dict[str, Any]]:
-        cluster: Cluster = request.app.state.cluster
-        return [pod_summary(pod) for pod in cluster.pods.indexer.by_index("node", node)]
+@app.get("/nodes/{node}/pods")
+async def pods_of_node(node: str, pods: PodIndex) -> list[dict[str, Any]]:
+    return [pod_summary(pod) for pod in pods.by_index("node", node)]
 
-    @app.get("/namespaces/{namespace}/pods")
-    async def pods_of_namespace(request: Request, namespace: str, selector: str = "") -> list[dict[str, Any]]:
-        cluster: Cluster = request.app.state.cluster
-        return [pod_summary(pod) for pod in cluster.pods.lister.list(selector, namespace=namespace)]
 
-    @app.get("/namespaces/{namespace}/deployments/{name}")
-    async def deployment(request: Request, namespace: str, name: str) -> dict[str, Any]:
-        cluster: Cluster = request.app.state.cluster
-        found = cluster.deployments.lister.get(name, namespace=namespace)
-        return {"name": name, "wanted": found.spec.replicas, "ready": found.status.ready_replicas or 0}
+@app.get("/namespaces/{namespace}/pods")
+async def pods_of_namespace(namespace: str, pods: Pods, selector: str = "") -> list[dict[str, Any]]:
+    return [pod_summary(pod) for pod in pods.list(selector, namespace=namespace)]
+
+
+@app.get("/namespaces/{namespace}/deployments/{name}")
+async def deployment(namespace: str, name: str, deployments: Deployments) -> dict[str, Any]:
+    return deployment_summary(deployments.get(name, namespace=namespace))
+
+
+@app.get("/namespaces/{namespace}/deployments/{name}/ready")
+async def ready_deployment(namespace: str, name: str, deployments: FollowedDeployments) -> dict[str, Any]:
+    """Answer once all replicas are ready, within half a minute."""
+    try:
+        found = await deployments.wait_for((namespace, name), is_ready, timeout=30)
+    except TimeoutError:
+        raise HTTPException(504, "it is not ready yet: ask again") from None
+    return deployment_summary(found)
+
+
+@app.get("/deployments/events")
+async def deployment_events(deployments: FollowedDeployments) -> EventStream:
+    """Send what there is and what happens: ``curl -N``, or a browser's ``EventSource``."""
+    return events_of(deployments, deployment_event, only=("spec.replicas", "status.readyReplicas"))
+
+
+def is_ready(found: client.V1Deployment | None) -> bool:
+    return found is not None and (found.status.ready_replicas or 0) >= found.spec.replicas
+
+
+def deployment_event(event: Event[client.V1Deployment]) -> dict[str, Any]:
+    return {"type": type(event).__name__, "namespace": event.key.namespace, **deployment_summary(event.object)}
+
+
+def deployment_summary(found: Any) -> dict[str, Any]:
+    return {"name": found.metadata.name, "wanted": found.spec.replicas, "ready": found.status.ready_replicas or 0}
 
 
 def pod_summary(pod: client.V1Pod) -> dict[str, Any]:

@@ -1,164 +1,101 @@
-"""A small controller: teams own namespaces, and each of their namespaces holds a ConfigMap that says so.
+"""An operator: each Website gets a Deployment, which goes with it, and says in its status how that is.
 
-A Namespace labelled ``example.com/team=payments`` gets a ConfigMap ``team`` with ``data: {team: payments}``. It follows
-the label when that changes, goes when the label goes, and comes back when somebody edits or deletes it. Run it with a
-kubeconfig at hand, or inside a pod::
+Install the definition (``kubectl apply -f examples/website.yaml``), then run it with a kubeconfig at hand, or in a Pod,
+as many replicas as you like, of which one works::
 
-    python -m examples.operator
+    python examples/operator.py
 
-It shows what every controller needs: *one* function that compares what there is with what should be, called for
-whatever happened (so that an event more or less does no harm), reading from caches, writing to the API server.
+What is about websites is in ``deployment_for``, ``website`` and ``remove``; what makes an operator of it, in ``main``.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import random
-import signal
-from collections import defaultdict
+import os
+import sys
 
-import aiohttp
-from kubernetes_asyncio import client
-from kubernetes_asyncio.client.exceptions import ApiException
+# The name of this file is that of a module of Python's, which others import.
+sys.path[:] = [path for path in sys.path if path != os.path.dirname(os.path.abspath(__file__))]
+
+from typing import Any
+
+import msgspec
 
 import aioinformers
-from aioinformers import Event, NotFoundError, SharedInformerFactory
-from aioinformers.errors import CredentialsError
+from aioinformers import SharedInformerFactory
+from aioinformers.controllers import Controller, Request, Requeue, run, set_condition
+from aioinformers.coordination import LeaderElection
 
-logger = logging.getLogger("team-operator")
-
-TEAM = "example.com/team"
-MANAGED_BY = {"app.kubernetes.io/managed-by": "team-operator"}
-SELECTOR = ",".join(f"{label}={value}" for label, value in MANAGED_BY.items())
-CONFIG_MAP = "team"
-ATTEMPTS = 5
+# -- websites -----------------------------------------------------------------------------------------------------
 
 
-class TeamOperator:
-    """Keeps the ConfigMap ``team`` of every labelled namespace.
-
-    Args:
-        factory: Its informers; not started yet.
-        retry_delay: Seconds before the second attempt; doubled for each further one.
-    """
-
-    def __init__(self, factory: SharedInformerFactory, *, retry_delay: float = 1.0) -> None:
-        self._retry_delay = retry_delay
-        self._api = client.CoreV1Api(factory.api_client)
-        # Two informers lead to the same namespace: one at a time may work on it.
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self.namespaces = factory.core.v1.namespaces()
-        self.config_maps = factory.core.v1.configmaps(
-            label_selector=",".join(f"{k}={v}" for k, v in MANAGED_BY.items())
-        )
-        # Eight namespaces at once, each of them in order. What fails for good is tried again within ten minutes:
-        # the resync hands in every namespace as if it had changed.
-        self.namespaces.add_event_handler(
-            self.on_namespace, concurrency=8, resync_period=600, handler_timeout=60, on_error=self.on_error
-        )
-        self.config_maps.add_event_handler(
-            self.on_config_map, concurrency=8, handler_timeout=60, on_error=self.on_error
-        )
-
-    async def on_namespace(self, event: Event[client.V1Namespace]) -> None:
-        await self.reconcile(event.key.name)
-
-    async def on_config_map(self, event: Event[client.V1ConfigMap]) -> None:
-        await self.reconcile(event.key.namespace)
-
-    async def on_error(self, error: Exception, event: Event[client.V1Namespace] | Event[client.V1ConfigMap]) -> None:
-        """Say what could not be done; the handlers go on with their next event."""
-        logger.error("%s: given up until the next event or resync: %s", event.key, error)
-
-    async def reconcile(self, namespace: str) -> None:
-        """Make a namespace what it should be, trying again what may pass by itself."""
-        # Before both caches have synced, what is missing from them says nothing.
-        await self.namespaces.wait_synced()
-        await self.config_maps.wait_synced()
-        async with self._locks[namespace]:
-            for attempt in range(ATTEMPTS):
-                try:
-                    await self._reconcile_once(namespace)
-                except (ApiException, aiohttp.ClientError, TimeoutError, CredentialsError) as error:
-                    if attempt == ATTEMPTS - 1 or not _may_pass(error):
-                        raise
-                    delay = self._retry_delay * 2**attempt * (1 + random.random())
-                    logger.warning("%s: %s; next try in %.1f s", namespace, _reason(error), delay)
-                    await asyncio.sleep(delay)
-                else:
-                    return
-
-    async def _reconcile_once(self, namespace: str) -> None:
-        wanted = self._wanted_data(namespace)
-        try:
-            found = self.config_maps.lister.get(CONFIG_MAP, namespace=namespace)
-        except NotFoundError:
-            found = None
-        try:
-            if wanted is None:
-                if found is not None:
-                    await self._api.delete_namespaced_config_map(CONFIG_MAP, namespace)
-                    logger.info("%s: removed", namespace)
-            elif found is None:
-                metadata = client.V1ObjectMeta(name=CONFIG_MAP, labels=dict(MANAGED_BY))
-                await self._api.create_namespaced_config_map(
-                    namespace, client.V1ConfigMap(metadata=metadata, data=wanted)
-                )
-                logger.info("%s: created for %s", namespace, wanted["team"])
-            elif found.data != wanted:
-                found.data = wanted  # the cached object is ours alone; its resourceVersion guards against lost updates
-                await self._api.replace_namespaced_config_map(CONFIG_MAP, namespace, found)
-                logger.info("%s: set to %s", namespace, wanted["team"])
-        except ApiException as error:
-            # Gone or changed meanwhile: the cache is behind, and the event that catches it up calls us again. Or the
-            # name is taken by a ConfigMap that is not ours: that one is left alone.
-            if error.status not in (404, 409):
-                raise
-            logger.info("%s: %s: left as it is until the next event", namespace, _reason(error))
-
-    def _wanted_data(self, namespace: str) -> dict[str, str] | None:
-        try:
-            found = self.namespaces.lister.get(namespace)
-        except NotFoundError:
-            return None
-        if found.metadata.deletion_timestamp is not None:
-            return None
-        team = (found.metadata.labels or {}).get(TEAM)
-        return None if team is None else {"team": team}
+class Spec(msgspec.Struct, frozen=True):
+    image: str
+    replicas: int = 1
 
 
-def _may_pass(error: Exception) -> bool:
-    """Tell whether the same request may succeed a little later."""
-    return not isinstance(error, ApiException) or error.status == 429 or error.status >= 500
+class Metadata(msgspec.Struct, frozen=True):
+    name: str
+    generation: int = 0
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, ApiException):
-        return f"{error.status} {error.reason}"
-    return str(error) or type(error).__name__
+class Status(msgspec.Struct, frozen=True):
+    conditions: list[dict[str, Any]] = []
 
 
-async def run(api_client: client.ApiClient, stop: asyncio.Event) -> None:
-    """Run the operator until the event is set."""
-    factory = SharedInformerFactory(api_client, name="team-operator")
-    TeamOperator(factory)
-    async with factory:  # leaving it lets handlers finish what they are doing
-        await factory.wait_for_cache_sync(timeout=60)
-        logger.info("ready")
-        await stop.wait()
+class Website(msgspec.Struct, frozen=True):
+    metadata: Metadata
+    spec: Spec
+    status: Status = Status()
+
+
+def deployment_for(site: Website) -> dict[str, object]:
+    """Return what a website is to have; the controller adds the owner."""
+    labels = {"website": site.metadata.name}
+    containers = [{"name": "web", "image": site.spec.image, "ports": [{"containerPort": 80}]}]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": site.metadata.name, "labels": labels},
+        "spec": {
+            "replicas": site.spec.replicas,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
+        },
+    }
+
+
+async def website(request: Request[Website]) -> Requeue | None:
+    """Make a website what it should be."""
+    site = request.object
+    deployment = await request.apply(deployment_for(site))
+    ready = deployment.get("status", {}).get("readyReplicas", 0)
+    words, generation = f"{ready} of {site.spec.replicas} replicas", site.metadata.generation
+    is_ready = ready >= site.spec.replicas
+    conditions = set_condition(site.status.conditions, "Ready", is_ready, "Deployed", words, generation)
+    await request.patch_status({"readyReplicas": ready, "conditions": conditions})
+    return None
+
+
+async def remove(request: Request[Website]) -> None:
+    """Undo what is not in the cluster, such as a name in the DNS; the Deployment goes by itself."""
+    request.log.info("is removed")
+
+
+# -- the operator -------------------------------------------------------------------------------------------------
 
 
 async def main() -> None:
-    logging.basicConfig(level=logging.INFO)
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C interrupts instead
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with aioinformers.connect() as api_client:  # its calls, too, have tokens that renew themselves
-        await run(api_client, stop)
+    async with aioinformers.connect() as api:
+        factory = SharedInformerFactory(api)
+        websites = factory.for_resource("websites.v1.example.com", object_type=Website)
+        controller = Controller(websites, reconcile=website, finalizer="example.com/website")
+        controller.owns(factory.apps.v1.deployments())
+        controller.cleanup(remove)
+        election = LeaderElection(api, "website-operator", namespace=os.environ.get("POD_NAMESPACE", "default"))
+        async with factory, controller.running(election=election):
+            await controller.wait_closed()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    # In a Pod STATUS is 0.0.0.0:8080, where probes and Prometheus ask; without it nothing listens.
+    run(main, status=os.environ.get("STATUS"))

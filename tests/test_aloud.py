@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ from kubernetes_asyncio import client
 from aioinformers import Event, NotFoundError, ObjectKey, SharedInformerFactory, drop_fields, new_informer
 from aioinformers.errors import InformerClosedError, InformerCrashedError
 from aioinformers.informer import pipeline_of
-from aioinformers.testing import FakeAPIServer, Fault
+from aioinformers.testing import EventRecorder, FakeAPIServer, Fault
 from tests.kit import QUICK, Recorder, configmap, factory_on, pod
 
 pytestmark = pytest.mark.virtual_time
@@ -580,3 +583,65 @@ async def test_an_answer_that_would_have_to_be_awaited_is_not_true(caplog: pytes
         assert "something to await" in str(record.exc_info[1])
         with pytest.raises(TypeError, match="condition gave something to await"):
             await pods.wait_for("default/a", lambda obj: runs(obj))  # type: ignore[arg-type, return-value]
+
+
+@pytest.mark.parametrize("seconds", ["3", True, datetime.timedelta(seconds=3), float("nan")])
+async def test_a_timeout_that_is_no_number_of_seconds_is_refused_wherever_one_is_taken(seconds: Any) -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory, AsyncExitStack() as held:
+        pods = factory.core.v1.pods()
+        registration = pods.add_event_handler(Recorder())
+        await factory.start()
+        stream = await held.enter_async_context(pods.stream())
+        await factory.wait_for_cache_sync()
+        waits: list[Callable[[], Awaitable[Any]]] = [
+            lambda: factory.wait_for_cache_sync(timeout=seconds),
+            lambda: factory.wait_live(timeout=seconds),
+            lambda: factory.shutdown(seconds),
+            lambda: pods.wait_synced(timeout=seconds),
+            lambda: pods.wait_for("a", lambda _: True, timeout=seconds),
+            lambda: pods.wait_for_resource_version("1", timeout=seconds),
+            lambda: registration.wait_synced(timeout=seconds),
+            lambda: stream.wait_synced(timeout=seconds),
+            lambda: EventRecorder[Any]().wait_for(lambda _: True, timeout=seconds),
+        ]
+        for wait in waits:
+            with pytest.raises((TypeError, ValueError), match=r"^(timeout|grace) must be a number"):
+                await wait()
+        assert pods.has_synced, "nothing was ended by what was refused"
+        async with server.api_client() as api, new_informer(api, "configmaps.v1.") as alone:
+            with pytest.raises((TypeError, ValueError), match=r"^grace must be a number"):
+                await alone.aclose(grace=seconds)
+
+
+async def test_what_is_no_key_no_version_no_option_and_no_setting_is_refused() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        server.create("pods", pod("web-0", namespace="shop"))
+        pods = factory.core.v1.pods()
+        await factory.start()
+        await factory.wait_for_cache_sync()
+        with pytest.raises(NotFoundError, match="one is in namespace 'shop': a key is 'namespace/name'"):
+            pods.indexer["web-0"]
+        wrong: Any = 3
+        given: Any
+        keys: list[Any] = [wrong, None, ("a", "b", "c")]
+        for key in keys:
+            with pytest.raises(TypeError, match="a key is an ObjectKey"):
+                pods.indexer[key]
+        assert pods.indexer.resource_version("shop/web-0") == pods.indexer.resource_version(ObjectKey("shop", "web-0"))
+        for read in (pods.lister.namespace, lambda given: pods.lister.list(namespace=given)):
+            for given in (wrong, ["shop"]):
+                with pytest.raises(TypeError, match="a namespace is a text, not"):
+                    read(given)
+        with pytest.raises(TypeError, match="the values of an index are texts, not 3"):
+            pods.indexer.by_index("namespace", wrong)
+        with pytest.raises(TypeError, match="a resourceVersion is a text"):
+            await pods.wait_for_resource_version(wrong)
+        make: Any = factory.core.v1.pods
+        with pytest.raises(TypeError, match=r"pods\(\) takes its options by name"):
+            make("shop")
+        settings: Any = {"page_size": 100}
+        async with server.api_client() as api:
+            with pytest.raises(TypeError, match=r"settings must be Settings, such as Settings\(page_size=100\)"):
+                SharedInformerFactory(api, settings=settings)
+            with pytest.raises(TypeError, match="settings must be Settings"):
+                new_informer(api, "pods.v1.", settings=settings)

@@ -28,13 +28,27 @@ from aioinformers.delivery.listener import ConsumerOptions, Pace
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.layout import Entry, Layout
 from aioinformers.objects.object_types import object_type_of
-from aioinformers.types import EVERYTHING, GroupVersionResource
+from aioinformers.queue import WatchBatch
+from aioinformers.types import EVERYTHING, GroupVersionResource, ObjectKey
 from benchmarks import __main__ as command
-from benchmarks import report, tables
-from benchmarks.contenders import CONTENDERS
-from benchmarks.figures import Row, judge, load_budget, of_ignoring, per_handler, per_turn, ratios, spread
+from benchmarks import controllers, looks, queues, report, tables
+from benchmarks.contenders import CONTENDERS, CONTROLLERS
+from benchmarks.figures import (
+    Row,
+    judge,
+    load_budget,
+    of_ignoring,
+    of_measuring,
+    per_handler,
+    per_listed,
+    per_reader,
+    per_turn,
+    ratios,
+    spread,
+)
 from benchmarks.pods import encoded, pod
 from benchmarks.server import Replay, prepare
+from benchmarks.workloads import shortened
 
 ROOT = Path(__file__).resolve().parent.parent
 OBJECTS, UPDATES = 7, 20
@@ -128,7 +142,7 @@ class Line:
         """Take events all the way."""
         expected = self.handled + events * len(self.host.tasks)
         for batch in self.decoder.feed(data):
-            self.dispatcher.apply(EVERYTHING, batch)
+            self.dispatcher.apply(WatchBatch(EVERYTHING, batch))
         while self.handled < expected:
             await asyncio.sleep(0)
 
@@ -250,6 +264,15 @@ async def test_an_informer_follows_the_replay_server(way: str, object_type: type
         assert seen == [str(OBJECTS + i + 1) for i in range(UPDATES + 5)]
 
 
+@pytest.mark.parametrize("variant", ["idle", "fields"])
+async def test_a_controller_reconciles_what_the_replay_server_sends(variant: str) -> None:
+    async with replaying() as url:
+        options = argparse.Namespace(url=url, ca=None, variant=variant, objects=OBJECTS, events=UPDATES)
+        found = await controllers.measure(options)
+    assert found["sync_runs"] == OBJECTS
+    assert OBJECTS <= found["event_runs"] <= UPDATES
+
+
 # -- figures ------------------------------------------------------------------------------------------------------
 
 
@@ -340,6 +363,77 @@ def test_ignoring_costs_what_it_adds_to_an_event() -> None:
     assert row.values({"ignore-10000": measured}, "10000") == pytest.approx([8.0, 9.0])
 
 
+def test_measuring_costs_what_it_adds_to_an_event() -> None:
+    measured = {
+        "objects": 1, "events": 2_000,
+        "runs": {"model faces=0": [run(0, 10.0), run(1, 20.0)], "model faces=2": [run(0, 10.2), run(1, 20.3)]},
+    }  # fmt: skip
+    assert of_measuring(measured, "model") == pytest.approx({0: 0.2, 1: 0.3})
+    row = next(row for row in load_budget() if row.id == "observed")
+    assert row.values({"faces-10000": measured}, "10000") == pytest.approx([0.2, 0.3])
+
+
+def test_a_further_reader_costs_the_slope() -> None:
+    measured = {
+        "objects": 1, "events": 2_000,
+        "runs": {"model-fields reading=1": [run(0, 10.0)], "model-fields reading=9": [run(0, 18.0)]},
+    }  # fmt: skip
+    assert per_reader(measured, "model-fields") == pytest.approx({0: 1.0})
+
+
+def test_a_further_handler_costs_the_slope_of_the_first_list() -> None:
+    measured = {
+        "objects": 1_000, "events": 1,
+        "runs": {"model handlers=1": [run(0, 10.0, events=1)], "model handlers=1000": [run(0, 509.5, events=1)]},
+    }  # fmt: skip
+    assert per_listed(measured, "model") == pytest.approx({0: 1.0})
+
+
+def read_run(turn: int, per_second: float) -> dict[str, Any]:
+    return run(turn, 1.0) | {
+        "reads": {"get, field read": {"per_second": per_second, "found": 1}},
+        "looks": {"first_us": 7.0, "again_us": 0.7, "rss_before": 3 << 20, "rss_after": 4 << 20},
+    }
+
+
+def test_reads_are_held_against_a_floor() -> None:
+    """More is better there: the other quartile counts."""
+    runs = {"reads": [read_run(i, rate) for i, rate in enumerate([8.0, 9.0, 12.0])], "go-reads": []}
+    runs["go-reads"] = [read_run(i, 10.0) for i in range(3)]
+    measured = {"reads-10": {"objects": 10, "events": 1, "runs": runs}}
+    row = Row(
+        id="r", what="", workload="reads", metric="get, field read", ours="reads", peer="go-reads", at={"10": 1.0},
+        is_floor=True,
+    )  # fmt: skip
+    assert row.bound(1.0) == "≥ 1 ×"
+    verdicts = [judge([replace(row, at={"10": limit})], measured)[0] for limit in (0.85, 1.0, 1.1)]
+    assert [verdict.word for verdict in verdicts] == ["pass", "**fail**, within the noise", "**FAIL**"]
+
+
+def test_looks_are_told_in_microseconds_and_what_they_keep_in_parts_of_before() -> None:
+    measured = {"reads-10": {"objects": 10, "events": 1, "runs": {"reads": [read_run(0, 1.0)]}}}
+    row = Row(id="r", what="", workload="reads", metric="first_us", ours="reads", unit="µs", at={"10": 7.5})
+    assert judge([row], measured)[0].found == spread([7.0])
+    assert judge([replace(row, metric="levels")], measured)[0].found == spread([1.5])
+
+
+def test_what_is_the_same_in_all_cases_is_left_out_of_their_names() -> None:
+    found: dict[str, Any] = {
+        "runs": {"model tls=1 trickle=300": [], "model tls=1 trickle=300 uvloop=1": []},
+        "left_out": {},
+    }
+    assert list(shortened(found, "tls=1", "trickle=300")["runs"]) == ["model", "model uvloop=1"]
+
+
+def test_times_of_a_service_are_those_of_the_steady_load() -> None:
+    full = {"per_second": 900.0, "p50_ms": 8.0, "p99_ms": 20.0, "max_ms": 30.0}
+    steady = {"per_second": 300.0, "p50_ms": 1.0, "p99_ms": 2.0, "max_ms": 3.0}
+    served = {"informer": {"idle": {"full": [full], "steady": [steady]}, "flood": {"full": [full]}}}
+    shown = tables.served_table({"served": served})
+    assert "| idle | 900 (900–900) | 1.00 (1.00–1.00) | 2.00 (2.00–2.00) | 3.00 (3.00–3.00) |" in shown
+    assert "| flood | 900 (900–900) | – | – | – |" in shown
+
+
 def test_steps_are_the_worse_of_both_ways_to_list() -> None:
     turns = {
         "LIST": [[{"phase": "first sync", "max_ms": 4.0}]],
@@ -358,13 +452,44 @@ def test_latency_has_its_own_ratios() -> None:
     assert verdict.found == spread([0.5, 0.9])
 
 
+def test_controllers_are_told_per_run_beside_those_that_do_the_same() -> None:
+    measured = work(controller=[4.0], go_controller=[8.0], controller_fields=[6.0], go_controller_fields=[4.0])
+    for runs in measured["runs"].values():
+        runs[0] |= {"sync_runs": 1_000, "event_runs": 1_000}
+    shown = tables.controller_table(measured).splitlines()
+    assert "| 8.00 (8.00–8.00) | 0.500 (0.500–0.500) | 8.00 (8.00–8.00) |" in shown[2]
+    assert [line.split(" | ")[2] for line in shown[2:]] == ["0.500 (0.500–0.500)", "1", "1.50 (1.50–1.50)", "1"]
+
+
+async def test_looks_are_told_by_informer() -> None:
+    found = await looks.look(2) | {"viewer_percent": 0.5}
+    rows = [row for row in load_budget() if row.workload == "looks"]
+    verdicts = judge(rows, {"looks": {"objects": 60, "runs": {"looks": [found | {"turn": 0}]}}})
+    assert [verdict.row.id for verdict in verdicts if verdict.found is not None] == ["snapshot", "scrape", "viewer"]
+    assert 0 < found["snapshot_ms"] < found["scrape_ms"]
+
+
+async def test_a_queue_is_told_by_key() -> None:
+    found = await queues.measure([ObjectKey("shop", f"web-{number}") for number in range(100)])
+    row = Row(id="q", what="", workload="queue", metric="cycle_us", ours="queue", size="keys", at={"100": 1e9})
+    (verdict,) = judge([row], {"queue": {"objects": 100, "runs": {"queue": [found | {"turn": 0}]}}})
+    assert verdict.is_kept
+
+
+def test_what_another_machine_has_measured_is_said() -> None:
+    here = {"CPU": "fast", "cores": "2"}
+    data = {"machine": here, "workloads": {"base-1000": work(), "queue": work() | {"machine": here | {"CPU": "slow"}}}}
+    assert report.machine(data).endswith("- on another machine, `queue`: slow")
+
+
 def test_every_row_of_the_budget_can_be_measured() -> None:
     rows = load_budget()
     assert len({row.id for row in rows}) == len(rows)
     notes = tomllib.loads((ROOT / "benchmarks" / "notes.toml").read_text(encoding="utf-8"))
     assert notes.keys() <= {row.id for row in rows}
     for row in rows:
-        assert row.workload not in {"base", "trickle"} or {row.ours, row.peer} - {""} <= CONTENDERS.keys(), row.id
+        known = CONTROLLERS if row.workload == "controllers" else CONTENDERS
+        assert row.workload not in {"base", "trickle", "controllers"} or {row.ours, row.peer} - {""} <= known.keys()
 
 
 def test_a_failing_row_without_an_explanation_is_loud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

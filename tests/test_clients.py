@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import kubernetes.aio.client as aio
@@ -16,18 +15,9 @@ from aioinformers import Settings, SharedInformerFactory
 from aioinformers.testing import FakeAPIServer
 from aioinformers.transport.source import Source
 from tests.kit import QUICK, Recorder, configmap, factory_on
+from tests.kit.clients import CLIENTS, client_of
 from tests.kit.fixtures import APIServer
 from tests.kit.realserver import LIMITED_TOKEN, RealAPIServer
-
-
-def aio_client(server: APIServer) -> AbstractAsyncContextManager[Any]:
-    """Return a ``kubernetes.aio`` client with the settings of the server's own."""
-    known = server.configuration()
-    configuration = aio.Configuration(host=known.host)
-    configuration.ssl_ca_cert = known.ssl_ca_cert
-    configuration.api_key = dict(known.api_key)
-    configuration.api_key_prefix = dict(known.api_key_prefix)
-    return aio.ApiClient(configuration)
 
 
 async def write_some(server: APIServer, namespace: str) -> None:
@@ -40,14 +30,14 @@ async def write_some(server: APIServer, namespace: str) -> None:
         await core.delete_namespaced_config_map("c2", namespace)
 
 
-@pytest.mark.parametrize("which", ["kubernetes_asyncio", "kubernetes.aio"])
+@pytest.mark.parametrize("which", CLIENTS)
 @pytest.mark.parametrize("watch_list", [True, False])
 async def test_informers_follow_through_either_client(api_server: APIServer, which: str, watch_list: bool) -> None:
     namespace = f"t-{uuid.uuid4().hex[:10]}"
     async with api_server.api_client() as api:
         core: Any = client.CoreV1Api(api)
         await core.create_namespace({"metadata": {"name": namespace}})
-    opened = api_server.api_client() if which == "kubernetes_asyncio" else aio_client(api_server)
+    opened = client_of(api_server, which)
     async with opened as api:
         settings = Settings(watch_list=watch_list)
         async with SharedInformerFactory(api, namespace=namespace, settings=settings) as factory:
@@ -324,10 +314,10 @@ async def test_g9_a_client_that_is_closed_while_requests_wait_for_a_connection_i
 
 
 @pytest.mark.virtual_time
-@pytest.mark.parametrize("which", ["kubernetes_asyncio", "kubernetes.aio"])
+@pytest.mark.parametrize("which", CLIENTS)
 async def test_g9_either_client_is_counted_by_its_own_limit(which: str, caplog: pytest.LogCaptureFixture) -> None:
     async with FakeAPIServer() as server:
-        opened = server.api_client() if which == "kubernetes_asyncio" else aio_client(server)
+        opened = client_of(server, which)
         async with opened as api:
             Source(api, Settings()).reserve("configmaps.v1", 91)
             assert "configmaps.v1: with it, informers hold 91 of the 100 connections" in caplog.text

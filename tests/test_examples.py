@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import os
 import signal
 import sys
@@ -19,11 +17,11 @@ import uvicorn
 from fastapi import FastAPI
 from kubernetes_asyncio import client
 
-from aioinformers import Settings, SharedInformerFactory
 from aioinformers.testing import FakeAPIServer, StatusError
-from examples.fastapi_app import create_app
-from examples.operator import TEAM, TeamOperator
-from tests.kit import Document, child_process, configmap, pod, until
+from examples.fastapi_app import app as service
+from examples.fastapi_operator import app as operator_service
+from tests.kit import Document, child_process, pod, until
+from tests.kit.kubeconfig import kubeconfig as kubeconfig_of
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,15 +41,7 @@ async def api_client(server: FakeAPIServer) -> AsyncIterator[client.ApiClient]:
 @pytest.fixture
 def kubeconfig(server: FakeAPIServer, tmp_path: Path) -> Path:
     path = tmp_path / "kubeconfig"
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "fake",
-        "clusters": [{"name": "fake", "cluster": {"server": server.url}}],
-        "users": [{"name": "me", "user": {}}],
-        "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "me"}}],
-    }
-    path.write_text(json.dumps(config))
+    path.write_text(kubeconfig_of(server.url))
     return path
 
 
@@ -60,12 +50,12 @@ def running_pod(name: str, *, node: str = "n1", **labels: str) -> Document:
 
 
 @asynccontextmanager
-async def example(name: str, kubeconfig: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run an example as its users do."""
+async def example(name: str, kubeconfig: Path, *, is_script: bool = False) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run an example as its users do: as a module, or as a script."""
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONUNBUFFERED": "1"}
     environment.pop("KUBERNETES_SERVICE_HOST", None)
     pipe = asyncio.subprocess.PIPE
-    command = [sys.executable, "-W", "error", "-m", f"examples.{name}"]
+    command = [sys.executable, "-W", "error", *([f"examples/{name}.py"] if is_script else ["-m", f"examples.{name}"])]
     async with child_process(*command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe) as child:
         yield child
 
@@ -110,39 +100,34 @@ async def test_quickstart_prints_what_there_is_and_what_happens(server: FakeAPIS
 
 
 @asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def served(app: FastAPI, kubeconfig: Path) -> AsyncIterator[httpx.AsyncClient]:
     """Serve an application on a port, and give a client of it."""
     http = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="none"))
-    serving = asyncio.create_task(http.serve())
-    try:
-        await until(lambda: http.started or serving.done())
-        port = http.servers[0].sockets[0].getsockname()[1]
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as browser:
-            yield browser
-    finally:
-        http.should_exit = True
-        await serving
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("KUBECONFIG", str(kubeconfig))
+        serving = asyncio.create_task(http.serve())
+        try:
+            await until(lambda: http.started or serving.done())
+            port = http.servers[0].sockets[0].getsockname()[1]
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as browser:
+                yield browser
+        finally:
+            http.should_exit = True
+            await serving
 
 
 async def until_ready(browser: httpx.AsyncClient) -> None:
     async with asyncio.timeout(10):
-        while (await browser.get("/readyz")).status_code != 200:
+        while (await browser.get("/_informers/readyz")).status_code != 200:
             await asyncio.sleep(0.02)
 
 
-async def test_the_service_answers_from_its_caches(server: FakeAPIServer, api_client: client.ApiClient) -> None:
+async def test_the_service_answers_from_its_caches(server: FakeAPIServer, kubeconfig: Path) -> None:
     for number in range(3):
         server.create("pods", running_pod(f"web-{number}", node=f"n{number % 2}", app="web"))
-    server.create(
-        "deployments",
-        {
-            "metadata": {"name": "web", "namespace": "shop"},
-            "spec": {"replicas": 3},
-            "status": {"readyReplicas": 2},
-        },
-    )
+    server.create("deployments", deployment(2))
 
-    async with served(create_app(api_client)) as browser:
+    async with served(service, kubeconfig) as browser:
         await until_ready(browser)
         asked = len(server.requests)
 
@@ -153,13 +138,13 @@ async def test_the_service_answers_from_its_caches(server: FakeAPIServer, api_cl
         ]
         assert len((await browser.get("/namespaces/shop/pods", params={"selector": "app in (web)"})).json()) == 3
         assert (await browser.get("/namespaces/shop/pods", params={"selector": "!app"})).json() == []
-        deployment = (await browser.get("/namespaces/shop/deployments/web")).json()
-        assert deployment == {"name": "web", "wanted": 3, "ready": 2}
+        web = (await browser.get("/namespaces/shop/deployments/web")).json()
+        assert web == {"name": "web", "wanted": 3, "ready": 2}
         assert len(server.requests) == asked, "no read asks the API server"
 
 
-async def test_the_service_follows_the_cluster(server: FakeAPIServer, api_client: client.ApiClient) -> None:
-    async with served(create_app(api_client)) as browser:
+async def test_the_service_follows_the_cluster(server: FakeAPIServer, kubeconfig: Path) -> None:
+    async with served(service, kubeconfig) as browser:
         await until_ready(browser)
         assert (await browser.get("/nodes/n1/pods")).json() == []
         server.create("pods", running_pod("web-1"))
@@ -171,150 +156,180 @@ async def test_the_service_follows_the_cluster(server: FakeAPIServer, api_client
     assert found == [{"namespace": "shop", "name": "web-1", "phase": "Running"}]
 
 
-async def test_the_service_says_what_it_cannot_answer(server: FakeAPIServer, api_client: client.ApiClient) -> None:
-    async with served(create_app(api_client)) as browser:
+async def test_the_service_says_what_it_cannot_answer(server: FakeAPIServer, kubeconfig: Path) -> None:
+    async with served(service, kubeconfig) as browser:
         await until_ready(browser)
         missing = await browser.get("/namespaces/shop/deployments/web")
         bad = await browser.get("/namespaces/shop/pods", params={"selector": "app=(web"})
 
     assert (missing.status_code, missing.json()["detail"]) == (
         404,
-        "deployments.v1.apps 'shop/web' is not in the cache",
+        "there is no 'shop/web' among deployments.v1.apps",
     )
     assert bad.status_code == 400
     assert "bad selector 'app=(web' at character 4" in bad.json()["detail"]
 
 
-async def test_the_service_is_alive_but_not_ready_before_the_sync(
-    server: FakeAPIServer, api_client: client.ApiClient
-) -> None:
+async def test_the_service_is_alive_but_not_ready_before_the_sync(server: FakeAPIServer, kubeconfig: Path) -> None:
     heal = server.fail("* pods", 503, times=None)
 
-    async with served(create_app(api_client)) as browser:
-        assert (await browser.get("/livez")).status_code == 200
+    async with served(service, kubeconfig) as browser:
+        assert (await browser.get("/_informers/livez")).status_code == 200
         await until(lambda: any(request.resource == "pods" for request in server.requests))
-        ready = await browser.get("/readyz")
+        ready = await browser.get("/_informers/readyz")
         assert ready.status_code == 503
-        assert "503" in ready.json()["pods.v1"]
+        assert "[-]pods.v1 failed: " in ready.text
         early = await browser.get("/nodes/n1/pods")
         assert early.status_code == 503
-        assert "has not synced yet" in early.json()["detail"]
+        assert early.json()["detail"] == "pods.v1 cannot be read yet: the API server is overloaded"
 
         heal()
         await until_ready(browser)
         assert (await browser.get("/nodes/n1/pods")).status_code == 200
 
 
-async def test_the_service_finds_its_cluster_in_the_kubeconfig(
-    server: FakeAPIServer, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+def deployment(ready: int) -> Document:
+    return {
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"replicas": 3},
+        "status": {"readyReplicas": ready},
+    }
 
-    async with served(create_app()) as browser:
+
+async def test_the_service_answers_once_a_deployment_is_ready(server: FakeAPIServer, kubeconfig: Path) -> None:
+    server.create("deployments", deployment(2))
+    async with served(service, kubeconfig) as browser:
         await until_ready(browser)
-        assert (await browser.get("/livez")).json() == {"ended": []}
+        waiting = asyncio.create_task(browser.get("/namespaces/shop/deployments/web/ready"))
+        await asyncio.sleep(0.2)
+        assert not waiting.done()
+        server.patch("deployments", "web", {"status": {"readyReplicas": 3}}, namespace="shop")
+        answer = await waiting
+    assert (answer.status_code, answer.json()) == (200, {"name": "web", "wanted": 3, "ready": 3})
+
+
+async def test_the_service_sends_what_happens(server: FakeAPIServer, kubeconfig: Path) -> None:
+    server.create("deployments", deployment(2))
+    async with served(service, kubeconfig) as browser, browser.stream("GET", "/deployments/events") as answer:
+        lines = (line async for line in answer.aiter_lines() if line.startswith("data: "))
+        async with asyncio.timeout(10):
+            first = await anext(lines)
+            server.patch("deployments", "web", {"metadata": {"labels": {"a": "b"}}}, namespace="shop")
+            server.patch("deployments", "web", {"status": {"readyReplicas": 3}}, namespace="shop")
+            second = await anext(lines)
+    assert first == 'data: {"type":"Added","namespace":"shop","name":"web","wanted":3,"ready":2}'
+    assert second == 'data: {"type":"Updated","namespace":"shop","name":"web","wanted":3,"ready":3}'
 
 
 # -- operator -------------------------------------------------------------------------------------------------
 
 
-def make_namespace(server: FakeAPIServer, name: str, team: str | None) -> None:
-    server.create("namespaces", {"metadata": {"name": name, "labels": {TEAM: team} if team else {}}})
+def make_website(server: FakeAPIServer, name: str, **spec: Any) -> None:
+    server.create("websites", {"metadata": {"name": name, "namespace": "shop"}, "spec": {"image": "nginx", **spec}})
 
 
-def set_team(server: FakeAPIServer, name: str, team: str | None) -> None:
-    server.patch("namespaces", name, {"metadata": {"labels": {TEAM: team}}})
-
-
-def team_of(server: FakeAPIServer, namespace: str) -> Any:
-    """Return what the ConfigMap of a namespace says; None if there is none."""
+def found(server: FakeAPIServer, resource: str, name: str) -> Any:
+    """Return an object; None if there is none."""
     try:
-        return server.get("configmaps", "team", namespace=namespace)["data"]
+        return server.get(resource, name, namespace="shop")
     except StatusError:
         return None
 
 
-@asynccontextmanager
-async def operating(api_client: client.ApiClient) -> AsyncIterator[TeamOperator]:
-    factory = SharedInformerFactory(api_client, settings=Settings(backoff_initial=0.05))
-    operator = TeamOperator(factory, retry_delay=0.01)
-    async with factory:
-        await factory.wait_for_cache_sync(timeout=10)
-        yield operator
+@pytest.fixture
+def websites(server: FakeAPIServer) -> FakeAPIServer:
+    """A server that knows websites."""
+    server.add_resource("websites.v1.example.com", "Website", status=True)
+    make_website(server, "blog", replicas=2)
+    return server
 
 
-async def test_operator_keeps_a_configmap_per_labelled_namespace(
-    server: FakeAPIServer, api_client: client.ApiClient
+@pytest.mark.parametrize("is_script", [True, False])
+async def test_the_operator_deploys_tells_and_cleans_up(
+    websites: FakeAPIServer, kubeconfig: Path, is_script: bool
 ) -> None:
-    for number in range(20):
-        make_namespace(server, f"ns-{number}", f"team-{number}")
-    make_namespace(server, "free", None)
+    server = websites
+    async with example("operator", kubeconfig, is_script=is_script) as child:
+        await until(lambda: (found(server, "websites", "blog") or {}).get("status") is not None)
+        deployment = found(server, "deployments", "blog")
+        assert deployment["spec"]["replicas"] == 2
+        assert [one["kind"] for one in deployment["metadata"]["ownerReferences"]] == ["Website"]
+        site = found(server, "websites", "blog")
+        assert site["metadata"]["finalizers"] == ["example.com/website"]
+        (condition,) = site["status"]["conditions"]
+        assert (condition["status"], condition["message"]) == ("False", "0 of 2 replicas")
 
-    async with operating(api_client):
-        await until(lambda: all(team_of(server, f"ns-{n}") == {"team": f"team-{n}"} for n in range(20)))
-        assert team_of(server, "free") is None
+        server.patch("deployments", "blog", {"status": {"readyReplicas": 2}}, namespace="shop")
+        await until(lambda: found(server, "websites", "blog")["status"]["conditions"][0]["status"] == "True")
+        server.patch("websites", "blog", {"spec": {"replicas": 3}}, namespace="shop")
+        await until(lambda: found(server, "deployments", "blog")["spec"]["replicas"] == 3)
+        server.delete("websites", "blog", namespace="shop")
+        await until(lambda: found(server, "websites", "blog") is None)
+        await until(lambda: found(server, "deployments", "blog") is None)  # what it owned goes with it
 
-        set_team(server, "ns-1", "payments")
-        await until(lambda: team_of(server, "ns-1") == {"team": "payments"})
-        set_team(server, "ns-2", None)
-        await until(lambda: team_of(server, "ns-2") is None)
-        set_team(server, "free", "late")
-        await until(lambda: team_of(server, "free") == {"team": "late"})
-
-
-async def test_operator_repairs_what_others_change(server: FakeAPIServer, api_client: client.ApiClient) -> None:
-    make_namespace(server, "shop", "web")
-
-    async with operating(api_client):
-        await until(lambda: team_of(server, "shop") == {"team": "web"})
-        server.delete("configmaps", "team", namespace="shop")
-        await until(lambda: team_of(server, "shop") == {"team": "web"})
-        server.patch("configmaps", "team", {"data": {"team": "mine", "more": "x"}}, namespace="shop")
-        await until(lambda: team_of(server, "shop") == {"team": "web"})
-
-
-async def test_operator_leaves_a_strangers_configmap_alone(
-    server: FakeAPIServer, api_client: client.ApiClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "team-operator")
-    server.create("configmaps", configmap("team", "shop", mine="yes"))
-    make_namespace(server, "shop", "web")
-
-    async with operating(api_client):
-        await until(lambda: "shop: 409 Conflict: left as it is until the next event" in caplog.messages)
-
-    assert team_of(server, "shop") == {"mine": "yes"}
-
-
-async def test_operator_tries_again_what_may_pass(server: FakeAPIServer, api_client: client.ApiClient) -> None:
-    server.fail("create configmaps", 503, times=3)
-    make_namespace(server, "shop", "web")
-
-    async with operating(api_client):
-        await until(lambda: team_of(server, "shop") == {"team": "web"})
-
-
-async def test_operator_gives_up_what_it_may_not_do_and_goes_on(
-    server: FakeAPIServer, api_client: client.ApiClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    server.fail(lambda request: request.verb == "create" and "/locked/" in request.path, 403, times=None)
-    make_namespace(server, "locked", "web")
-
-    async with operating(api_client):
-        await until(lambda: any(text.startswith("locked: given up") for text in caplog.messages))
-        make_namespace(server, "open", "web")
-        await until(lambda: team_of(server, "open") == {"team": "web"})
-
-    assert team_of(server, "locked") is None
-    assert sum(request.verb == "create" and "/locked/" in request.path for request in server.requests) == 1
-
-
-async def test_operator_runs_as_a_program_until_it_is_told_to_stop(server: FakeAPIServer, kubeconfig: Path) -> None:
-    make_namespace(server, "shop", "web")
-
-    async with example("operator", kubeconfig) as child:
-        await until(lambda: team_of(server, "shop") == {"team": "web"})
-        await lines_until(child.stderr, "shop: created for web")
         child.send_signal(signal.SIGTERM)
         async with asyncio.timeout(15):
             assert await child.wait() == 0
+    assert server.get("leases", "website-operator", namespace="default")["spec"]["holderIdentity"] == ""
+
+
+@pytest.mark.parametrize("phase", ["the server is away", "caches sync", "somebody else leads"])
+async def test_the_operator_ends_at_once_whatever_it_waits_for(
+    websites: FakeAPIServer, kubeconfig: Path, phase: str
+) -> None:
+    server = websites
+    match phase:
+        case "the server is away":
+            await server.stop()
+        case "caches sync":
+            server.fail("* websites", 403, times=None)
+        case "somebody else leads":
+            spec = {
+                "holderIdentity": "somebody",
+                "leaseDurationSeconds": 3600,
+                "renewTime": "2026-01-01T00:00:00.000000Z",
+            }
+            server.create("leases", {"metadata": {"name": "website-operator", "namespace": "default"}, "spec": spec})
+    async with example("operator", kubeconfig) as child:
+        if phase == "the server is away":
+            await lines_until(child.stderr, "next try in")
+        else:
+            await until(lambda: len(server.requests) > (2 if phase == "caches sync" else 4))
+        await asyncio.sleep(0.3)
+        child.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(6):
+            assert await child.wait() == 0
+    if phase != "the server is away":
+        assert found(server, "deployments", "blog") is None
+
+
+# -- fastapi_operator -----------------------------------------------------------------------------------------
+
+
+async def test_the_operator_in_a_service_works_and_answers(websites: FakeAPIServer, kubeconfig: Path) -> None:
+    server = websites
+    async with served(operator_service, kubeconfig) as browser:
+        await until_ready(browser)
+        assert (await browser.get("/websites")).json() == [{"namespace": "shop", "name": "blog", "wanted": 2}]
+        await until(lambda: (found(server, "websites", "blog") or {}).get("status") is not None)
+        server.patch("deployments", "blog", {"status": {"readyReplicas": 2}}, namespace="shop")
+        await until(lambda: found(server, "websites", "blog")["status"]["conditions"][0]["status"] == "True")
+        assert (await browser.get("/websites/shop/blog")).json() == {"ready": 2}
+
+        missing = await browser.get("/websites/shop/absent")
+        assert (missing.status_code, "absent" in missing.json()["detail"]) == (404, True)
+        asked = await browser.post("/websites/shop/blog/reconcile")
+        assert (asked.status_code, asked.json()) == (202, {"leads": True})
+        assert (await browser.get("/failing")).json() == {}
+    assert server.get("leases", "website-operator", namespace="default")["spec"]["holderIdentity"] == ""
+
+
+async def test_the_operator_in_a_service_says_what_fails(websites: FakeAPIServer, kubeconfig: Path) -> None:
+    server = websites
+    server.fail("patch deployments", 403, times=None)
+    async with served(operator_service, kubeconfig) as browser:
+        await until_ready(browser)
+        async with asyncio.timeout(10):
+            while not (failing := (await browser.get("/failing")).json()):
+                await asyncio.sleep(0.02)
+    assert "403" in failing["shop/blog"]

@@ -24,6 +24,7 @@ from aioinformers import errors
 from aioinformers.objects.models import model_decoder
 from aioinformers.objects.selectors import parse_label_selector
 from aioinformers.resources import GROUPS
+from aioinformers.sharding import Shard
 
 MODULES = sorted(
     module.name
@@ -114,6 +115,7 @@ PUBLIC = {
     aioinformers.Lister: "collect get list namespace",
     aioinformers.NamespaceLister: "collect get list namespace",
     aioinformers.Indexer: "by_index get index_keys index_values items keys resource_version values",
+    Shard: "by contains from_environment index of range selector",
 }
 
 
@@ -129,10 +131,17 @@ async def test_a_factory_shows_its_groups_and_what_users_need() -> None:
         factory = aioinformers.SharedInformerFactory(api)
         names = {name for name in dir(factory) if not name.startswith("_")}
     methods = """
-        add add_event_handler discover for_resource health informer_for on_add on_delete on_update release resolve
-        shutdown start wait_for_cache_sync wait_live
+        add add_event_handler discover for_resource health informer_for measure on_add on_delete on_update release
+        resolve shutdown start wait_for_cache_sync wait_live
     """
-    assert names - set(GROUPS.values()) == {*methods.split(), "api_client", "is_started", "name", "namespace"}
+    assert names - set(GROUPS.values()) == {
+        *methods.split(),
+        "api_client",
+        "is_closed",
+        "is_started",
+        "name",
+        "namespace",
+    }
 
 
 # -- addresses ---------------------------------------------------------------------------------------------------
@@ -197,6 +206,17 @@ def test_importing_the_package_imports_no_client() -> None:
         "import aioinformers, aioinformers.resources, sys\n"
         "print(*(name for name in sys.modules if name.split('.')[0] in "
         "('kubernetes_asyncio', 'kubernetes', 'aiohttp', 'pydantic', 'typer', 'rich', 'yaml')))"
+    )
+    assert loaded == ""
+
+
+def test_importing_the_package_imports_nothing_of_what_only_some_use() -> None:
+    """Nobody who uses informers alone pays for elections; nor do these load a client."""
+    loaded = python(
+        "import aioinformers, sys\n"
+        "print(*(name for name in sys.modules if name.startswith('aioinformers.coordination')))\n"
+        "import aioinformers.coordination\n"
+        "print(*(name for name in sys.modules if name.split('.')[0] in ('kubernetes_asyncio', 'aiohttp')))"
     )
     assert loaded == ""
 

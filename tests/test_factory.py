@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import weakref
 from typing import Any
 
 import msgspec
@@ -27,7 +28,7 @@ from aioinformers import (
 from aioinformers.errors import UnknownIndexError
 from aioinformers.informer import pipeline_of
 from aioinformers.testing import FakeAPIServer, Fault
-from tests.kit import QUICK, Recorder, cached, collected_warnings, configmap, factory_on, pod, stored
+from tests.kit import QUICK, Recorder, cached, collect, collected_warnings, configmap, factory_on, pod, stored
 
 pytestmark = pytest.mark.virtual_time
 
@@ -150,7 +151,7 @@ async def test_tweaks_are_on_every_page_and_on_the_watch() -> None:
 
         assert set(cached(configmaps)) == {f"default/{name}" for name in ("c1", "c2", "c3", "c4", "later")}
         assert [(request.verb, "continue" in request.query) for request in server.requests] == [
-            ("list", False), ("list", True), ("watch", False),
+            ("list", False), ("list", True), ("list", True), ("watch", False),  # a page each, and what is left: nothing
         ]  # fmt: skip
         for request in server.requests:
             assert request.query["labelSelector"] == "app=web"
@@ -565,3 +566,42 @@ async def test_a_factory_that_was_shut_down_or_never_started_may_be_dropped() ->
         with collected_warnings() as told:
             del used, never
         assert told == []
+
+
+# -- measuring ----------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_measured_goes_on_until_the_last_one_closes() -> None:
+    async with FakeAPIServer() as server, factory_on(server) as factory:
+        configmaps = factory.for_resource("configmaps.v1.")
+        first = factory.measure()
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=5)
+        assert configmaps.statistics().applying is not None
+        pods = factory.for_resource("pods.v1.")
+        second = factory.measure()
+        first.close()
+        first.close()
+
+        async def counted() -> int:
+            server.create("pods", pod(f"p{server.resource_version}"))
+            await asyncio.sleep(1)
+            found = pods.statistics().applying
+            return 0 if found is None else sum(found.counts)
+
+        await asyncio.sleep(3)
+        before = await counted()
+        assert await counted() == before + 1, "a later informer is measured, too, and two closes are one"
+        second.close()
+        assert await counted() == before + 1
+
+
+async def test_a_measurement_outlives_its_factory() -> None:
+    async with FakeAPIServer() as server, server.api_client() as api:
+        factory = SharedInformerFactory(api)
+        measurement = factory.measure()
+        gone = weakref.ref(factory)
+        del factory
+        collect()
+        assert gone() is None
+        measurement.close()

@@ -32,6 +32,12 @@ FOREIGN = {
     ("objects/lazy", "sys._is_gil_enabled"): "the documented name, from Python 3.13 on",
     ("checks", "function._is_coroutine"): "what unittest.mock marks async functions with",
     ("transport/adapter", "rest._create_pool_manager"): "kubernetes.aio has no public way to its session",
+    ("transport/adapter", "session._middlewares"): "those of a request replace them, and they have no other name",
+    ("transport/apart", "connector._ssl"): "aiohttp says nowhere else with which TLS settings connections are made",
+    ("transport/apart", "current._middlewares"): "nor which middlewares a session has",
+    ("coordination/watchdog", "sys._current_frames"): "the documented name",
+    ("coordination/watchdog", "os._exit"): "the documented name",
+    ("controllers/run", "os._exit"): "the documented name of what ends a process at once",
     ("transport/adapter", "connector._acquired"): "aiohttp says nowhere else how many connections are in use",
     ("transport/client", "connector._acquired"): "aiohttp says nowhere else whether a response is open",
 }

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from aioinformers.loops import Deadline, require_loop
+from aioinformers.loops import Deadline, loop_clock, require_loop
 
 ADVICE = "call it there"
 
@@ -82,3 +82,19 @@ async def test_another_thread_is_refused_though_the_loop_runs() -> None:
     loop = asyncio.get_running_loop()
     with pytest.raises(RuntimeError, match="bound to the event loop"):
         await asyncio.to_thread(require_loop, loop, "pods", advice=ADVICE)
+
+
+async def test_the_clock_of_a_loop_is_its_time() -> None:
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    assert before <= loop_clock(loop)() <= loop.time()
+
+
+def test_a_loop_with_a_time_of_its_own_is_asked() -> None:
+    class Late(asyncio.SelectorEventLoop):
+        def time(self) -> float:
+            return 1e9
+
+    loop = Late()
+    assert loop_clock(loop)() == 1e9
+    loop.close()

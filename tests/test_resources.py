@@ -254,12 +254,13 @@ async def test_a_namespace_is_refused_where_there_are_none() -> None:
 # -- clashes --------------------------------------------------------------------------------------------------
 
 
-async def test_plain_attributes_of_a_factory_are_groups_and_four_more() -> None:
+async def test_plain_attributes_of_a_factory_are_groups_and_five_more() -> None:
     async with client.ApiClient() as api:
         factory = SharedInformerFactory(api)
         public = {name for name in dir(factory) if not name.startswith("_")}
         methods = {name for name in public if inspect.isfunction(getattr(SharedInformerFactory, name, None))}
-        assert public - methods - set(resources.GROUPS.values()) == {"api_client", "name", "namespace", "is_started"}
+        others = public - methods - set(resources.GROUPS.values())
+        assert others == {"api_client", "is_closed", "is_started", "name", "namespace"}
         assert not methods & set(resources.GROUPS.values())
         assert all(isinstance(vars(Groups)[name], cached_property) for name in resources.GROUPS.values())
 

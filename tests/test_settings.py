@@ -104,3 +104,19 @@ def test_a_backoff_does_not_shrink() -> None:
     with pytest.raises(ValueError, match="backoff_factor must be at least 1"):
         Settings(backoff_factor=0.5)
     assert Settings(backoff_factor=1.0).backoff_factor == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("connect_timeout", "3", "must be a number, not '3'"),
+        ("connect_timeout", None, "must be a number, not None"),
+        ("page_size", 2.5, "must be a whole number, not 2.5"),
+        ("page_size", True, "must be a whole number, not True"),
+        ("watch_list", "no", "must be True or False, not 'no'"),
+        ("compression", 1, "must be True or False, not 1"),
+    ],
+)
+def test_values_of_another_type_are_refused(name: str, value: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=f"^Settings.{name} {words}$"):
+        changed(name, value)

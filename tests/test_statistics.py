@@ -14,6 +14,7 @@ from aioinformers.statistics import (
     CompactStatistics,
     ConsumerStatistics,
     FactoryHealth,
+    Histogram,
     InformerHealth,
     InformerStatistics,
     ScopeHealth,
@@ -52,3 +53,15 @@ def test_an_informer_that_does_not_pack_has_no_statistics_of_packing() -> None:
 
 def test_the_health_of_an_informer_that_follows_nothing_names_no_scopes() -> None:
     assert InformerHealth("pods", False, False, False, None, 0, "not started").scopes == ()
+
+
+def test_a_histogram_counts_durations_by_class() -> None:
+    """A duration belongs to the first class whose bound it does not exceed; the last one has none."""
+    histogram = Histogram((0.1, 1.0))
+    for seconds in (0.05, 0.1, 0.5, 3.0):
+        histogram.note(seconds)
+    before = histogram.durations()
+    histogram.note(0.0)
+    assert (before.bounds, before.counts) == ((0.1, 1.0), (2, 1, 1))
+    assert before.total == pytest.approx(3.65)
+    assert histogram.durations().counts == (3, 1, 1)

@@ -37,8 +37,9 @@ class Members(list[tuple[str, Any]]):
 def members(value: Any, chance: random.Random, depth: int = 0) -> Any:
     """Return a value with parts missing, in another order, twice, or of another type."""
     if depth and chance.random() < 0.01:
-        # In the place of a list, the client takes a text apart, and we do not.
-        return chance.choice([odd for odd in ODD_VALUES if not (isinstance(value, list) and isinstance(odd, str))])
+        # In the place of a list, which null may be, the client takes a text apart, and we do not.
+        is_list = value is None or isinstance(value, list)
+        return chance.choice([odd for odd in ODD_VALUES if not (is_list and isinstance(odd, str))])
     if isinstance(value, list):
         return [members(each, chance, depth + 1) for each in value[: chance.randrange(3)]]
     if not isinstance(value, dict):

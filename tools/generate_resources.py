@@ -6,6 +6,9 @@ the repository differ. ``_accessor.py`` and ``_catalogue.py`` in the same packag
 Kinds come from the client's API classes: a method that lists and knows ``watch`` names its URL, and with that group,
 version, plural and scope, and the model that it returns. Kinds that the client does not have, most of them removed from
 Kubernetes, come from ``further_kinds.txt`` beside this file.
+
+With ``--schema``, all this is about ``aioinformers/testing/apiserver/schemas.json`` instead, the table of how lists and
+maps are merged: ``schemas.py`` beside this file reads it from a real API server, or from a folder of its documents.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from kubernetes_asyncio.client import api, models
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "aioinformers" / "resources"
 PAGE = ROOT / "docs" / "resources.md"
+SCHEMAS = ROOT / "aioinformers" / "testing" / "apiserver" / "schemas.json"
 FURTHER = Path(__file__).with_name("further_kinds.txt")
 MARK = "by ``tools/generate_resources.py``: change that, not this file."
 CLIENT = installed_version("kubernetes_asyncio").partition(".")[0]
@@ -398,6 +402,15 @@ def outputs() -> dict[Path, str]:
     return files
 
 
+def schema_outputs(folder: str) -> dict[Path, str]:
+    """Return the text of the table of schemas: from a folder of documents, or from a real server if there is none."""
+    sys.path.insert(0, str(ROOT))  # of the tests, which start servers
+    import schemas
+
+    documents = schemas.documents_in(Path(folder)) if folder else schemas.documents_of_a_server()
+    return {SCHEMAS: schemas.table_of(documents)}
+
+
 def strays(files: Iterable[Path]) -> list[Path]:
     """Return modules in the package that have been generated for a group that is no more."""
     return [path for path in sorted(PACKAGE.glob("*.py")) if path not in files and MARK in path.read_text()]
@@ -405,7 +418,8 @@ def strays(files: Iterable[Path]) -> list[Path]:
 
 def check(files: dict[Path, str]) -> int:
     """Tell what differs from the files in the repository; 1 if anything does."""
-    drift = [f"{path.relative_to(ROOT)}: no longer generated, to be deleted" for path in strays(files)]
+    stray = [] if SCHEMAS in files else strays(files)
+    drift = [f"{path.relative_to(ROOT)}: no longer generated, to be deleted" for path in stray]
     for path, text in files.items():
         there = path.read_text() if path.exists() else ""
         if there != text:
@@ -428,14 +442,18 @@ def main() -> int:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--check", action="store_true", help="write nothing; fail if a file would change")
     mode.add_argument("--print", action="store_true", help="write nothing; show the files")
+    parser.add_argument(
+        "--schema", nargs="?", const="", metavar="FOLDER",
+        help="the table of schemas instead, from a real API server or from the documents in a folder",
+    )  # fmt: skip
     arguments = parser.parse_args()
-    files = outputs()
+    files = outputs() if arguments.schema is None else schema_outputs(arguments.schema)
     if arguments.check:
         return check(files)
     if arguments.print:
         print("\n".join(f"# {path.relative_to(ROOT)}\n{text}" for path, text in files.items()))
         return 0
-    for path in strays(files):
+    for path in [] if SCHEMAS in files else strays(files):
         path.unlink()
     for path, text in files.items():
         if not path.exists() or path.read_text() != text:

@@ -1,4 +1,6 @@
-"""Runs unit and embedded-server tests, not the slow ones, on every supported Python here besides the default one.
+"""Runs unit and embedded-server tests on every supported Python here besides the default one.
+
+Left out are those that are slow, or say little about a version of Python (`ONCE` in `conftest.py`).
 
 ``python tools/matrix.py [VERSION …]`` takes those versions only. Interpreters are found on PATH and among pyenv's
 versions; one that is missing is named and left out.
@@ -44,7 +46,8 @@ def test_on(version: str, python: str) -> bool:
         subprocess.run([*pip, "-r", "requirements/dev.txt"], cwd=ROOT, check=True)
         subprocess.run([*pip, "--no-deps", "--editable", "."], cwd=ROOT, check=True)
         (venv / ".installed").touch()
-    command = [str(venv / "bin" / "python"), "-m", "pytest", "-q", "-n", "auto", "-m", "not realserver and not slow"]
+    chosen = "not realserver and not slow and not once"
+    command = [str(venv / "bin" / "python"), "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", "-m", chosen]
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 

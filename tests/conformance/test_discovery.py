@@ -94,7 +94,7 @@ async def entries(server: APIServer) -> tuple[list[str], dict[tuple[str, str, st
 
 @pytest.mark.realserver
 async def test_the_embedded_server_describes_its_resources_as_the_real_one_does(real_server: APIServer) -> None:
-    """Field by field and in the same order, for all that it serves; of subresources it has the status alone."""
+    """Field by field and in the same order, for all that it serves; of subresources it has status and scale."""
     real_groups, real = await entries(real_server)
     async with FakeAPIServer() as server:
         fake_groups, fake = await entries(server)
@@ -103,7 +103,8 @@ async def test_the_embedded_server_describes_its_resources_as_the_real_one_does(
     assert fake_groups == [group for group in real_groups if group in fake_groups]
     for name, entry in fake.items():
         expected = dict(real[name])
-        subresources = [each for each in expected.pop("subresources", ()) if each["subresource"] == "status"]
+        theirs = expected.pop("subresources", ())
+        subresources = [each for each in theirs if each["subresource"] in ("status", "scale")]
         if subresources:
             expected["subresources"] = subresources
         assert entry == expected, name

@@ -208,6 +208,24 @@ async def test_what_changes_nothing_makes_no_version(rest: Rest) -> None:
     assert await rest.watch(rest.path("configmaps"), resourceVersion=made.version) == []
 
 
+async def test_metadata_that_are_empty_are_absent(rest: Rest) -> None:
+    """Of built-in and of custom objects, when they are created and when they are changed."""
+    empty: dict[str, Any] = {"labels": {}, "annotations": {}, "finalizers": [], "ownerReferences": []}
+    widgets = await rest.custom_resource()
+    kinds = [("v1", "ConfigMap", rest.path("configmaps")), (widgets, "Widget", rest.path("widgets", group=widgets))]
+    for api_version, kind, path in kinds:
+        made = await rest.post(path, {"apiVersion": api_version, "kind": kind, "metadata": {"name": "x", **empty}})
+        assert made.status == 201
+        assert not set(empty) & set(made.json["metadata"])
+        put = await rest.put(f"{path}/x", {**made.json, "metadata": {**made.json["metadata"], **empty}})
+        assert put.version == made.version
+        labelled = await rest.patch(f"{path}/x", {"metadata": {"labels": {"a": "1"}, "annotations": {"a": "1"}}})
+        assert int(labelled.version) > int(made.version)
+        nothing = {"labels": {"a": None}, "annotations": {"a": None}, "finalizers": [], "ownerReferences": []}
+        emptied = await rest.patch(f"{path}/x", {"metadata": nothing})
+        assert not set(empty) & set(emptied.json["metadata"])
+
+
 async def test_delete(rest: Rest) -> None:
     """The answer is a Status of success with the uid."""
     made = await rest.configmap("x")

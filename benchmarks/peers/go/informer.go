@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"regexp"
 	"strconv"
@@ -157,6 +156,7 @@ func informer(arguments []string) error {
 	events := flags.Int("events", 20_000, "how many updates the flood has")
 	trickle := flags.Int("trickle", 0, "how many updates come one by one afterwards, 100 a second")
 	handlers := flags.Int("handlers", 1, "how many handlers there are; all but one do nothing")
+	authority := flags.String("ca", "", "the certificate that the replay server's TLS is trusted by")
 	indexes := flags.Int("indexes", 0, "how many indexes there are besides those by namespace and node")
 	flags.Parse(arguments)
 	chosen, ok := variants[*name]
@@ -165,7 +165,11 @@ func informer(arguments []string) error {
 	}
 	exitAfter(limit)
 
-	factory, pods := chosen.pods(&rest.Config{Host: *url, QPS: -1})
+	factory, pods := chosen.pods(&rest.Config{Host: *url, QPS: -1, TLSClientConfig: rest.TLSClientConfig{CAFile: *authority}})
+	ask, err := asker(*authority)
+	if err != nil {
+		return err
+	}
 	seen := counter{read: chosen.read, adds: newProgress(*objects), updates: newProgress(*events, *events+*trickle)}
 	registration, err := prepare(pods, seen, chosen.index, *handlers, *indexes)
 	if err != nil {
@@ -258,13 +262,19 @@ func peak() (int, error) {
 	return kib << 10, err
 }
 
-// ask makes the replay server send updates.
-func ask(url string) error {
-	answer, err := http.Get(url)
+// asker returns what makes the replay server send updates.
+func asker(authority string) (func(url string) error, error) {
+	client, err := rest.HTTPClientFor(&rest.Config{TLSClientConfig: rest.TLSClientConfig{CAFile: authority}})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer answer.Body.Close()
-	_, err = io.Copy(io.Discard, answer.Body)
-	return err
+	return func(url string) error {
+		answer, err := client.Get(url)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		_, err = io.Copy(io.Discard, answer.Body)
+		return err
+	}, nil
 }

@@ -5,21 +5,25 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 )
 
-// clientGo says which version is linked, and on which runtime.
-func clientGo() string {
+// linked says which version of a module is linked, and on which runtime.
+func linked(path string) string {
+	name, found := path[strings.LastIndex(path, "/")+1:], "(unknown)"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, module := range info.Deps {
-			if module.Path == "k8s.io/client-go" {
-				return fmt.Sprintf("client-go %s, %s", module.Version, runtime.Version())
+			if module.Path == path {
+				found = module.Version
 			}
 		}
 	}
-	return "client-go (unknown), " + runtime.Version()
+	return fmt.Sprintf("%s %s, %s", name, found, runtime.Version())
 }
+
+func clientGo() string { return linked("k8s.io/client-go") }
 
 // cpu returns the CPU time that this process has used, user and system.
 func cpu() time.Duration {
