@@ -38,6 +38,7 @@ from aioinformers.settings import Settings
 from aioinformers.statistics import FactoryHealth
 from aioinformers.transport.source import Source, load_model
 from aioinformers.types import GroupVersionResource, WatchFailure
+from aioinformers.warm.cache import WarmCache
 
 __all__ = ["Measurement", "SharedInformerFactory", "number_of", "started_factories"]
 
@@ -70,9 +71,11 @@ class SharedInformerFactory(Groups):
         on_watch_error: Observes each failed attempt to list or watch; called synchronously.
         on_warning: Told of each text that the server sends as a ``Warning`` header, such as that a version is
             deprecated, once; called synchronously. It is logged and stands in ``health()``, too.
+        warm: Where all informers store their state, so that the next process need not list all objects again; None for
+            nowhere.
 
     Raises:
-        TypeError: If ``api_client`` is not an API client.
+        TypeError: If ``api_client`` is not an API client, or ``warm`` is no :class:`WarmCache`.
         ValueError: If ``namespace`` or ``custom_resync`` cannot be.
     """
 
@@ -89,6 +92,7 @@ class SharedInformerFactory(Groups):
         settings: Settings | None = None,
         on_watch_error: Callable[[WatchFailure], None] | None = None,
         on_warning: Callable[[str], None] | None = None,
+        warm: WarmCache | None = None,
     ) -> None:
         if on_watch_error is not None:
             require_plain(on_watch_error, "on_watch_error", "the failure")
@@ -105,6 +109,7 @@ class SharedInformerFactory(Groups):
             resync_period=period_of(default_resync),
             resync_periods={resource_of(what): period_of(p) for what, p in (custom_resync or {}).items()},
             tweak=tweak_list_options,
+            warm=warm,
         )
         self._on_watch_error = on_watch_error
         self._informers: dict[Hashable, SharedInformer[Any]] = {}

@@ -21,6 +21,8 @@ from aioinformers.statistics import ScopeHealth
 from aioinformers.tally import Tally, place_of, so_often
 from aioinformers.transport.source import Source
 from aioinformers.types import END_OF_PROCESS, EVERYTHING, GroupVersionResource, Scope, WatchFailure
+from aioinformers.warm.start import Resumption
+from aioinformers.warm.warming import Warming
 
 __all__ = ["Followed", "Following", "RefusedError", "StageError"]
 
@@ -86,6 +88,7 @@ class Following:
         start_stage: Starts a task that ends before the dispatcher does, and starts it again.
         wait_synced: Waits for the informer's first sync.
         on_watch_error: Observes failed attempts; called synchronously.
+        warming: Lets scopes start from what was stored; None if nothing is.
 
     Attributes:
         reflectors: The reflector of each scope.
@@ -102,6 +105,7 @@ class Following:
         start_stage: Callable[[Callable[[], Coroutine[Any, Any, None]], str], object],
         wait_synced: Callable[[], Coroutine[Any, Any, object]],
         on_watch_error: Callable[[WatchFailure], None] | None,
+        warming: Warming | None = None,
     ) -> None:
         self.reflectors: dict[Scope, Reflector] = {}
         self.failures: int = 0
@@ -113,6 +117,9 @@ class Following:
         self._start_stage = start_stage
         self._wait_synced = wait_synced
         self._on_watch_error = on_watch_error
+        self._warming = warming
+        if warming is not None:
+            warming.on_failure = self._on_failure
         self._namespaced_error: Exception | None = None
         self._tally = Tally()
         self._live_waits: list[asyncio.Future[None]] = []
@@ -124,12 +131,24 @@ class Following:
             await self._ask_namespaced()
         for scope in self._store.partitions:
             if scope not in self.reflectors:
-                self._start_reflector(scope)
+                self._start_scope(scope)
         if spec.must_ask_namespaced:
             await self._wait_synced()
             await self._discovery.note_definition(spec.resource)
 
-    def _start_reflector(self, scope: Scope) -> None:
+    def _start_scope(self, scope: Scope) -> None:
+        if self._warming is None:
+            self._start_reflector(scope)
+        else:
+            self._start_stage(functools.partial(self._start_warm, self._warming, scope), f"warm start{scope.place}")
+
+    async def _start_warm(self, warming: Warming, scope: Scope) -> None:
+        """Start a reflector once what was stored of its scope has been taken over, or found not to fit."""
+        resumption = await warming.begin(scope, self._spec.target(scope).path)
+        if scope not in self.reflectors and scope in self._store.partitions:
+            self._start_reflector(scope, resumption)
+
+    def _start_reflector(self, scope: Scope, resumption: Resumption | None = None) -> None:
         reflector = Reflector(
             self._spec.target(scope),
             self._source,
@@ -142,6 +161,8 @@ class Following:
             functools.partial(self._discovery.find_absence, self._spec.resource, scope.namespace),
             self.look_again,
         )
+        if resumption is not None:
+            reflector.resume_from(*resumption)
         self.reflectors[scope] = reflector
         self._start_stage(reflector.run, f"reflector{scope.place}")
 
@@ -235,7 +256,8 @@ class Following:
             is_synced = is_running and partition.is_synced
             reason = whole
             if not reason and (error is not None or state is not State.WATCHING or not is_synced):
-                doing = "starting" if reflector is None else reflector.activity(now)
+                before = "" if self._warming is None else self._warming.doing(scope)
+                doing = before or "starting" if reflector is None else reflector.activity(now)
                 doing = "applying the list" if state is State.WATCHING else doing
                 reason = f"{doing}{scope.place}" + ("" if error is None else f": {error}")
             silent_for = None if since is None else max(now - since, 0.0)

@@ -425,6 +425,8 @@ class SharedInformer(Generic[T]):
             is_degraded=True in [each.is_degraded for each in scopes],
             warnings=pipeline.following.notices,
             restarts=pipeline.tasks.restarts_since(pipeline.now() - 60.0),
+            warm="" if pipeline.warming is None else pipeline.warming.remark,
+            stale_for=None if pipeline.warming is None else pipeline.warming.stale_for,
         )
 
     def statistics(self) -> InformerStatistics:

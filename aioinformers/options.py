@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 
 from aioinformers.checks import is_coroutine_function, require_number, require_plain, shown, suggestion
 from aioinformers.delivery.events import Event
@@ -12,6 +12,9 @@ from aioinformers.objects.layout import IndexDefinition
 from aioinformers.objects.transforms import drop_fields, keep_fields
 from aioinformers.settings import Settings
 from aioinformers.types import ALL_NAMESPACES, EVERYTHING, AllNamespaces, ListOptions, Scope
+
+if TYPE_CHECKING:
+    from aioinformers.warm.cache import WarmCache
 
 __all__ = [
     "HandlerOptions", "InformerOptions", "Namespaces", "StreamOptions", "Transform", "Transforms", "Tweak", "Until",
@@ -53,6 +56,7 @@ class InformerOptions(TypedDict, total=False):
         compact: Keep objects packed: a fraction of the memory, for some microseconds per event and read. None, the
             default, takes a shared informer as it is; a new one is not compact.
         optional: Waiting for a factory's caches does not wait for this one.
+        warm: Where the state is stored for the next process, instead of the factory's ``warm``; None for nowhere.
     """
 
     namespace: Namespaces
@@ -64,6 +68,7 @@ class InformerOptions(TypedDict, total=False):
     shared_objects: bool
     compact: bool | None
     optional: bool
+    warm: WarmCache | None
 
 
 class HandlerOptions(TypedDict, Generic[T], total=False):

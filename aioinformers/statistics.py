@@ -374,6 +374,10 @@ class InformerHealth:
         warnings: What the server said beside its answers, such as that this version is deprecated.
         restarts: How many of its tasks somebody else has cancelled within the last minute, so that they were started
             again; of many, five.
+        warm: Whether it has started from what an earlier process had stored, and if not, why; empty without
+            ``warm``.
+        stale_for: Seconds since what listers answer from was stored, while it is not known to be current
+            (``WarmCache(serve_stale=True)``); None if they answer from what the server has.
     """
 
     name: str
@@ -387,6 +391,8 @@ class InformerHealth:
     is_degraded: bool = False
     warnings: tuple[str, ...] = ()
     restarts: int = 0
+    warm: str = ""
+    stale_for: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ joins needs no lock (G2, G4). A list is staged beside the store in short slices 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import get_ident
 from time import perf_counter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from aioinformers.cache.indexer import Partition, Store
 from aioinformers.cache.packing import Packing
@@ -22,9 +22,9 @@ from aioinformers.objects.deltas import DELETE, UPSERT, Batch, Delta
 from aioinformers.objects.layout import Entry
 from aioinformers.queue import QueueItem, Reindex, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
 from aioinformers.statistics import Histogram
-from aioinformers.types import Cause, Scope
+from aioinformers.types import Cause, Scope, version_order
 
-__all__ = ["Dispatcher"]
+__all__ = ["Dispatcher", "Journal"]
 
 T = TypeVar("T")
 
@@ -52,6 +52,16 @@ class DispatchCounts:
     unreadable: int = 0
 
 
+class Journal(Protocol):
+    """Notes which objects have changed, to store them. It returns at once, whatever their number, and never raises."""
+
+    def note(self, scope: Scope, records: Sequence[Record]) -> None:
+        """Note some changes."""
+
+    def note_list(self, scope: Scope, segments: Sequence[Sequence[Record]], *, is_first: bool) -> None:
+        """Note a list's changes; a first list is all there is."""
+
+
 class Dispatcher(Generic[T]):
     """Owns the writing side of one informer's store.
 
@@ -67,6 +77,8 @@ class Dispatcher(Generic[T]):
         queue: The queue.
         counts: What has gone through it.
         applying: Counts the seconds that batches take; None if nobody has had that measured.
+        journal: Is told what changes; None if nothing is stored.
+        serves_stale: Whether what an earlier process has stored may be read before it is known to be current.
     """
 
     def __init__(
@@ -81,6 +93,10 @@ class Dispatcher(Generic[T]):
         self.queue = queue
         self.counts: DispatchCounts = DispatchCounts()
         self.applying: Histogram | None = None
+        self.journal: Journal | None = None
+        self.serves_stale: bool = False
+        self._stored: set[Scope] = set()  # scopes that have the objects of an earlier process, and have not synced
+        self._goals: dict[Scope, str] = {}  # the versions that make them synced
         self._is_measured = False
         self._time_slice = time_slice
         self._on_synced = on_synced
@@ -279,6 +295,10 @@ class Dispatcher(Generic[T]):
             waits.wake_versions()
         if self._packing is not None:
             self._packing.waiting.append((partition, deltas))
+        if self.journal is not None and records:
+            self.journal.note(item.scope, records)
+        if self._goals:
+            self._look_at_goal(item.scope)
 
     def _put(self, partition: Partition, deltas: Iterable[Delta], arrived: float) -> list[Record]:
         """Apply deltas that arrived at some time; return what consumers have to be told of them, in order."""
@@ -338,10 +358,13 @@ class Dispatcher(Generic[T]):
         if (staging := self._staging.get(item.scope)) is None:
             return  # it has been committed already
         old = self.store.partitions[item.scope]
-        if old.is_synced:
+        if item.is_stored and old.is_synced:
+            await self._drop(item.scope)  # it is older than what is there
+            return
+        if old.is_synced or item.scope in self._stored:
             await self._in_slices(staging.compare(old))
         else:
-            staging.begin()
+            staging.begin(Cause.WARM if item.is_stored else Cause.LIST)
         self._commit(item, staging)
         await self._merge()
         await self._yield()
@@ -361,21 +384,59 @@ class Dispatcher(Generic[T]):
         old = self.store.partitions[item.scope]
         del self._staging[item.scope]
         new = staging.partition
-        new.version, new.is_synced = item.version, True
+        is_first = not (old.is_synced or item.scope in self._stored)
+        if item.is_stored:
+            self._stored.add(item.scope)
+            new.is_stale = self.serves_stale
+        else:
+            self._stored.discard(item.scope)
+            self._goals.pop(item.scope, None)
+            new.is_synced = True
+        new.version = item.version
         self.store.partitions[item.scope] = new
-        self.store.is_open = self.store.is_synced
+        self.store.is_open = self.store.is_readable()
         counts = self.counts
         counts.lists += 1
         counts.unreadable += staging.unreadable
         counts.added += staging.counts[ADDED]
         counts.updated += staging.counts[UPDATED]
         counts.deleted += staging.counts[DELETED]
-        initial = 0 if old.is_synced else staging.counts[ADDED]
+        initial = staging.counts[ADDED] if is_first else 0
         for mailbox in self._mailboxes:
             mailbox.put_list(staging.segments, initial)
+        if self.journal is not None and not item.is_stored:
+            self.journal.note_list(item.scope, staging.segments, is_first=is_first)
         self._waits.wake_keys(list(self._waits.for_keys))  # they look for themselves whether it was their key
         self._waits.wake_versions()
         if not was_synced and self.store.is_synced:
+            self._on_synced()
+        if self._goals:
+            self._look_at_goal(item.scope)
+
+    # -- what was stored --------------------------------------------------------------------------------------
+
+    def aim(self, scope: Scope, goal: str) -> None:
+        """Let a scope whose objects were stored, or are about to come, be synced once it has reached a version.
+
+        Args:
+            scope: The scope.
+            goal: The resourceVersion, a number.
+        """
+        if not self.store.partitions[scope].is_synced:
+            self._goals[scope] = goal
+            self._look_at_goal(scope)
+
+    def _look_at_goal(self, scope: Scope) -> None:
+        """Take a scope that was stored as synced if it is as new as the server was when it was asked."""
+        goal, partition = self._goals.get(scope, ""), self.store.partitions[scope]
+        if not (goal and scope in self._stored) or version_order(partition.version) < version_order(goal):
+            return
+        del self._goals[scope]
+        self._stored.discard(scope)
+        partition.is_synced, partition.is_stale = True, False
+        self.store.is_open = self.store.is_readable()
+        self._waits.wake_keys(list(self._waits.for_keys))
+        if self.store.is_synced:
             self._on_synced()
 
     async def _drop(self, scope: Scope) -> None:

@@ -60,9 +60,9 @@ class Staging:
                     staged.put(key, live[key])  # a known key keeps its last good version (G11)
         return refused
 
-    def begin(self) -> None:
+    def begin(self, cause: Cause = Cause.LIST) -> None:
         """Take all objects as new: nothing has been told of the scope before."""
-        self.segments = initial_state(self.partition)
+        self.segments = initial_state(self.partition, cause)
         self.counts[ADDED] = len(self.partition.objects)
 
     def compare(self, old: Partition) -> Iterator[None]:
@@ -91,7 +91,9 @@ class Staging:
         self.counts[record.type] += 1
 
 
-def initial_state(partition: Partition) -> list[Sequence[Record]]:
+def initial_state(partition: Partition, cause: Cause = Cause.LIST) -> list[Sequence[Record]]:
     """Return what a consumer that knows nothing has to be told; a record is made when it is taken."""
     keys, entries = list(partition.objects), list(partition.objects.values())
-    return [InitialState(keys[at : at + SEGMENT], entries[at : at + SEGMENT]) for at in range(0, len(keys), SEGMENT)]
+    return [
+        InitialState(keys[at : at + SEGMENT], entries[at : at + SEGMENT], cause) for at in range(0, len(keys), SEGMENT)
+    ]

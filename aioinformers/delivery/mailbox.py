@@ -79,15 +79,21 @@ def merge(pending: Pending, incoming: Record) -> Pending:
 class InitialState(Sequence[Record]):
     """A slice of the store as one initial addition per object; the records are made when they are taken.
 
+    Args:
+        keys: The objects' keys.
+        entries: Their entries.
+        cause: Why they are told.
+
     Attributes:
         keys: The objects' keys.
         takers: Mailboxes that are still to take it: as long as there are some, the records are kept for them.
     """
 
-    def __init__(self, keys: Sequence[str], entries: Sequence[Entry]) -> None:
+    def __init__(self, keys: Sequence[str], entries: Sequence[Entry], cause: Cause = Cause.LIST) -> None:
         self.keys: Sequence[str] = keys
         self.takers: int = 0
         self._entries = entries
+        self._cause = cause
         self._records: list[Record] | None = None
 
     def __len__(self) -> int:
@@ -96,8 +102,8 @@ class InitialState(Sequence[Record]):
     def __iter__(self) -> Iterator[Record]:
         records = self._records
         if records is None:
-            items = zip(self.keys, self._entries, strict=True)
-            records = [Record(ADDED, key, entry, None, Cause.LIST, initial=True) for key, entry in items]
+            items, cause = zip(self.keys, self._entries, strict=True), self._cause
+            records = [Record(ADDED, key, entry, None, cause, initial=True) for key, entry in items]
         self.takers -= 1
         self._records = records if self.takers > 0 else None
         return iter(records)
@@ -108,7 +114,7 @@ class InitialState(Sequence[Record]):
     def __getitem__(self, index: slice) -> Sequence[Record]: ...
     def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
         if isinstance(index, slice):
-            return InitialState(self.keys[index], self._entries[index])
+            return InitialState(self.keys[index], self._entries[index], self._cause)
         return list(self)[index]
 
 

@@ -12,7 +12,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from aioinformers.errors import (
     ConnectionFailedError,
@@ -30,7 +30,7 @@ from aioinformers.listwatch.listing import ListDecoder, ListHead
 from aioinformers.listwatch.liveness import Liveness
 from aioinformers.listwatch.paging import EMPTY_PAGES, Paging, page_query
 from aioinformers.listwatch.portions import Portions
-from aioinformers.listwatch.recovery import TRANSITIONS, Outcome, Plan, State, advance, first_plan
+from aioinformers.listwatch.recovery import TRANSITIONS, Outcome, Plan, State, advance, first_plan, resumed_plan
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.deltas import Batch
 from aioinformers.objects.layout import Layout
@@ -44,6 +44,9 @@ from aioinformers.types import Absence, WatchFailure
 __all__ = ["Reflector"]
 
 T = TypeVar("T")
+
+PROBE_SECONDS: Final = 3
+"""What a short watch asks for: a bookmark comes two seconds before its end."""
 
 logger: logging.Logger = logging.getLogger("aioinformers.reflector")
 
@@ -139,6 +142,17 @@ class Reflector:
                 return f"{doing} ({remark})"
         return doing
 
+    def resume_from(self, version: str, goal: str) -> None:
+        """Begin, when it is run, with a watch from what an earlier process has stored, which the dispatcher has.
+
+        Args:
+            version: The resourceVersion of that; empty if it does not fit, so that a list has to replace it.
+            goal: The one that the server has had since.
+        """
+        if version:
+            self._plan = resumed_plan(version, goal, self._source.streams_again_at)
+        self.version, self._has_listed = version, True
+
     async def run(self) -> None:
         """Follow the target until cancelled; then the connection is closed and nothing half-done is left.
 
@@ -201,7 +215,7 @@ class Reflector:
             case State.STREAMING:
                 return self._stream(plan)
             case State.WATCHING:
-                return self._watch(plan.version)
+                return self._watch(plan.version, PROBE_SECONDS if plan.goal else None)
             case State.CHECKING:
                 return self._check(plan.version)
             case _:
@@ -480,11 +494,11 @@ class Reflector:
 
     # -- WATCH ------------------------------------------------------------------------------------------------
 
-    async def _watch(self, version: str) -> None:
+    async def _watch(self, version: str, seconds: float | None) -> None:
         # Without a version all objects come first, in any order: a watch that begins at the version of one of them
         # would miss others.
         self._attempt.is_versioned = bool(version)
-        query = self._watch_query() | {"resourceVersion": version}
+        query = self._watch_query(seconds) | {"resourceVersion": version}
         async with self._open_watch(query, self._settings.header_timeout) as watch:
             await self._follow(watch)
 
@@ -495,10 +509,10 @@ class Reflector:
         await self._source.read_json(self.target.path, {**self.target.query, **query}, accept=accept)
         self._liveness.touch()
 
-    def _watch_query(self) -> dict[str, str]:
+    def _watch_query(self, seconds: float | None = None) -> dict[str, str]:
         settings = self._settings
         spread = settings.watch_timeout_max - settings.watch_timeout_min
-        timeout = settings.watch_timeout_min + self._source.random.random() * spread
+        timeout = seconds or settings.watch_timeout_min + self._source.random.random() * spread
         return {
             **self.target.query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": f"{timeout:.0f}"
         }  # fmt: skip
