@@ -11,10 +11,11 @@ from aioinformers.listwatch.kinds import KindCheck
 from aioinformers.listwatch.recovery import Outcome
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.deltas import Batch
+from aioinformers.settings import Settings
 from aioinformers.transport.source import Body
 from aioinformers.types import GroupVersionResource, Scope
 
-__all__ = ["Attempt", "OpenWatch", "Target", "behind", "use_of"]
+__all__ = ["Attempt", "OpenWatch", "Target", "behind", "use_of", "watch_query"]
 
 _METADATA_LIST: Final = "PartialObjectMetadataList"
 
@@ -117,6 +118,20 @@ class OpenWatch(NamedTuple):
     decoder: WatchDecoder
     kinds: KindCheck
     timeout: float
+
+
+def watch_query(target: Target, settings: Settings, random: float, seconds: float | None) -> dict[str, str]:
+    """Return the query of a watch.
+
+    Args:
+        target: What it is of.
+        settings: Say how long it lasts.
+        random: A number in [0, 1), so that not all watches end at once.
+        seconds: How long it lasts nevertheless; None for as long as they say.
+    """
+    timeout = settings.watch_timeout_min + random * (settings.watch_timeout_max - settings.watch_timeout_min)
+    timeout = timeout if seconds is None else seconds
+    return {**target.query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": f"{timeout:.0f}"}
 
 
 def use_of(outcome: Outcome) -> str:

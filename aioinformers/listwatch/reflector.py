@@ -22,7 +22,7 @@ from aioinformers.errors import (
     ResponseError,
 )
 from aioinformers.listwatch.absences import Absences
-from aioinformers.listwatch.attempt import Attempt, OpenWatch, Target, behind, use_of
+from aioinformers.listwatch.attempt import Attempt, OpenWatch, Target, behind, use_of, watch_query
 from aioinformers.listwatch.early import EarlyEvents
 from aioinformers.listwatch.history import History
 from aioinformers.listwatch.kinds import KindCheck, refuse_strangers
@@ -510,12 +510,7 @@ class Reflector:
         self._liveness.touch()
 
     def _watch_query(self, seconds: float | None = None) -> dict[str, str]:
-        settings = self._settings
-        spread = settings.watch_timeout_max - settings.watch_timeout_min
-        timeout = seconds or settings.watch_timeout_min + self._source.random.random() * spread
-        return {
-            **self.target.query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": f"{timeout:.0f}"
-        }  # fmt: skip
+        return watch_query(self.target, self._settings, self._source.random.random(), seconds)
 
     @contextlib.asynccontextmanager
     async def _open_watch(self, query: Mapping[str, str], header_timeout: float) -> AsyncIterator[OpenWatch]:

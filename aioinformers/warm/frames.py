@@ -309,7 +309,10 @@ class WarmFile:
             _new(self.path).replace(self.path)
             self._is_new = False
         if self._records > 2 * commit.objects + FEW:
-            self._compact(commit)
+            try:
+                self._compact(commit)
+            except OSError:  # there may be no room for two files: another time
+                self._records = commit.objects
 
     def _frames_of(self, items: Iterable[Item]) -> Iterator[tuple[int, bytes, int]]:
         index: list[tuple[str, str, str, int]] = []

@@ -102,6 +102,8 @@ class Start:
         is_warm: Whether what was stored is used.
         was_told: Whether the dispatcher has got the objects.
         stored_at: When these were stored, as seconds since 1970.
+        count: How many there are.
+        age: How many seconds ago that was.
     """
 
     def __init__(self, parts: Parts, scope: Scope, path: str, volume: Volume) -> None:
@@ -110,6 +112,8 @@ class Start:
         self.is_warm = False
         self.was_told = False
         self.stored_at = 0.0
+        self.count = 0
+        self.age = 0.0
         self._parts = parts
         self._scope = scope
         self._path = path
@@ -140,8 +144,8 @@ class Start:
         version = found.commit.version
         parts.dispatcher.aim(self._scope, goal)
         self._volume.begin(version)
-        count, age = len(found.last), self._age(found)
-        self.is_warm, self.remark = True, f"warm: {count} objects, {age:.0f} s old"
+        self.count, self.age = len(found.last), self._age(found)
+        self.is_warm, self.remark = True, f"warm: {self.count} objects, {self.age:.0f} s old"
         return Resumption(version, goal)
 
     # -- what is stored ---------------------------------------------------------------------------------------

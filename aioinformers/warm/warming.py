@@ -112,11 +112,13 @@ class Warming:
     def remark(self) -> str:
         """Whether the informer has started warm or cold, and why; empty before that."""
         starts = [each for each in list(self._starts.values()) if each.remark]
-        remarks = list(dict.fromkeys([each.remark for each in starts]))
-        if len(remarks) < 2:
-            return "".join(remarks)
-        count = sum([each.is_warm for each in starts])
-        return f"{count} of {len(starts)} scopes warm; {'; '.join(remarks[:3])}"
+        warm = [each for each in starts if each.is_warm]
+        cold = list(dict.fromkeys([each.remark for each in starts if not each.is_warm]))
+        if not cold:
+            count, age = sum([each.count for each in warm]), max([each.age for each in warm], default=0.0)
+            return f"warm: {count} objects, {age:.0f} s old" if warm else ""
+        of_all = f"{len(warm)} of {len(starts)} scopes are warm; " if warm else ""
+        return of_all + "; ".join(cold[:3])
 
     @property
     def stale_for(self) -> float | None:

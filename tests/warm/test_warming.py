@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aioinformers import Cause
+from aioinformers import Added, Cause
 from tests.kit import cached, configmap, stored
 from tests.warm.worlds import fill, running, world
 
@@ -31,7 +31,7 @@ async def test_g24_the_next_process_lists_nothing(tmp_path: Path) -> None:
             assert second.lists() == 0
             assert second.warm.startswith("warm: 4 objects, ")
             assert told(second) == [(f"Added {name}", Cause.WARM) for name in ("c0", "c1", "c2", "late")]
-            assert all(event.initial for event in second.recorder.events)
+            assert all(isinstance(event, Added) and event.initial for event in second.recorder.events)
             assert cached(second.configmaps) == stored(server, "configmaps")
             server.create("configmaps", configmap("new"))
             await asyncio.sleep(1)
