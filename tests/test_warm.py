@@ -66,6 +66,7 @@ KINDS: Final[Mapping[str, Callable[[SharedInformerFactory], SharedInformer[Any]]
     "model": lambda f: f.core.v1.configmaps(),
     "metadata": lambda f: f.core.v1.configmaps(object_type=Metadata),
     "struct": lambda f: f.for_resource("configmaps.v1.", object_type=Small),
+    "decoded": lambda f: f.for_resource("configmaps.v1.", object_type=Small, shared_objects=True),
     "shared": lambda f: f.for_resource("configmaps.v1.", shared_objects=True),
     "compact": lambda f: f.core.v1.configmaps(compact=True),
     "dropping": lambda f: f.for_resource("configmaps.v1.", transform=[strip_managed_fields, drop_fields("data.w")]),
@@ -234,7 +235,10 @@ def play(kind: str, epochs: list[tuple[str, int, int, str]], seed: int, *, strea
 
 @pytest.mark.parametrize("kind", KINDS)
 @settings(
-    max_examples=12, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=12,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(epochs=EPOCHS, seed=st.integers(0, 1 << 16), streams=st.booleans())
 def test_g24_warm_is_cold_is_the_server(

@@ -12,7 +12,7 @@ from aioinformers import SharedInformer, WarmCache
 from aioinformers.testing import FakeAPIServer
 from tests.kit import Recorder, configmap, factory_on
 
-__all__ = ["Run", "lists_of", "running", "world"]
+__all__ = ["Run", "fill", "lists_of", "running", "world"]
 
 
 def world(**options: Any) -> FakeAPIServer:
