@@ -21,10 +21,15 @@ from tests.warm.worlds import fill, running, world
 pytestmark = pytest.mark.virtual_time
 
 
+def file_in(path: Path) -> Path:
+    """Return the file of the only state."""
+    (file,) = path.glob("*/*.warm")
+    return file
+
+
 def held(path: Path) -> tuple[str, int]:
     """Return the version and the number of the objects that are stored."""
-    (file,) = path.glob("*/*.warm")
-    with open(file, "rb") as opened:
+    with open(file_in(path), "rb") as opened:
         commit = scan(opened).commit
     return commit.version, commit.objects
 
@@ -57,7 +62,7 @@ async def test_a_bookmark_alone_is_stored(tmp_path: Path) -> None:
 async def test_nothing_is_written_while_nothing_changes(tmp_path: Path) -> None:
     async with world() as server, running(server, tmp_path):
         await asyncio.sleep(6)
-        (file,) = tmp_path.glob("*/*.warm")
+        file = file_in(tmp_path)
         size = file.stat().st_size
         await asyncio.sleep(300)
         assert file.stat().st_size == size
