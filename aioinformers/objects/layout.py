@@ -124,6 +124,11 @@ class Layout(Generic[T]):
         self._is_kept = object_type.is_plain and not (self.transforms or self._functions)
         self.arrives_as: type[msgspec.Struct] | None = object_type.arrives_as if is_simple else None
 
+    @property
+    def stored_paths(self) -> tuple[str, ...]:
+        """The paths whose values stand in ``Entry.index`` behind the namespace."""
+        return tuple(self._paths.values())
+
     def with_indexers(self, added: Mapping[str, IndexDefinition]) -> Layout[T]:
         """Return a layout with more indexes; the same name and definition again changes nothing.
 

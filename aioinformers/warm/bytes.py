@@ -19,6 +19,7 @@ from aioinformers.objects.layout import Entry, Layout
 from aioinformers.objects.paths import Path
 from aioinformers.objects.transforms import BytesTransform
 from aioinformers.transport.status import UNREADABLE
+from aioinformers.warm.frames import Item
 
 __all__ = ["STORED", "StoredBytes", "StoredDecoder", "bytes_of", "is_kept", "storing", "stripped"]
 
@@ -87,15 +88,28 @@ class StoredDecoder(ObjectDecoder):
 
     Args:
         layout: How objects become entries.
+        paths: What the index values are of that have been stored with the objects.
     """
 
-    def __init__(self, layout: Layout[Any]) -> None:
+    def __init__(self, layout: Layout[Any], paths: Sequence[str] = ()) -> None:
         super().__init__(layout)
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(layout.reader.projection).decode
         self._is_kept = STORED not in layout.facts
+        wanted, known = layout.stored_paths, ["", *paths]  # the namespace first
+        self._places: tuple[int, ...] | None = None
+        if set(wanted) <= set(known):
+            self._places = (0, *map(known.index, wanted))
+        self._is_direct = layout.is_plain and tuple(wanted) == tuple(paths)
 
-    def restored(self, key: str, uid: str, version: str, raw: bytes) -> Delta | None:
+    def restored(self, item: Item) -> Delta | None:
         """Return an object; None if the bytes are not those of an object of this key."""
+        key, uid, version, raw, values = item
+        if raw is None:
+            return None
+        if values is not None and self._is_direct:  # all has been looked at when it came, and is what it was
+            return UPSERT, key, Entry(raw, uid, version, values)
+        if values is not None and self._is_kept and self._places is not None:
+            return self.delta(UPSERT, raw, (key, uid, version, tuple([values[at] for at in self._places])))
         try:
             reading = self.layout.reader.read(self._decode(raw))
         except (ValueError, *UNREADABLE):

@@ -8,7 +8,8 @@ file nor be left out. What follows the last whole commit was being written when 
 
     file      = MAGIC, 8 random bytes, header frame, {object frames, commit frame}
     frame     = length of the payload (u32), kind (u8), checksum (u32), payload
-    objects   = length of the index (u32), index: [(key, uid, version, size of the body or -1)], bodies, maybe packed
+    objects   = length of the table (u32), table, bodies, maybe packed
+    table     = paths, [(key, uid, version, size of the body or -1, values of the paths or nothing)]
 
 No memory of the file is mapped and no library reads it, so that no damage can be more than a wrong checksum. All of
 this blocks, and is for a thread.
@@ -28,7 +29,7 @@ import msgspec
 
 from aioinformers.objects.compact import find_zstd
 
-__all__ = ["Commit", "Header", "Scan", "UnfitError", "WarmFile", "scan"]
+__all__ = ["Commit", "Header", "Item", "Scan", "UnfitError", "Values", "WarmFile", "scan"]
 
 MAGIC: Final = b"aioinformers warm 1\n"
 SALT: Final = 8
@@ -49,8 +50,10 @@ HEADER, OBJECTS, PACKED, COMMIT = 1, 2, 3, 4
 _HEAD: Final = struct.Struct("<IBI")
 _LENGTH: Final = struct.Struct("<I")
 
-Item: TypeAlias = tuple[str, str, str, bytes | None]
-"""Key, uid, version and JSON of an object; None instead of the JSON if it is gone."""
+Values: TypeAlias = tuple[str | tuple[str, ...] | None, ...]
+Item: TypeAlias = tuple[str, str, str, bytes | None, Values | None]
+"""Key, uid, version and JSON of an object; None instead of the JSON if it is gone. And its index values, if known."""
+Row: TypeAlias = tuple[str, str, str, int, Values | None]
 
 
 class UnfitError(Exception):
@@ -129,8 +132,8 @@ class Scan:
     checksum: int = 0
     records: int = 0
 
-    def read(self, file: BinaryIO, number: int) -> list[Item]:
-        """Return the objects whose last version is in a frame.
+    def read(self, file: BinaryIO, number: int) -> tuple[tuple[str, ...], list[Item]]:
+        """Return the objects whose last version is in a frame, and the paths that their index values are of.
 
         Raises:
             UnfitError: If the frame is not what it was when the file was scanned.
@@ -141,7 +144,9 @@ class Scan:
         if _checksum(place.kind, payload, place.before) != place.checksum:
             raise UnfitError("the file has changed while it was read")
         try:
-            return [item for item in _items(place.kind, payload) if self.last.get(item[0]) == number]
+            paths, rows, begin = _table(payload)
+            items = _items(rows, payload[begin:], is_packed=place.kind == PACKED)
+            return paths, [item for item in items if self.last.get(item[0]) == number]
         except Exception as error:  # what zstd raises has no common name in its two modules
             raise UnfitError(f"objects cannot be unpacked: {type(error).__name__}") from error
 
@@ -150,12 +155,12 @@ class Scan:
         number = self.last.get(key)
         if number is None:
             return None
-        return next(item for item in self.read(file, number) if item[0] == key)
+        return next(item for item in self.read(file, number)[1] if item[0] == key)
 
 
 _decode_header: Final = msgspec.msgpack.Decoder(Header).decode
 _decode_commit: Final = msgspec.msgpack.Decoder(Commit).decode
-_decode_index: Final = msgspec.msgpack.Decoder(list[tuple[str, str, str, int]]).decode
+_decode_table: Final = msgspec.msgpack.Decoder(tuple[tuple[str, ...], list[Row]]).decode
 _encode: Final = msgspec.msgpack.Encoder().encode
 _UNREADABLE: Final = (msgspec.MsgspecError, struct.error, UnicodeDecodeError)
 
@@ -164,21 +169,19 @@ def _checksum(kind: int, payload: bytes, before: int) -> int:
     return crc32(payload, crc32(_HEAD.pack(len(payload), kind, before), before))
 
 
-def _index(payload: bytes) -> tuple[list[tuple[str, str, str, int]], int]:
-    """Return the index of a frame of objects, and where their bodies begin."""
+def _table(payload: bytes) -> tuple[tuple[str, ...], list[Row], int]:
+    """Return the table of a frame of objects, and where their bodies begin."""
     end = _LENGTH.size + _LENGTH.unpack_from(payload)[0]
-    return _decode_index(payload[_LENGTH.size : end]), end
+    return *_decode_table(payload[_LENGTH.size : end]), end
 
 
-def _items(kind: int, payload: bytes) -> Iterator[Item]:
-    index, at = _index(payload)
-    bodies = payload[at:]
-    if kind == PACKED:
+def _items(rows: list[Row], bodies: bytes, *, is_packed: bool) -> Iterator[Item]:
+    if is_packed:
         bodies = find_zstd().decompress(bodies)
     begin = 0
-    for key, uid, version, size in index:
+    for key, uid, version, size, values in rows:
         end = begin + max(size, 0)
-        yield key, uid, version, None if size < 0 else bodies[begin:end]
+        yield key, uid, version, None if size < 0 else bodies[begin:end], values
         begin = end
     if begin != len(bodies):
         raise ValueError("the sizes do not add up")
@@ -205,7 +208,7 @@ def _scan_frames(file: BinaryIO, size: int, checksum: int) -> Scan:
     header: Header | None = None
     last: dict[str, int] = {}
     frames: list[_Place] = []
-    pending: list[tuple[int, list[tuple[str, str, str, int]]]] = []
+    pending: list[tuple[int, list[Row]]] = []
     records = 0
     while len(head := file.read(_HEAD.size)) == _HEAD.size:
         length, kind, told = _HEAD.unpack(head)
@@ -222,14 +225,14 @@ def _scan_frames(file: BinaryIO, size: int, checksum: int) -> Scan:
             header = _decode_header(payload)
         elif kind in {OBJECTS, PACKED}:
             _require_zstd(kind)
-            pending.append((len(frames), _index(payload)[0]))
+            pending.append((len(frames), _table(payload)[1]))
             frames.append(_Place(at, length, kind, before, checksum))
         elif kind == COMMIT:
             commit = _decode_commit(payload)
             for number, index in pending:
                 records += len(index)
-                for key, _, _, length in index:
-                    if length < 0:
+                for key, _, _, body, _ in index:
+                    if body < 0:
                         last.pop(key, None)
                     else:
                         last[key] = number
@@ -284,23 +287,21 @@ class WarmFile:
         self._end, self._checksum, self._records = len(begin), crc32(begin), 0
         self._put(HEADER, _encode(self.header))
 
-    def write(self, items: Iterable[Item], commit: Commit) -> None:
+    def write(self, items: Iterable[Item], commit: Commit, paths: tuple[str, ...] = ()) -> None:
         """Append a transaction, whole or not at all; write the file anew where more of it is past than present.
 
         Args:
             items: The objects that have changed, each key once.
             commit: What is true with them.
+            paths: What their index values are of.
 
         Raises:
             OSError: If it cannot be written; the file holds what it held before.
         """
         before = self._end, self._checksum, self._records
         try:
-            for kind, payload, count in self._frames_of(items):
-                self._put(kind, payload)
-                self._records += count
-            self._put(COMMIT, _encode(commit))
-            self._records += 1
+            self._put_objects(items, paths)
+            self._put_commit(commit)
         except BaseException:
             self._end, self._checksum, self._records = before
             self._drop_rest()
@@ -314,26 +315,31 @@ class WarmFile:
             except OSError:  # there may be no room for two files: another time
                 self._records = commit.objects
 
-    def _frames_of(self, items: Iterable[Item]) -> Iterator[tuple[int, bytes, int]]:
-        index: list[tuple[str, str, str, int]] = []
+    def _put_commit(self, commit: Commit) -> None:
+        self._put(COMMIT, _encode(commit))
+        self._records += 1
+
+    def _put_objects(self, items: Iterable[Item], paths: tuple[str, ...]) -> None:
+        rows: list[Row] = []
         bodies: list[bytes] = []
         size = 0
-        for key, uid, version, body in items:
-            index.append((key, uid, version, -1 if body is None else len(body)))
+        for key, uid, version, body, values in items:
+            rows.append((key, uid, version, -1 if body is None else len(body), values))
             if body is not None:
                 bodies.append(body)
                 size += len(body)
-            if size >= FRAME_BYTES or len(index) >= FRAME_OBJECTS:
-                yield self._frame(index, bodies)
-                index, bodies, size = [], [], 0
-        if index:
-            yield self._frame(index, bodies)
+            if size >= FRAME_BYTES or len(rows) >= FRAME_OBJECTS:
+                self._put_frame(rows, bodies, paths)
+                rows, bodies, size = [], [], 0
+        if rows:
+            self._put_frame(rows, bodies, paths)
 
-    def _frame(self, index: list[tuple[str, str, str, int]], bodies: list[bytes]) -> tuple[int, bytes, int]:
-        table, joined, kind = _encode(index), b"".join(bodies), OBJECTS
+    def _put_frame(self, rows: list[Row], bodies: list[bytes], paths: tuple[str, ...]) -> None:
+        table, joined, kind = _encode((paths, rows)), b"".join(bodies), OBJECTS
         if self._pack is not None and joined:
             joined, kind = self._pack(joined), PACKED
-        return kind, b"".join((_LENGTH.pack(len(table)), table, joined)), len(index)
+        self._put(kind, b"".join((_LENGTH.pack(len(table)), table, joined)))
+        self._records += len(rows)
 
     def _put(self, kind: int, payload: bytes) -> None:
         if len(payload) > LARGEST:
@@ -357,8 +363,10 @@ class WarmFile:
             found = scan_whole(old)
             fresh = WarmFile(self.path, self.header)
             try:
-                items = (item for number in range(len(found.frames)) for item in found.read(old, number))
-                fresh.write(items, commit)
+                for number in range(len(found.frames)):
+                    paths, items = found.read(old, number)
+                    fresh._put_objects(items, paths)
+                fresh.write((), commit)
             except BaseException:
                 fresh.close()
                 _new(self.path).unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from aioinformers.objects.layout import Entry, Layout
 from aioinformers.types import Scope
 from aioinformers.warm.bytes import STORED, bytes_of, stripped
 from aioinformers.warm.directory import Directory
-from aioinformers.warm.frames import Commit, Header, Scan, WarmFile
+from aioinformers.warm.frames import Commit, Header, Item, Scan, WarmFile
 
 __all__ = ["Journal", "Volume"]
 
@@ -86,7 +86,7 @@ class Volume:
                 self.close()
                 self._file = WarmFile(self.path, header)
             assert self._file is not None, "it is new, or has been resumed"
-            self._file.write(found.items(layout), found.commit)
+            self._file.write(found.items(layout), found.commit, layout.stored_paths)
         except Exception as error:  # whatever it is, the informer is not concerned
             self.problem = f"{type(error).__name__}: {error}"
             logger.warning("%s: its state is not stored any more: %s", self.name, self.problem)
@@ -112,15 +112,16 @@ class _Taken:
     def __init__(self, keys: Sequence[str], entries: Sequence[Entry | None], commit: Commit) -> None:
         self.keys, self.entries, self.commit = keys, entries, commit
 
-    def items(self, layout: Layout[Any]) -> Iterator[tuple[str, str, str, bytes | None]]:
+    def items(self, layout: Layout[Any]) -> Iterator[Item]:
+        count = 0 if STORED in layout.facts else 1 + len(layout.stored_paths)
         for key, entry in zip(self.keys, self.entries, strict=True):
             if entry is None:
-                yield key, "", "", None
+                yield key, "", "", None, None
                 continue
             raw = bytes_of(layout, entry)
             if raw is None:
                 raise LookupError("the JSON of an object is not known any more")
-            yield key, entry.uid, entry.version, raw
+            yield key, entry.uid, entry.version, raw, entry.index[:count] if count else None
 
 
 class Journal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, NamedTuple, TypeVar
 
@@ -197,10 +197,9 @@ class Start:
         await put(ReplaceBegin(scope, begun))
         await begun
         try:
-            for number in range(len(found.frames)):
-                items = await parts.directory.run(lambda number=number: found.read(file, number))  # type: ignore[misc]
+            async for paths, items in self._read(found, file):
                 layout = parts.store.layout
-                for deltas in _portions(StoredDecoder(layout), items):
+                for deltas in _portions(StoredDecoder(layout, paths), items):
                     await put(ReplaceBatch(scope, Batch(deltas, "", layout)))
                     await asyncio.sleep(0)
         except UnfitError:
@@ -209,6 +208,25 @@ class Start:
         commit = found.commit
         await put(ReplaceEnd(scope, commit.version, commit.kind, commit.api_version, is_stored=True))
         self.was_told = True
+
+    async def _read(self, found: Scan, file: BinaryIO) -> AsyncIterator[tuple[tuple[str, ...], list[Item]]]:
+        """Yield what is in each frame; the next one is read meanwhile."""
+
+        def read(number: int) -> asyncio.Future[tuple[tuple[str, ...], list[Item]]]:
+            return asyncio.ensure_future(self._parts.directory.run(lambda: found.read(file, number)))
+
+        count = len(found.frames)
+        following = read(0) if count else None
+        try:
+            for number in range(1, count + 1):
+                assert following is not None, "there is one more"
+                frame = await following
+                following = read(number) if number < count else None
+                yield frame
+        finally:
+            if following is not None:
+                await asyncio.wait([following])  # the file is about to be closed
+                following.exception()
 
     # -- the server -------------------------------------------------------------------------------------------
 
@@ -280,8 +298,8 @@ def is_same_server(found: Scan, source: Source) -> bool:
 def _portions(decoder: StoredDecoder, items: Iterable[Item]) -> Iterator[list[Delta]]:
     """Yield stored objects as the dispatcher takes them."""
     deltas: list[Delta] = []
-    for key, uid, version, raw in items:
-        delta = None if raw is None else decoder.restored(key, uid, version, raw)
+    for item in items:
+        delta = decoder.restored(item)
         if delta is None:
             raise UnfitError("an object that is stored is another one than its key says")
         deltas.append(delta)

@@ -43,7 +43,8 @@ async def follow(url: str, path: str, namespace: str) -> None:
     ):
         informers_of(factory, namespace)
         await factory.wait_for_cache_sync(timeout=60)
-        print("synced", flush=True)
+        sys.stdout.write("synced\n")
+        sys.stdout.flush()
         await asyncio.Event().wait()
 
 
@@ -55,7 +56,10 @@ async def load(api: client.ApiClient, namespace: str, seed: int) -> AsyncIterato
     async def write() -> None:
         while True:
             name, labels = chance.choice(NAMES), {"app": chance.choice("xy")}
-            body = {"metadata": {"name": name, "labels": labels}, "data": {"v": str(chance.random()), "w": "x" * 3000}}
+            body: Any = {
+                "metadata": {"name": name, "labels": labels},
+                "data": {"v": str(chance.random()), "w": "x" * 3000},
+            }
             with contextlib.suppress(ApiException):
                 match chance.choice(("create", "patch", "patch", "delete")):
                     case "create":
@@ -87,7 +91,7 @@ async def kill_and_compare(
     async with client.ApiClient(configuration) as api:
         for number in range(rounds):
             async with load(api, namespace, chance.randrange(1 << 30)):
-                arguments = (configuration.host, str(path), namespace)
+                arguments = (str(configuration.host), str(path), namespace)
                 async with child_process(
                     sys.executable, "-m", "tests.chaos.kills", *arguments, stdout=asyncio.subprocess.PIPE
                 ) as child:
@@ -120,7 +124,7 @@ async def compare(api: client.ApiClient, namespace: str, path: Path, what: str) 
             assert cached(here) == cached(there), what
             assert cached(here).items() <= truth.items(), what
             async with asyncio.timeout(10):
-                while recorder.state != cached(here):  # noqa: ASYNC110  handlers are a moment behind
+                while recorder.state != cached(here):
                     await asyncio.sleep(0.05)
             assert recorder.problems == [], what
         assert cached(warm[0]) == truth, what

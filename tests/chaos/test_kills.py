@@ -26,6 +26,6 @@ async def test_g24_killed_on_the_embedded_server(tmp_path: Path) -> None:
 async def test_g24_killed_a_hundred_times_on_the_real_server(real_server: RealAPIServer, tmp_path: Path) -> None:
     namespace = f"kills-{uuid.uuid4().hex[:8]}"
     async with real_server.api_client() as api:
-        await client.CoreV1Api(api).create_namespace({"metadata": {"name": namespace}})
+        await client.CoreV1Api(api).create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=namespace)))
     warm = await kill_and_compare(real_server.configuration(), namespace, tmp_path, rounds=100, seed=1)
     assert warm >= 290

@@ -52,7 +52,7 @@ def test_it_comes_back(kind: Any, shared: bool, transforms: Any, is_by_fact: boo
     raw = bytes_of(layout, entry)
     assert raw is not None
     assert msgspec.json.decode(raw).get("data") == data
-    delta = StoredDecoder(layout).restored("d/c1", "u", "7", raw)
+    delta = StoredDecoder(layout).restored(("d/c1", "u", "7", raw, None))
     assert delta is not None
     again = delta[2]
     shown = layout.object_type.decode
@@ -67,7 +67,7 @@ def test_bytes_are_let_go_of_once_they_are_stored() -> None:
     stripped(entry)
     assert entry.facts == ()
     assert bytes_of(layout, entry) is None
-    restored = StoredDecoder(layout).restored("d/c1", "u", "7", RAW)
+    restored = StoredDecoder(layout).restored(("d/c1", "u", "7", RAW, None))
     assert restored is not None
     assert restored[2].facts == ()
 
@@ -80,4 +80,22 @@ def test_other_facts_stay() -> None:
 
 @pytest.mark.parametrize("raw", [b"{}", b"[", RAW.replace(b"c1", b"c2")])
 def test_bytes_of_another_object_are_refused(raw: bytes) -> None:
-    assert StoredDecoder(Layout(object_type_of(dict))).restored("d/c1", "u", "7", raw) is None
+    assert StoredDecoder(Layout(object_type_of(dict))).restored(("d/c1", "u", "7", raw, None)) is None
+
+
+@pytest.mark.parametrize(
+    ("paths", "values"),
+    [
+        (("metadata.name", "data.v"), ("d", "c1", "1")),
+        (("data.v", "metadata.name"), ("d", "1", "c1")),
+        (("data.v",), ("d", "1")),
+        ((), None),
+    ],
+)
+@pytest.mark.parametrize("transforms", [(), (drop_fields("data.w"),)])
+def test_index_values_are_read_again_only_where_they_are_not_known(paths: Any, values: Any, transforms: Any) -> None:
+    layout = Layout(object_type_of(dict), transforms, {"name": "metadata.name", "v": "data.v"})
+    entry = arrived(layout)
+    delta = StoredDecoder(layout, paths).restored(("d/c1", "u", "7", entry.body, values))
+    assert delta is not None
+    assert delta[2].index == entry.index == ("d", "c1", "1")

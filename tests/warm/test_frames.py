@@ -13,20 +13,20 @@ from aioinformers.warm import frames
 from aioinformers.warm.frames import Commit, Header, Item, UnfitError, WarmFile, scan
 
 HEADER = Header({"resource": "configmaps"}, {"uid": "1"})
-State = dict[str, tuple[str, str, bytes | None]]
+State = dict[str, tuple[str, str, bytes | None, frames.Values | None]]
 
 
 def read(path: Path) -> tuple[str, State]:
     """Return the version and the objects that a file holds."""
     with open(path, "rb") as file:
         found = scan(file)
-        items = [item for number in range(len(found.frames)) for item in found.read(file, number)]
+        items = [item for number in range(len(found.frames)) for item in found.read(file, number)[1]]
     assert len({item[0] for item in items}) == len(items) == found.commit.objects
     return found.commit.version, {item[0]: item[1:] for item in items}
 
 
 def item(key: str, version: int, body: bytes | None = b"{}") -> Item:
-    return key, f"uid of {key}", str(version), body
+    return key, f"uid of {key}", str(version), body, None
 
 
 class Writer:
@@ -41,11 +41,11 @@ class Writer:
 
     def write(self, items: Iterable[Item]) -> None:
         given = list(items)
-        for key, uid, version, body in given:
+        for key, uid, version, body, _ in given:
             if body is None:
                 self.state.pop(key, None)
             else:
-                self.state[key] = uid, version, body
+                self.state[key] = uid, version, body, None
         self.version += 1
         self.file.write(given, Commit(str(self.version), 0.0, len(self.state)))
         self.states.append((str(self.version), dict(self.state)))

@@ -12,13 +12,14 @@ from aioinformers.objects.layout import Layout
 from aioinformers.objects.object_types import compacted, object_type_of
 from aioinformers.testing import FakeAPIServer
 from aioinformers.transport.source import Source
+from aioinformers.types import EVERYTHING
 from aioinformers.warm.identity import cluster_of, file_name, identity_of, is_passing, is_same_cluster
 from tests.kit import QUICK
 
 PODS = GroupVersionResource("", "v1", "pods")
 
 
-def named(*transforms: Any, scope: Scope = Scope(), kind: Any = dict, **query: str) -> str:
+def named(*transforms: Any, scope: Scope = EVERYTHING, kind: Any = dict, **query: str) -> str:
     return file_name(PODS, identity_of(PODS, scope, query, Layout(object_type_of(kind), transforms)))
 
 

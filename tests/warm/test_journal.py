@@ -12,7 +12,7 @@ import pytest
 
 from aioinformers import Metadata
 from aioinformers.informer import pipeline_of
-from aioinformers.warm import frames, journal
+from aioinformers.warm import journal
 from aioinformers.warm.frames import scan
 from tests.kit import configmap
 from tests.machine.kinds import Small
@@ -96,7 +96,7 @@ async def test_a_full_disk_is_said_once_and_the_informer_goes_on(
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
             with monkeypatch.context() as patch:
-                patch.setattr(frames.os, "write", full)
+                patch.setattr(os, "write", full)
                 server.create("configmaps", configmap("a"))
                 await asyncio.sleep(20)
             server.create("configmaps", configmap("b"))

@@ -22,9 +22,13 @@ def rewrite(path: Path, change: Callable[[list[Item]], list[Item]], **commit: An
     (file,) = path.glob("*/*.warm")
     with open(file, "rb") as opened:
         found = scan(opened)
-        items = [item for number in range(len(found.frames)) for item in found.read(opened, number)]
+        items = [item for number in range(len(found.frames)) for item in found.read(opened, number)[1]]
     items = change(items)
-    values = {"version": found.commit.version, "time": found.commit.time, "objects": len(items)} | commit
+    values: dict[str, Any] = {
+        "version": found.commit.version,
+        "time": found.commit.time,
+        "objects": len(items),
+    } | commit
     again = WarmFile(file, Header(commit.pop("identity", found.header.identity), found.header.cluster))
     values.pop("identity", None)
     again.write(items, Commit(**values))
@@ -39,7 +43,7 @@ def rewrite(path: Path, change: Callable[[list[Item]], list[Item]], **commit: An
         (list, {"identity": {}}, "what is stored was of other selectors, scopes, transforms or types"),
         (lambda items: items[1:], {}, "what is stored is of another history of the server's than its present one"),
         (
-            lambda items: [*items[:-1], ("default/other", *items[-1][1:])],
+            lambda items: [*items[:-1], ("default/other", *items[-1][1:4], None)],
             {},
             "an object that is stored is another one than its key says",
         ),

@@ -303,7 +303,7 @@ async def test_secrets_are_refused(tmp_path: Path) -> None:
         factory.core.v1.secrets(warm=None)
         new_informer(api, "secrets.v1.", warm=WarmCache(tmp_path, allow_secrets=True))
         with pytest.raises(TypeError, match="warm is a WarmCache"):
-            factory.core.v1.pods(warm="/var/cache/app")  # type: ignore[arg-type]
+            factory.core.v1.pods(warm="/var/cache/app")  # type: ignore[call-overload]
 
 
 async def test_it_is_the_users_alone(tmp_path: Path) -> None:
