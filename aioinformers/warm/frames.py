@@ -35,8 +35,8 @@ MAGIC: Final = b"aioinformers warm 1\n"
 SALT: Final = 8
 """Random bytes that no other file has."""
 
-FRAME_BYTES: Final = 1024 * 1024
-"""Size of the bodies from which a frame is full."""
+FRAME_BYTES: Final = 112 * 1024
+"""Size of the bodies from which a frame is full: of larger pieces of memory each would be asked for from the system."""
 FRAME_OBJECTS: Final = 4096
 """Objects of which a frame is full."""
 LARGEST: Final = 1024 * 1024 * 1024

@@ -29,6 +29,9 @@ __all__ = ["Parts", "Resumption", "Start"]
 
 T = TypeVar("T")
 
+AT_ONCE: Final = 16
+"""Frames that are read at once."""
+
 
 class Resumption(NamedTuple):
     """Where a reflector goes on.
@@ -212,17 +215,20 @@ class Start:
     async def _read(self, found: Scan, file: BinaryIO) -> AsyncIterator[tuple[tuple[str, ...], list[Item]]]:
         """Yield what is in each frame; the next one is read meanwhile."""
 
-        def read(number: int) -> asyncio.Future[tuple[tuple[str, ...], list[Item]]]:
-            return asyncio.ensure_future(self._parts.directory.run(lambda: found.read(file, number)))
+        def read(begin: int) -> asyncio.Future[list[tuple[tuple[str, ...], list[Item]]]]:
+            numbers = range(begin, min(begin + AT_ONCE, len(found.frames)))
+            return asyncio.ensure_future(
+                self._parts.directory.run(lambda: [found.read(file, number) for number in numbers])
+            )
 
-        count = len(found.frames)
-        following = read(0) if count else None
+        following: asyncio.Future[list[tuple[tuple[str, ...], list[Item]]]] | None = read(0)
         try:
-            for number in range(1, count + 1):
-                assert following is not None, "there is one more"
-                frame = await following
-                following = read(number) if number < count else None
-                yield frame
+            for begin in range(AT_ONCE, len(found.frames) + AT_ONCE, AT_ONCE):
+                assert following is not None, "there are more"
+                frames = await following
+                following = read(begin) if begin < len(found.frames) else None
+                for frame in frames:
+                    yield frame
         finally:
             if following is not None:
                 await asyncio.wait([following])  # the file is about to be closed
