@@ -302,7 +302,7 @@ def test_every_error_is_explained() -> None:
 def test_every_guarantee_is_described_and_tested_or_said_to_be_under_way() -> None:
     text = (DOCS / "guarantees.md").read_text(encoding="utf-8")
     numbers = [int(number) for number in re.findall(r"^## G(\d+) ", text, re.MULTILINE)]
-    assert numbers == list(range(1, 22))
+    assert numbers == [*range(1, 22), 24]
     tested = {
         int(n)
         for path in (ROOT / "tests").rglob("test_*.py")

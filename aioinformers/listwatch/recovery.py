@@ -41,6 +41,8 @@ AT_ONCE: Final = 1.0
 """Seconds: a watch that a server closes sooner than this, and without an event, may have been refused."""
 
 
+PROBE_SECONDS: Final = 3
+"""What a short watch asks for: a bookmark comes two seconds before its end."""
 MOST_PROBES: Final = 3
 """Short watches in a row that may end without having reached the goal."""
 
@@ -113,7 +115,8 @@ TRANSITIONS: Final[Mapping[State, Mapping[State, str]]] = {
     State.WATCHING: {
         State.OPENING: "a healthy watch ended",
         State.CHECKING: "a healthy watch ended that had shown nothing",
-        State.QUEUED: "the server refused the version, for the first time since a healthy watch, or there is none",
+        State.QUEUED: "the server refused the version, for the first time since a healthy watch, or there is none, "
+        "or short watches did not show that what was stored is current",
         State.WAITING: "the watch broke, ended before it was healthy, or was refused again",
         **_STOP,
     },
@@ -180,6 +183,11 @@ class Plan:
     def waits_in(self) -> State:
         """The state in which the delay passes."""
         return State.ABSENT if self.is_gone else State.WAITING
+
+    @property
+    def watch_seconds(self) -> float | None:
+        """How long a watch is to last; None for as long as the settings say."""
+        return PROBE_SECONDS if self.goal else None
 
     @property
     def list_version(self) -> str:

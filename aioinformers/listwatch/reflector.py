@@ -12,7 +12,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from aioinformers.errors import (
     ConnectionFailedError,
@@ -44,9 +44,6 @@ from aioinformers.types import Absence, WatchFailure
 __all__ = ["Reflector"]
 
 T = TypeVar("T")
-
-PROBE_SECONDS: Final = 3
-"""What a short watch asks for: a bookmark comes two seconds before its end."""
 
 logger: logging.Logger = logging.getLogger("aioinformers.reflector")
 
@@ -215,7 +212,7 @@ class Reflector:
             case State.STREAMING:
                 return self._stream(plan)
             case State.WATCHING:
-                return self._watch(plan.version, PROBE_SECONDS if plan.goal else None)
+                return self._watch(plan)
             case State.CHECKING:
                 return self._check(plan.version)
             case _:
@@ -494,11 +491,11 @@ class Reflector:
 
     # -- WATCH ------------------------------------------------------------------------------------------------
 
-    async def _watch(self, version: str, seconds: float | None) -> None:
+    async def _watch(self, plan: Plan) -> None:
         # Without a version all objects come first, in any order: a watch that begins at the version of one of them
         # would miss others.
-        self._attempt.is_versioned = bool(version)
-        query = self._watch_query(seconds) | {"resourceVersion": version}
+        self._attempt.is_versioned = bool(plan.version)
+        query = self._watch_query(plan.watch_seconds) | {"resourceVersion": plan.version}
         async with self._open_watch(query, self._settings.header_timeout) as watch:
             await self._follow(watch)
 

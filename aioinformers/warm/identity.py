@@ -20,7 +20,16 @@ from aioinformers.objects.transforms import BytesTransform
 from aioinformers.transport.source import Source
 from aioinformers.types import GroupVersionResource, Scope
 
-__all__ = ["Cluster", "cluster_of", "file_name", "file_prefix", "identity_of", "is_passing", "is_same_cluster"]
+__all__ = [
+    "Cluster",
+    "cluster_of",
+    "file_name",
+    "file_prefix",
+    "identity_of",
+    "is_passing",
+    "is_same_cluster",
+    "server_of",
+]
 
 FORMAT: Final = 1
 """Of what stands in the frames; another one is another state."""

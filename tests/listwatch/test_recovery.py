@@ -22,6 +22,7 @@ from aioinformers.listwatch.recovery import (
     advance,
     end_of_watch,
     first_plan,
+    resumed_plan,
 )
 from aioinformers.settings import Settings
 
@@ -596,3 +597,47 @@ def test_the_page_shows_the_states_as_they_are() -> None:
     assert checked.returncode == 0, (
         f"run `python tools/render_states.py`: docs/architecture.md is not current\n{checked}"
     )
+
+
+# -- what was stored ----------------------------------------------------------------------------------------------
+
+
+def probe(plan: Plan, version: str = "", *, error: Exception | None = None, delivered: int = 0) -> Plan:
+    """Return what follows a short watch."""
+    outcome = Outcome(error, version or plan.version, delivered=delivered, lived=3.0)
+    return advance(plan, outcome, Settings(), 0.0, 0.0)
+
+
+def test_g24_a_resumed_reflector_watches_in_short_pieces_until_the_goal() -> None:
+    plan = resumed_plan("90", "100", 0.0)
+    assert (plan.state, plan.version, plan.goal) == (State.WATCHING, "90", "100")
+    plan = probe(plan, "95", delivered=1)
+    assert (plan.state, plan.goal, plan.delay, plan.failures) == (State.WATCHING, "100", 0.0, 0)
+    plan = probe(plan, "100", delivered=1)
+    assert (plan.state, plan.goal, plan.delay, plan.failures) == (State.WATCHING, "", 0.0, 0)
+
+
+def test_g24_nothing_has_to_be_reached_where_nothing_has_happened() -> None:
+    assert resumed_plan("100", "100", 0.0).goal == ""
+
+
+def test_g24_a_server_that_does_not_show_the_goal_is_asked_for_a_list_of_now() -> None:
+    plan = resumed_plan("90", "100", 0.0)
+    for _ in range(2):
+        plan = probe(plan)
+        assert (plan.state, plan.delay) == (State.WATCHING, 0.0)
+    plan = probe(plan)
+    assert plan.state in {State.LISTING, State.STREAMING}
+    assert (plan.list_version, plan.goal) == ("", "")
+
+
+def test_g24_a_version_that_the_server_has_forgotten_is_listed_as_of_now() -> None:
+    plan = probe(resumed_plan("90", "100", 0.0), error=GONE)
+    assert plan.state in {State.LISTING, State.STREAMING}
+    assert (plan.list_version, plan.goal, plan.delay) == ("", "", 0.0)
+
+
+def test_g24_a_probe_that_breaks_is_a_failure_and_is_resumed() -> None:
+    plan = probe(resumed_plan("90", "100", 0.0), error=ConnectionFailedError("reset"), delivered=0)
+    assert (plan.goal, plan.failures) == ("100", 1)
+    assert plan.delay > 0
