@@ -20,6 +20,8 @@ __all__ = [
     "ReplaceBatch",
     "ReplaceBegin",
     "ReplaceEnd",
+    "Rescope",
+    "Unmute",
     "WatchBatch",
 ]  # fmt: skip
 
@@ -79,7 +81,32 @@ class Reindex(msgspec.Struct, frozen=True):  # an error of the future refers bac
     done: asyncio.Future[None]
 
 
-QueueItem: TypeAlias = WatchBatch | ReplaceBegin | ReplaceBatch | ReplaceEnd | ReplaceAbort | Reindex
+class Rescope(msgspec.Struct, frozen=True):  # as above
+    """Let scopes come and go, then resolve the future. No reflector follows what goes any more.
+
+    Attributes:
+        added: Scopes that are shown once their first list is whole.
+        removed: Scopes that go, shown or not.
+        is_told: Whether consumers are told of what goes, as released.
+        muted: Those of the added ones that are not shown before :class:`Unmute` asks for it.
+        done: Resolved when it is done.
+    """
+
+    added: frozenset[Scope]
+    removed: frozenset[Scope]
+    done: asyncio.Future[None]
+    is_told: bool = True
+    muted: frozenset[Scope] = frozenset()
+
+
+class Unmute(msgspec.Struct, frozen=True):  # as above
+    """Show a scope that has been followed muted, then resolve the future."""
+
+    scope: Scope
+    done: asyncio.Future[None]
+
+
+QueueItem: TypeAlias = WatchBatch | ReplaceBegin | ReplaceBatch | ReplaceEnd | ReplaceAbort | Reindex | Rescope | Unmute
 
 
 class PackingQueue(asyncio.Queue[QueueItem]):

@@ -341,6 +341,7 @@ class ScopeHealth:
         silent_for: Seconds since the server was last heard of; None before that.
         is_degraded: It has synced, but the last attempt to follow it failed: what the cache holds may be out of date.
         reason: What it waits for and why; empty if nothing is wrong.
+        is_coming: It was added while the informer ran, and is hidden from all reads until its first list is whole.
     """
 
     scope: Scope
@@ -349,6 +350,7 @@ class ScopeHealth:
     silent_for: float | None
     reason: str
     is_degraded: bool = False
+    is_coming: bool = False
 
 
 def reason_of(scopes: Iterable[ScopeHealth]) -> str:

@@ -7,7 +7,7 @@ joins needs no lock (G2, G4). A list is staged beside the store in short slices 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import get_ident
 from time import perf_counter
@@ -15,12 +15,22 @@ from typing import Any, Generic, TypeVar
 
 from aioinformers.cache.indexer import Partition, Store
 from aioinformers.cache.packing import Packing
-from aioinformers.cache.staging import Staging, initial_state
+from aioinformers.cache.staging import Staging, initial_state, released_state
 from aioinformers.cache.waits import Waits
 from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, Mailbox, Observer, Record
 from aioinformers.objects.deltas import DELETE, UPSERT, Batch, Delta
 from aioinformers.objects.layout import Entry
-from aioinformers.queue import QueueItem, Reindex, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
+from aioinformers.queue import (
+    QueueItem,
+    Reindex,
+    ReplaceAbort,
+    ReplaceBatch,
+    ReplaceBegin,
+    ReplaceEnd,
+    Rescope,
+    Unmute,
+    WatchBatch,
+)
 from aioinformers.statistics import Histogram
 from aioinformers.types import Cause, Scope
 
@@ -48,6 +58,7 @@ class DispatchCounts:
     added: int = 0
     updated: int = 0
     deleted: int = 0
+    released: int = 0
     lists: int = 0
     unreadable: int = 0
 
@@ -87,6 +98,7 @@ class Dispatcher(Generic[T]):
         self._on_rejected = on_rejected
         self._mailboxes: dict[Mailbox, None] = {}  # a dict: registration order, removal in O(1)
         self._staging: dict[Scope, Staging] = {}
+        self._muted: frozenset[Scope] = frozenset()
         self._waits = Waits()
         self._is_waiting = False
         self._item: QueueItem | None = None
@@ -210,9 +222,9 @@ class Dispatcher(Generic[T]):
         match item:
             case ReplaceBegin(scope=scope, begun=begun):
                 await self._drop(scope)
-                self._staging[scope] = Staging(len(self.store.layout.names))
-                if not begun.done():
-                    begun.set_result(None)
+                if self.store.partition(scope) is not None:
+                    self._staging[scope] = Staging(len(self.store.layout.names))
+                _resolve(begun)
             case ReplaceBatch(scope=scope, batch=batch):
                 if self._staged is not batch:
                     self._stage(scope, batch)
@@ -226,6 +238,10 @@ class Dispatcher(Generic[T]):
                 await self._drop(scope)
             case Reindex():
                 await self._reindex(item)
+            case Rescope():
+                await self._rescope(item)
+            case Unmute():
+                await self._unmute(item)
             case _:
                 raise AssertionError(f"unknown queue item {item!r}")
 
@@ -263,8 +279,12 @@ class Dispatcher(Generic[T]):
         self.applying.note(perf_counter() - begin)
 
     def _apply(self, item: WatchBatch) -> None:
-        partition, batch = self.store.partitions[item.scope], item.batch
+        batch = item.batch
         deltas = self._current(batch)
+        partition = self.store.partitions.get(item.scope)
+        if partition is None:
+            self._apply_unseen(item.scope, deltas, batch.version)
+            return
         records = self._put(partition, deltas, item.arrived)
         if batch.version:
             partition.version = batch.version
@@ -325,10 +345,13 @@ class Dispatcher(Generic[T]):
     # -- lists ------------------------------------------------------------------------------------------------
 
     def _stage(self, scope: Scope, batch: Batch) -> None:
-        staging = self._staging[scope]
+        staging = self._staging.get(scope)
+        if staging is None:
+            return  # it has gone
         deltas = self._current(batch)
         # Only this scope's reflector changes the partition, and it is listing.
-        for key, reason in staging.put(deltas, self.store.partitions[scope].objects):
+        live = self.store.partition(scope)
+        for key, reason in staging.put(deltas, {} if live is None else live.objects):
             self._on_rejected(key, reason)
         staging.unreadable += batch.unreadable
         if self._packing is not None:
@@ -337,7 +360,9 @@ class Dispatcher(Generic[T]):
     async def _replace(self, item: ReplaceEnd) -> None:
         if (staging := self._staging.get(item.scope)) is None:
             return  # it has been committed already
-        old = self.store.partitions[item.scope]
+        old = self.store.partition(item.scope)
+        if old is None:
+            return  # it has gone
         if old.is_synced:
             await self._in_slices(staging.compare(old))
         else:
@@ -357,22 +382,31 @@ class Dispatcher(Generic[T]):
 
     def _commit(self, item: ReplaceEnd, staging: Staging) -> None:
         """Swap the staged objects in and hand out the differences. Plain ``def``: seen whole or not at all."""
-        was_synced = self.store.is_synced
-        old = self.store.partitions[item.scope]
-        del self._staging[item.scope]
+        scope, store, counts = item.scope, self.store, self.counts
+        was_synced, old = store.is_synced, store.partition(scope)
+        del self._staging[scope]
         new = staging.partition
         new.version, new.is_synced = item.version, True
-        self.store.partitions[item.scope] = new
-        self.store.is_open = self.store.is_synced
-        counts = self.counts
         counts.lists += 1
+        if scope in self._muted:
+            store.hidden[scope] = new
+            return
+        if store.hidden.pop(scope, None) is None:
+            store.partitions[scope] = new
+        else:
+            store.partitions = {**store.partitions, scope: new}
+        store.is_open = store.is_synced
         counts.unreadable += staging.unreadable
         counts.added += staging.counts[ADDED]
         counts.updated += staging.counts[UPDATED]
         counts.deleted += staging.counts[DELETED]
-        initial = 0 if old.is_synced else staging.counts[ADDED]
+        initial = 0 if old is not None and old.is_synced else staging.counts[ADDED]
+        self._tell(staging.segments, initial, was_synced=was_synced)
+
+    def _tell(self, segments: list[Sequence[Record]], initial: int, *, was_synced: bool) -> None:
+        """Hand out what has become of the store's partitions."""
         for mailbox in self._mailboxes:
-            mailbox.put_list(staging.segments, initial)
+            mailbox.put_list(segments, initial)
         self._waits.wake_keys(list(self._waits.for_keys))  # they look for themselves whether it was their key
         self._waits.wake_versions()
         if not was_synced and self.store.is_synced:
@@ -385,6 +419,74 @@ class Dispatcher(Generic[T]):
         rest = _parts(staging.partition)
         del staging
         await self._release(rest)
+
+    # -- scopes -----------------------------------------------------------------------------------------------
+
+    async def _rescope(self, item: Rescope) -> None:
+        for scope in item.removed:
+            await self._drop(scope)
+        left = self._change_scopes(item)
+        await self._merge()
+        await self._yield()
+        await self._release([part for partition in left for part in _parts(partition)])
+
+    def _change_scopes(self, item: Rescope) -> list[Partition]:
+        """Let scopes come and go, and tell of it. Plain ``def``: seen whole or not at all.
+
+        Returns:
+            The partitions that have gone.
+        """
+        store = self.store
+        was_synced, partitions = store.is_synced, dict(store.partitions)
+        shown = [partition for scope in item.removed if (partition := partitions.pop(scope, None)) is not None]
+        hidden = [partition for scope in item.removed if (partition := store.hidden.pop(scope, None)) is not None]
+        self._muted = (self._muted - item.removed) | item.muted
+        for scope in item.added:
+            if store.partition(scope) is None:
+                store.hidden[scope] = Partition(len(store.layout.names))
+        store.partitions = partitions
+        store.is_open = store.is_synced
+        segments = [segment for partition in shown for segment in released_state(partition)] if item.is_told else []
+        self.counts.released += sum(map(len, segments))
+        self._tell(segments, 0, was_synced=was_synced)
+        _resolve(item.done)
+        return shown + hidden
+
+    async def _unmute(self, item: Unmute) -> None:
+        self._muted -= {item.scope}
+        partition = self.store.hidden.get(item.scope)
+        if partition is not None and partition.is_synced:  # otherwise it is shown with its first list
+            self._show(item.scope, partition)
+        _resolve(item.done)
+        await self._merge()
+
+    def _show(self, scope: Scope, partition: Partition) -> None:
+        """Show what has been hidden, and tell of its objects. Plain ``def``: seen whole or not at all."""
+        store, initial = self.store, len(partition.objects)
+        was_synced = store.is_synced
+        del store.hidden[scope]
+        store.partitions = {**store.partitions, scope: partition}
+        store.is_open = store.is_synced
+        self.counts.added += initial
+        self._tell(initial_state(partition, Cause.SHARD), initial, was_synced=was_synced)
+
+    def _apply_unseen(self, scope: Scope, deltas: Iterable[Delta], version: str) -> None:
+        """Apply events of a scope that is not shown; of one that has gone nothing is left to be changed."""
+        partition = self.store.hidden.get(scope)
+        if partition is None:
+            return
+        for operation, key, entry in deltas:
+            partition.rejected.pop(key, None)
+            if operation == UPSERT:
+                partition.put(key, entry)
+            elif operation == DELETE:
+                partition.remove(key)
+            else:
+                partition.rejected[key] = entry
+        if version:
+            partition.version = version
+        if self._packing is not None:
+            self._packing.waiting.append((partition, deltas))
 
     # -- compact ----------------------------------------------------------------------------------------------
 
@@ -401,7 +503,8 @@ class Dispatcher(Generic[T]):
         await self._in_slices(packing.steps(has_backlog), every=1)
         if packing.packer.is_crowded:
             staged = [staging.partition for staging in self._staging.values()]
-            await self._in_slices(packing.renewal([*self.store.partitions.values(), *staged]))
+            hidden = self.store.hidden.values()
+            await self._in_slices(packing.renewal([*self.store.partitions.values(), *hidden, *staged]))
 
     # -- indexes ----------------------------------------------------------------------------------------------
 
@@ -409,7 +512,7 @@ class Dispatcher(Generic[T]):
         if item.done.cancelled():
             return
         staged = {scope: staging.partition for scope, staging in self._staging.items()}
-        replaced = [*self.store.partitions.values(), *staged.values()]
+        replaced = [*self.store.partitions.values(), *staged.values(), *self.store.hidden.values()]
         try:
             layout = item.change(self.store.layout)
             await self._in_slices(self.store.rebuilt(layout, staged))
@@ -423,8 +526,7 @@ class Dispatcher(Generic[T]):
         rest = [part for partition in replaced for part in _parts(partition)]
         del replaced
         await self._release(rest)
-        if not item.done.done():
-            item.done.set_result(None)
+        _resolve(item.done)
 
     # -- waits ------------------------------------------------------------------------------------------------
 
@@ -446,8 +548,13 @@ class Dispatcher(Generic[T]):
         self.store.is_open = False
         while not self.queue.empty():
             item = self.queue.get_nowait()
-            if isinstance(item, Reindex) and not item.done.done():
+            if isinstance(item, Reindex | Rescope | Unmute) and not item.done.done():
                 item.done.set_exception(error)
+
+
+def _resolve(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)
 
 
 def _parts(partition: Partition) -> list[Any]:
