@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from aioinformers.checks import require_number, shown
-from aioinformers.sharding.ranges import HASHES, Field, Range, hash_field, require_field, shard_selector
+from aioinformers.objects.ranges import HASHES, Field, Range, hash_field, require_field, shard_selector
 
 __all__ = ["COUNT", "INDEX", "Shard"]
 
