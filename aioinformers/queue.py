@@ -21,6 +21,7 @@ __all__ = [
     "ReplaceBegin",
     "ReplaceEnd",
     "Rescope",
+    "Unite",
     "Unmute",
     "WatchBatch",
 ]  # fmt: skip
@@ -99,6 +100,20 @@ class Rescope(msgspec.Struct, frozen=True):  # as above
     muted: frozenset[Scope] = frozenset()
 
 
+class Unite(msgspec.Struct, frozen=True):  # as above
+    """Make one scope of several, whose objects it holds from now on. No reflector follows these any more.
+
+    Attributes:
+        scopes: The scopes; those that are not shown are left as they are.
+        into: The scope that they become.
+        done: Resolved with the version that each of them had reached; that of the new one is the lowest.
+    """
+
+    scopes: tuple[Scope, ...]
+    into: Scope
+    done: asyncio.Future[dict[Scope, str]]
+
+
 class Unmute(msgspec.Struct, frozen=True):  # as above
     """Show a scope that has been followed muted, then resolve the future."""
 
@@ -106,7 +121,9 @@ class Unmute(msgspec.Struct, frozen=True):  # as above
     done: asyncio.Future[None]
 
 
-QueueItem: TypeAlias = WatchBatch | ReplaceBegin | ReplaceBatch | ReplaceEnd | ReplaceAbort | Reindex | Rescope | Unmute
+QueueItem: TypeAlias = (
+    WatchBatch | ReplaceBegin | ReplaceBatch | ReplaceEnd | ReplaceAbort | Reindex | Rescope | Unite | Unmute
+)
 
 
 class PackingQueue(asyncio.Queue[QueueItem]):

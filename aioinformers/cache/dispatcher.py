@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from aioinformers.cache.indexer import Partition, Store
 from aioinformers.cache.packing import Packing
+from aioinformers.cache.siblings import Displaced, displacing, remove_older
 from aioinformers.cache.staging import Staging, initial_state, released_state
 from aioinformers.cache.waits import Waits
 from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, Mailbox, Observer, Record
@@ -28,11 +29,12 @@ from aioinformers.queue import (
     ReplaceBegin,
     ReplaceEnd,
     Rescope,
+    Unite,
     Unmute,
     WatchBatch,
 )
 from aioinformers.statistics import Histogram
-from aioinformers.types import Cause, Scope
+from aioinformers.types import Cause, Scope, lowest_version
 
 __all__ = ["Dispatcher"]
 
@@ -99,6 +101,7 @@ class Dispatcher(Generic[T]):
         self._mailboxes: dict[Mailbox, None] = {}  # a dict: registration order, removal in O(1)
         self._staging: dict[Scope, Staging] = {}
         self._muted: frozenset[Scope] = frozenset()
+        self._reached: dict[Scope, str] = {}  # what scopes had reached when they were united last
         self._waits = Waits()
         self._is_waiting = False
         self._item: QueueItem | None = None
@@ -240,6 +243,8 @@ class Dispatcher(Generic[T]):
                 await self._reindex(item)
             case Rescope():
                 await self._rescope(item)
+            case Unite():
+                await self._unite(item)
             case Unmute():
                 await self._unmute(item)
             case _:
@@ -285,7 +290,11 @@ class Dispatcher(Generic[T]):
         if partition is None:
             self._apply_unseen(item.scope, deltas, batch.version)
             return
-        records = self._put(partition, deltas, item.arrived)
+        if item.scope.ranges and (others := self._siblings(item.scope)):
+            deltas, displaced = displacing(deltas, others)
+            records = self._remove(displaced, Cause.WATCH) + self._put(partition, deltas, item.arrived)
+        else:
+            records = self._put(partition, deltas, item.arrived)
         if batch.version:
             partition.version = batch.version
         self.counts.unreadable += batch.unreadable
@@ -363,6 +372,8 @@ class Dispatcher(Generic[T]):
         old = self.store.partition(item.scope)
         if old is None:
             return  # it has gone
+        if item.scope.ranges and (others := self._siblings(item.scope)):
+            await self._in_slices(remove_older(staging.partition, others, staging.displaced))
         if old.is_synced:
             await self._in_slices(staging.compare(old))
         else:
@@ -401,7 +412,8 @@ class Dispatcher(Generic[T]):
         counts.updated += staging.counts[UPDATED]
         counts.deleted += staging.counts[DELETED]
         initial = 0 if old is not None and old.is_synced else staging.counts[ADDED]
-        self._tell(staging.segments, initial, was_synced=was_synced)
+        first = self._remove(staging.displaced, Cause.RELIST)
+        self._tell([first, *staging.segments] if first else staging.segments, initial, was_synced=was_synced)
 
     def _tell(self, segments: list[Sequence[Record]], initial: int, *, was_synced: bool) -> None:
         """Hand out what has become of the store's partitions."""
@@ -456,11 +468,13 @@ class Dispatcher(Generic[T]):
         self._muted -= {item.scope}
         partition = self.store.hidden.get(item.scope)
         if partition is not None and partition.is_synced:  # otherwise it is shown with its first list
-            self._show(item.scope, partition)
+            displaced: list[Displaced] = []
+            await self._in_slices(remove_older(partition, self._siblings(item.scope), displaced))
+            self._show(item.scope, partition, displaced)
         _resolve(item.done)
         await self._merge()
 
-    def _show(self, scope: Scope, partition: Partition) -> None:
+    def _show(self, scope: Scope, partition: Partition, displaced: list[Displaced]) -> None:
         """Show what has been hidden, and tell of its objects. Plain ``def``: seen whole or not at all."""
         store, initial = self.store, len(partition.objects)
         was_synced = store.is_synced
@@ -468,7 +482,34 @@ class Dispatcher(Generic[T]):
         store.partitions = {**store.partitions, scope: partition}
         store.is_open = store.is_synced
         self.counts.added += initial
-        self._tell(initial_state(partition, Cause.SHARD), initial, was_synced=was_synced)
+        first = self._remove(displaced, Cause.SHARD)
+        shown = initial_state(partition, Cause.SHARD)
+        self._tell([first, *shown] if first else shown, initial, was_synced=was_synced)
+
+    async def _unite(self, item: Unite) -> None:
+        """Make one scope of several. Begun again after that was done, it does nothing."""
+        partitions = self.store.partitions
+        parts = {scope: partitions[scope] for scope in item.scopes if scope in partitions}
+        if parts and item.into not in partitions:
+            await self._in_slices(self.store.united(parts, item.into))
+            self._reached = {scope: partition.version for scope, partition in parts.items()}
+            self.store.partitions[item.into].version = lowest_version(self._reached.values())
+        if not item.done.done():
+            item.done.set_result(self._reached)
+        await self._yield()
+        await self._release([part for partition in parts.values() for part in _parts(partition)])
+
+    def _siblings(self, scope: Scope) -> list[Partition]:
+        """Return what is shown of the other ranges of a scope's objects."""
+        partitions = self.store.partitions.items()
+        return [partition for other, partition in partitions if other != scope and other.namespace == scope.namespace]
+
+    def _remove(self, displaced: list[Displaced], cause: Cause) -> list[Record]:
+        """Remove objects whose successors have come; return what consumers have to be told of it."""
+        removed = [(key, partition.remove(key)) for partition, key in displaced]
+        records = [Record(DELETED, key, old, old, cause, known=False) for key, old in removed if old is not None]
+        self.counts.deleted += len(records)
+        return records
 
     def _apply_unseen(self, scope: Scope, deltas: Iterable[Delta], version: str) -> None:
         """Apply events of a scope that is not shown; of one that has gone nothing is left to be changed."""
@@ -548,7 +589,7 @@ class Dispatcher(Generic[T]):
         self.store.is_open = False
         while not self.queue.empty():
             item = self.queue.get_nowait()
-            if isinstance(item, Reindex | Rescope | Unmute) and not item.done.done():
+            if isinstance(item, Reindex | Rescope | Unite | Unmute) and not item.done.done():
                 item.done.set_exception(error)
 
 

@@ -355,6 +355,26 @@ class Store(Generic[T]):
         except ValueError:
             raise UnknownIndexError(name, layout.names) from None
 
+    def united(self, scopes: Iterable[Scope], into: Scope) -> Iterator[None]:
+        """Make one partition of several, and install it at the end.
+
+        A generator, so that its caller may let the loop run between steps; nobody else may write meanwhile.
+
+        Args:
+            scopes: Scopes that are shown.
+            into: The scope that they become.
+        """
+        parts = [self.partitions[scope] for scope in scopes]
+        new = Partition(len(self.layout.names))
+        new.is_synced = all(part.is_synced for part in parts)
+        for part in parts:
+            new.rejected |= part.rejected
+            for key, entry in part.objects.items():
+                new.put(key, entry)
+                yield
+        rest = {scope: partition for scope, partition in self.partitions.items() if scope not in scopes}
+        self.partitions = {**rest, into: new}
+
     def follow(self, layout: Layout[T]) -> None:
         """Follow another layout that has the same indexes."""
         self._current = layout, self.partitions

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from aioinformers.cache.indexer import Partition
+from aioinformers.cache.siblings import Displaced
 from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, InitialState, Record, ReleasedState
 from aioinformers.objects.deltas import DELETE, UPSERT, Delta
 from aioinformers.objects.layout import Entry
@@ -23,6 +24,7 @@ class Staging:
         partition: What the list has brought so far.
         unreadable: Items that could not even be told what they are about.
         segments: What consumers have to be told; empty before the end of the list.
+        displaced: Objects of other ranges that have successors in this list.
         counts: How many of these records are ADDED, UPDATED and DELETED.
     """
 
@@ -30,6 +32,7 @@ class Staging:
         self.partition: Partition = Partition(index_count)
         self.unreadable: int = 0
         self.segments: list[Sequence[Record]] = []
+        self.displaced: list[Displaced] = []
         self.counts: list[int] = [0, 0, 0]
         self._segment: list[Record] = []
 
