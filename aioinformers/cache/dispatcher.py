@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from aioinformers.cache.indexer import Partition, Store
 from aioinformers.cache.packing import Packing
+from aioinformers.cache.scopes import Scopes
 from aioinformers.cache.siblings import Displaced, displacing, remove_older
 from aioinformers.cache.staging import Staging, initial_state, released_state
 from aioinformers.cache.waits import Waits
@@ -100,7 +101,7 @@ class Dispatcher(Generic[T]):
         self._on_rejected = on_rejected
         self._mailboxes: dict[Mailbox, None] = {}  # a dict: registration order, removal in O(1)
         self._staging: dict[Scope, Staging] = {}
-        self._muted: frozenset[Scope] = frozenset()
+        self._scopes = Scopes(store)
         self._reached: dict[Scope, str] = {}  # what scopes had reached when they were united last
         self._waits = Waits()
         self._is_waiting = False
@@ -288,9 +289,11 @@ class Dispatcher(Generic[T]):
         deltas = self._current(batch)
         partition = self.store.partitions.get(item.scope)
         if partition is None:
-            self._apply_unseen(item.scope, deltas, batch.version)
+            partition = self._scopes.apply_unseen(item.scope, deltas, batch.version)
+            if self._packing is not None and partition is not None:
+                self._packing.waiting.append((partition, deltas))
             return
-        if item.scope.ranges and (others := self._siblings(item.scope)):
+        if item.scope.ranges and (others := self._scopes.siblings(item.scope)):
             deltas, displaced = displacing(deltas, others)
             records = self._remove(displaced, Cause.WATCH) + self._put(partition, deltas, item.arrived)
         else:
@@ -372,7 +375,7 @@ class Dispatcher(Generic[T]):
         old = self.store.partition(item.scope)
         if old is None:
             return  # it has gone
-        if item.scope.ranges and (others := self._siblings(item.scope)):
+        if item.scope.ranges and (others := self._scopes.siblings(item.scope)):
             await self._in_slices(remove_older(staging.partition, others, staging.displaced))
         if old.is_synced:
             await self._in_slices(staging.compare(old))
@@ -399,14 +402,8 @@ class Dispatcher(Generic[T]):
         new = staging.partition
         new.version, new.is_synced = item.version, True
         counts.lists += 1
-        if scope in self._muted:
-            store.hidden[scope] = new
+        if not self._scopes.install(scope, new):
             return
-        if store.hidden.pop(scope, None) is None:
-            store.partitions[scope] = new
-        else:
-            store.partitions = {**store.partitions, scope: new}
-        store.is_open = store.is_synced
         counts.unreadable += staging.unreadable
         counts.added += staging.counts[ADDED]
         counts.updated += staging.counts[UPDATED]
@@ -437,54 +434,28 @@ class Dispatcher(Generic[T]):
     async def _rescope(self, item: Rescope) -> None:
         for scope in item.removed:
             await self._drop(scope)
-        left = self._change_scopes(item)
-        await self._merge()
-        await self._yield()
-        await self._release([part for partition in left for part in _parts(partition)])
-
-    def _change_scopes(self, item: Rescope) -> list[Partition]:
-        """Let scopes come and go, and tell of it. Plain ``def``: seen whole or not at all.
-
-        Returns:
-            The partitions that have gone.
-        """
-        store = self.store
-        was_synced, partitions = store.is_synced, dict(store.partitions)
-        shown = [partition for scope in item.removed if (partition := partitions.pop(scope, None)) is not None]
-        hidden = [partition for scope in item.removed if (partition := store.hidden.pop(scope, None)) is not None]
-        self._muted = (self._muted - item.removed) | item.muted
-        for scope in item.added:
-            if store.partition(scope) is None:
-                store.hidden[scope] = Partition(len(store.layout.names))
-        store.partitions = partitions
-        store.is_open = store.is_synced
+        was_synced = self.store.is_synced
+        shown, hidden = self._scopes.change(item)
         segments = [segment for partition in shown for segment in released_state(partition)] if item.is_told else []
         self.counts.released += sum(map(len, segments))
         self._tell(segments, 0, was_synced=was_synced)
         _resolve(item.done)
-        return shown + hidden
+        await self._merge()
+        await self._yield()
+        await self._release([part for partition in shown + hidden for part in _parts(partition)])
 
     async def _unmute(self, item: Unmute) -> None:
-        self._muted -= {item.scope}
-        partition = self.store.hidden.get(item.scope)
-        if partition is not None and partition.is_synced:  # otherwise it is shown with its first list
+        partition = self._scopes.unmute(item.scope)
+        if partition is not None:  # otherwise it is shown with its first list
             displaced: list[Displaced] = []
-            await self._in_slices(remove_older(partition, self._siblings(item.scope), displaced))
-            self._show(item.scope, partition, displaced)
+            await self._in_slices(remove_older(partition, self._scopes.siblings(item.scope), displaced))
+            was_synced, initial = self.store.is_synced, len(partition.objects)
+            self._scopes.install(item.scope, partition)
+            self.counts.added += initial
+            first, shown = self._remove(displaced, Cause.SHARD), initial_state(partition, Cause.SHARD)
+            self._tell([first, *shown] if first else shown, initial, was_synced=was_synced)
         _resolve(item.done)
         await self._merge()
-
-    def _show(self, scope: Scope, partition: Partition, displaced: list[Displaced]) -> None:
-        """Show what has been hidden, and tell of its objects. Plain ``def``: seen whole or not at all."""
-        store, initial = self.store, len(partition.objects)
-        was_synced = store.is_synced
-        del store.hidden[scope]
-        store.partitions = {**store.partitions, scope: partition}
-        store.is_open = store.is_synced
-        self.counts.added += initial
-        first = self._remove(displaced, Cause.SHARD)
-        shown = initial_state(partition, Cause.SHARD)
-        self._tell([first, *shown] if first else shown, initial, was_synced=was_synced)
 
     async def _unite(self, item: Unite) -> None:
         """Make one scope of several. Begun again after that was done, it does nothing."""
@@ -499,35 +470,12 @@ class Dispatcher(Generic[T]):
         await self._yield()
         await self._release([part for partition in parts.values() for part in _parts(partition)])
 
-    def _siblings(self, scope: Scope) -> list[Partition]:
-        """Return what is shown of the other ranges of a scope's objects."""
-        partitions = self.store.partitions.items()
-        return [partition for other, partition in partitions if other != scope and other.namespace == scope.namespace]
-
     def _remove(self, displaced: list[Displaced], cause: Cause) -> list[Record]:
         """Remove objects whose successors have come; return what consumers have to be told of it."""
         removed = [(key, partition.remove(key)) for partition, key in displaced]
         records = [Record(DELETED, key, old, old, cause, known=False) for key, old in removed if old is not None]
         self.counts.deleted += len(records)
         return records
-
-    def _apply_unseen(self, scope: Scope, deltas: Iterable[Delta], version: str) -> None:
-        """Apply events of a scope that is not shown; of one that has gone nothing is left to be changed."""
-        partition = self.store.hidden.get(scope)
-        if partition is None:
-            return
-        for operation, key, entry in deltas:
-            partition.rejected.pop(key, None)
-            if operation == UPSERT:
-                partition.put(key, entry)
-            elif operation == DELETE:
-                partition.remove(key)
-            else:
-                partition.rejected[key] = entry
-        if version:
-            partition.version = version
-        if self._packing is not None:
-            self._packing.waiting.append((partition, deltas))
 
     # -- compact ----------------------------------------------------------------------------------------------
 
