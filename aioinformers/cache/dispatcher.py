@@ -20,7 +20,17 @@ from aioinformers.cache.waits import Waits
 from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, Mailbox, Observer, Record
 from aioinformers.objects.deltas import DELETE, UPSERT, Batch, Delta
 from aioinformers.objects.layout import Entry
-from aioinformers.queue import QueueItem, Reindex, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
+from aioinformers.objects.ranges import Judge
+from aioinformers.queue import (
+    Disown,
+    QueueItem,
+    Reindex,
+    ReplaceAbort,
+    ReplaceBatch,
+    ReplaceBegin,
+    ReplaceEnd,
+    WatchBatch,
+)
 from aioinformers.statistics import Histogram
 from aioinformers.types import Cause, Scope
 
@@ -224,6 +234,8 @@ class Dispatcher(Generic[T]):
                 await self._replace(item)
             case ReplaceAbort(scope=scope):
                 await self._drop(scope)
+            case Disown():
+                await self._disown(item)
             case Reindex():
                 await self._reindex(item)
             case _:
@@ -385,6 +397,28 @@ class Dispatcher(Generic[T]):
         rest = _parts(staging.partition)
         del staging
         await self._release(rest)
+
+    async def _disown(self, item: Disown) -> None:
+        """Remove what is not owned, some objects after the other; whom nothing was told of them need not be told."""
+        partition = self.store.partitions[item.scope]
+        keys = list(partition.objects)
+        for at in range(0, len(keys), LOOK):
+            self._remove(partition, keys[at : at + LOOK], item.owns)
+            if asyncio.get_running_loop().time() > self._slice_end:
+                await self._yield()
+
+    def _remove(self, partition: Partition, keys: list[str], owns: Judge) -> None:
+        records: list[Record] = []
+        for key in keys:
+            entry = partition.objects.get(key)  # none: this is done again, as it was cancelled
+            if entry is not None and not owns(key, entry.uid):
+                partition.remove(key)
+                records.append(Record(DELETED, key, entry, entry, Cause.SHARD, known=False))
+        if records:
+            self.counts.deleted += len(records)
+            for mailbox in self._mailboxes:
+                mailbox.put(records)
+            self._waits.wake_keys(record.key for record in records)
 
     # -- compact ----------------------------------------------------------------------------------------------
 

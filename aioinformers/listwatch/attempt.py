@@ -11,6 +11,8 @@ from aioinformers.listwatch.kinds import KindCheck
 from aioinformers.listwatch.recovery import Outcome
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.deltas import Batch
+from aioinformers.objects.ranges import Share
+from aioinformers.objects.shard import Shard
 from aioinformers.transport.source import Body
 from aioinformers.types import GroupVersionResource, Scope
 
@@ -28,12 +30,19 @@ class Target:
         scope: What of it to follow.
         query: Selectors and further query parameters of every request.
         is_foreign: Tells whether a list is of another kind, by its kind and apiVersion.
+        shard: The shard whose objects are followed; None for all.
     """
 
     resource: GroupVersionResource
     scope: Scope
     query: Mapping[str, str]
     is_foreign: Callable[[str, str], bool]
+    shard: Shard | None = None
+
+    @property
+    def share(self) -> Share | None:
+        """What of the scope's objects is followed; None for all."""
+        return Share(self.shard.by, self.scope.ranges) if self.shard is not None else None
 
     @property
     def path(self) -> str:
@@ -94,7 +103,7 @@ class Attempt:
 
     def note(self, batch: Batch) -> None:
         """Note what has been handed to the dispatcher."""
-        self.delivered += len(batch.deltas) + batch.bookmarks
+        self.delivered += len(batch.deltas) + batch.foreign + batch.bookmarks
         self.bookmarks += batch.bookmarks
 
     def outcome(self, error: InformerError | None, version: str, now: float) -> Outcome:
