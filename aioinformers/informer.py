@@ -395,18 +395,18 @@ class SharedInformer(Generic[T]):
 
     def is_live(self, max_age: float) -> bool:
         """Tell whether every scope has heard from the server within ``max_age`` seconds; synced is another thing."""
-        since = self._pipeline.last_activity
+        since = self._pipeline.following.last_activity
         return self.is_running and since is not None and self._pipeline.now() - since <= max_age
 
     @property
     def last_activity(self) -> float | None:
         """Loop time (``loop.time()``) at which the most silent scope last heard from the server."""
-        return self._pipeline.last_activity
+        return self._pipeline.following.last_activity
 
     @property
     def last_error(self) -> Exception | None:
         """The error of the last attempt to list or watch, until one is healthy again."""
-        return self._pipeline.last_error
+        return self._pipeline.following.last_error
 
     def health(self) -> InformerHealth:
         """Return whether it does its work, and if not, why."""
@@ -423,7 +423,7 @@ class SharedInformer(Generic[T]):
             reason=reason_of(scopes),
             scopes=scopes,
             is_degraded=True in [each.is_degraded for each in scopes],
-            warnings=pipeline.notices,
+            warnings=pipeline.following.notices,
             restarts=pipeline.tasks.restarts_since(pipeline.now() - 60.0),
         )
 

@@ -13,32 +13,29 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from aioinformers.cache.dispatcher import Dispatcher
-from aioinformers.cache.indexer import Partition, Store
-from aioinformers.checks import truth_of
+from aioinformers.cache.indexer import Store
 from aioinformers.delivery.events import EventFactory
 from aioinformers.delivery.roster import Roster
 from aioinformers.discovery import Discovery
 from aioinformers.errors import (
-    ApiStatusError,
     CacheNotSyncedError,
     InformerClosedError,
     InformerCrashedError,
     InformerError,
 )
+from aioinformers.following import Following, RefusedError, StageError
 from aioinformers.indexing import Indexing
 from aioinformers.listwatch.attempt import Target
-from aioinformers.listwatch.recovery import State
-from aioinformers.listwatch.reflector import Reflector
 from aioinformers.loops import Deadline, Grace, require_loop
 from aioinformers.objects.compact import Packer
 from aioinformers.objects.layout import Layout
-from aioinformers.queue import PackingQueue, QueueItem, Reindex, WatchBatch
+from aioinformers.queue import PackingQueue, QueueItem, Reindex
 from aioinformers.statistics import InformerStatistics, ScopeHealth, reason_of
 from aioinformers.supervisor import Supervisor
-from aioinformers.tally import Tally, place_of, so_often
+from aioinformers.tally import Tally, so_often
 from aioinformers.transport.pool import Reservation
 from aioinformers.transport.source import Source
-from aioinformers.types import END_OF_PROCESS, EVERYTHING, GroupVersionResource, Scope, WatchFailure
+from aioinformers.types import EVERYTHING, GroupVersionResource, Scope, WatchFailure
 from aioinformers.words import printable
 
 __all__ = ["InformerSpec", "Phase", "Pipeline"]
@@ -47,7 +44,6 @@ T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aioinformers.pipeline")
 
-METHOD_NOT_ALLOWED = 405
 FORKED = "was forked: its tasks run in the parent process; make a new factory in the child"
 
 
@@ -83,21 +79,9 @@ class InformerSpec:
     is_inherited: bool = False
     is_foreign: Callable[[str, str], bool] = lambda kind, api_version: False
 
-
-class _RefusedError(Exception):
-    """What the user asked for cannot be, which only the server could tell: the end of the informer, not a bug."""
-
-
-class _StageError(Exception):
-    """A bug of a stage that showed in another stage's task; its cause is the bug.
-
-    Args:
-        stage: The stage that has the bug.
-    """
-
-    def __init__(self, stage: str) -> None:
-        super().__init__(stage)
-        self.stage = stage
+    def target(self, scope: Scope) -> Target:
+        """Return what a reflector of one scope follows."""
+        return Target(self.resource, scope, self.query, self.is_foreign)
 
 
 class Pipeline(Generic[T]):
@@ -120,7 +104,7 @@ class Pipeline(Generic[T]):
         resync_period: Seconds; what handlers are given that do not say otherwise.
         tasks: Starts its tasks and starts them again.
         indexing: Changes what is read of each object.
-        failures: Failed attempts to list or watch since the start.
+        following: Runs its reflectors, and knows how they do.
         source: Makes its requests.
         discovery: Knows what the server serves.
     """
@@ -143,12 +127,8 @@ class Pipeline(Generic[T]):
         self.is_optional: bool = False
         self.resync_period: float = 0.0
         self.store: Store[T] = Store(layout, spec.scopes)
-        self.reflectors: dict[Scope, Reflector] = {}
-        self.failures: int = 0
         self.source: Source = source
         self.discovery: Discovery = discovery
-        self._on_watch_error = on_watch_error
-        self._namespaced_error: Exception | None = None
         self._queue: asyncio.Queue[QueueItem] = (
             asyncio.Queue(settings.queue_size) if self.packer is None else PackingQueue(1)
         )
@@ -168,8 +148,10 @@ class Pipeline(Generic[T]):
         self._synced = asyncio.Event()
         self._ended = asyncio.Event()
         self._tally = Tally()
-        self._live_waits: list[asyncio.Future[None]] = []
         self._grace = Grace()
+        self.following: Following = Following(
+            spec, source, discovery, self.store, self.dispatcher, self._start_stage, self._synced.wait, on_watch_error
+        )
 
     @property
     def name(self) -> str:
@@ -248,7 +230,7 @@ class Pipeline(Generic[T]):
     def _start_stages(self) -> None:
         self.roster.join_decorated(self.resync_period)
         self._start_dispatcher()
-        self._start_stage(self._follow, "reflectors")
+        self._start_stage(self.following.run, "reflectors")
         warn_after = self.source.settings.slow_handler_warning
         self._start_stage(functools.partial(self.roster.watch, warn_after), "watchdog")
         self.roster.start()
@@ -267,10 +249,10 @@ class Pipeline(Generic[T]):
 
     def _on_bug(self, stage: str, error: BaseException) -> None:
         """A stage that raises has a bug: loud, and the end of this informer alone."""
-        if isinstance(error, _StageError):
+        if isinstance(error, StageError):
             assert error.__cause__ is not None, "it is raised from the bug"
             stage, error = error.stage, error.__cause__
-        if isinstance(error, _RefusedError):
+        if isinstance(error, RefusedError):
             logger.error("%s: %s; the informer ends", self.name, error)
         else:
             logger.critical("%s: its %s crashed; the informer ends", self.name, stage, exc_info=error)
@@ -278,91 +260,13 @@ class Pipeline(Generic[T]):
             self.crash = error
         self.tasks.stop()
 
-    # -- reflectors -------------------------------------------------------------------------------------------
-
-    async def _follow(self) -> None:
-        """Run one reflector per scope, once it is known what the scopes are."""
-        if self.spec.must_ask_namespaced and self.spec.scopes != (EVERYTHING,):
-            await self._ask_namespaced()
-        for scope in self.store.partitions:
-            if scope not in self.reflectors:
-                self._start_reflector(scope)
-        if self.spec.must_ask_namespaced:
-            await self._synced.wait()
-            await self.discovery.note_definition(self.spec.resource)
-
-    def _start_reflector(self, scope: Scope) -> None:
-        reflector = Reflector(
-            Target(self.spec.resource, scope, self.spec.query, self.spec.is_foreign),
-            self.source,
-            self._queue,
-            lambda: self.store.layout,
-            self._on_failure,
-            functools.partial(self.store.has_version, scope),
-            self._offer,
-            lambda: self.dispatcher.takes_offers,
-            functools.partial(self.discovery.find_absence, self.spec.resource, scope.namespace),
-            self._on_state,
-        )
-        self.reflectors[scope] = reflector
-        self._start_stage(reflector.run, f"reflector{scope.place}")
-
-    def _offer(self, item: WatchBatch) -> bool:
-        """Hand a batch to the dispatcher; what is wrong there is the dispatcher's, whoever's task it happens in."""
-        try:
-            return self.dispatcher.offer(item)
-        except Exception as error:
-            raise _StageError("dispatcher") from error
-
-    async def _ask_namespaced(self) -> None:
-        """Ask the server whether an unknown kind has namespaces, until it answers."""
-        settings, random = self.source.settings, self.source.random
-        delay = settings.backoff_initial
-        has_namespaces: bool | None = None
-        while has_namespaces is None:
-            try:
-                has_namespaces = await self.discovery.is_namespaced(self.spec.resource)
-            except InformerError as error:
-                self._namespaced_error = error
-                logger.warning(
-                    "%s: cannot find out whether it has namespaces: %s; next try in %.1f s", self.name, error, delay
-                )
-                self._on_failure(WatchFailure(self.spec.resource, EVERYTHING, error, self.failures + 1, delay))
-                await asyncio.sleep(delay * (1 + settings.backoff_jitter * random.random()))
-                delay = min(delay * settings.backoff_factor, settings.backoff_max)
-        self._namespaced_error = None
-        if has_namespaces:
-            return
-        if not self.spec.is_inherited:
-            raise _RefusedError(f"{self.spec.resource} is cluster-scoped: it cannot be limited to namespaces")
-        self.store.partitions = {EVERYTHING: Partition(len(self.store.layout.names))}
-
-    def _on_failure(self, failure: WatchFailure) -> None:
-        self.failures += 1
-        if self._on_watch_error is None:
-            return
-        try:
-            truth_of(self._on_watch_error(failure), "on_watch_error")
-        except END_OF_PROCESS:
-            raise
-        except BaseException as error:  # a CancelledError here is none of the loop's: nothing is awaited
-            if count := self._tally.note(("on_watch_error", place_of(error))):
-                logger.exception("%s: on_watch_error raised%s", self.name, so_often(count))
-
     def _on_rejected(self, key: str, reason: str) -> None:
         if count := self._tally.note(("rejected", reason)):
             logger.warning("%s: %s cannot be read: %s%s", self.name, printable(key), reason, so_often(count))
 
-    def _on_state(self) -> None:
-        """Let those look again who wait for it to be live."""
-        waits, self._live_waits = self._live_waits, []
-        for future in waits:
-            if not future.done():  # it is, if its task has just been cancelled
-                future.set_result(None)
-
     def _on_synced(self) -> None:
         self._synced.set()
-        self._on_state()
+        self.following.look_again()
         logger.info("%s: synced, %d objects", self.name, len(self.store))
         self.roster.check_synced()
 
@@ -396,7 +300,7 @@ class Pipeline(Generic[T]):
         self.dispatcher.close(self._end_error())
         self._ended.set()
         self._synced.set()
-        self._on_state()
+        self.following.look_again()
 
     def _end_error(self) -> InformerError:
         if self.closed_because:
@@ -404,7 +308,7 @@ class Pipeline(Generic[T]):
         if self.crash is None:
             return InformerClosedError(f"{self.name} is closed")
         error: InformerError
-        if isinstance(self.crash, _RefusedError):
+        if isinstance(self.crash, RefusedError):
             error = InformerClosedError(f"{self.name} cannot run: {self.crash}")
         else:
             error = InformerCrashedError(f"{self.name} ended by a bug: {self.crash!r}")
@@ -475,11 +379,7 @@ class Pipeline(Generic[T]):
     @property
     def is_live(self) -> bool:
         """Whether every scope has synced and follows the change stream right now, where its kind has one."""
-        of_kind = {scope for scope, each in list(self.reflectors.items()) if _is_of_kind(each.last_error)}
-        return all(
-            each.has_synced and not each.is_degraded and (each.is_watching or each.scope in of_kind)
-            for each in self.scope_health()
-        )
+        return self.following.is_live(self.scope_health())
 
     async def wait_live(self) -> None:
         """Wait until it is live; raises as :meth:`wait_closed` if it ends first. Cancellation leaves nothing behind."""
@@ -487,19 +387,7 @@ class Pipeline(Generic[T]):
         while not self.is_live:
             if self._ended.is_set():
                 raise self._end_error()
-            future = asyncio.get_running_loop().create_future()
-            self._live_waits.append(future)
-            try:
-                await future
-            finally:
-                if future in self._live_waits:
-                    self._live_waits.remove(future)
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What the server said beside its answers, each once."""
-        said = [each for one in list(self.reflectors.values()) for each in list(one.notices)]
-        return tuple(dict.fromkeys(said)) if said else ()
+            await self.following.wait_for_change()
 
     # Other threads may ask for all of this: what may change meanwhile is looked at once, and no dict that may grow is
     # gone through in Python (see `cache/indexer.py`).
@@ -510,30 +398,14 @@ class Pipeline(Generic[T]):
 
     def scope_health(self) -> tuple[ScopeHealth, ...]:
         """Return what each scope does, and what it waits for."""
-        is_running, whole, now = self.phase is Phase.RUNNING, self._whole_reason(), self.now()
-        scopes = []
-        for scope, partition in self.store.partitions.items():
-            reflector = self.reflectors.get(scope)
-            state = None if reflector is None else reflector.state
-            since = None if reflector is None else reflector.last_activity
-            error = None if reflector is None else reflector.last_error
-            is_synced = is_running and partition.is_synced
-            reason = whole
-            if not reason and (error is not None or state is not State.WATCHING or not is_synced):
-                doing = "starting" if reflector is None else reflector.activity(now)
-                doing = "applying the list" if state is State.WATCHING else doing
-                reason = f"{doing}{scope.place}" + ("" if error is None else f": {error}")
-            silent_for = None if since is None else max(now - since, 0.0)
-            is_watching = is_running and state is State.WATCHING
-            is_degraded = partition.is_synced and (
-                self.phase is Phase.FAILED or not (error is None or _is_of_kind(error))
-            )
-            scopes.append(ScopeHealth(scope, is_synced, is_watching, silent_for, reason, is_degraded))
-        return tuple(scopes)
+        phase = self.phase
+        return self.following.health(
+            self.now(), self._whole_reason(), is_running=phase is Phase.RUNNING, has_failed=phase is Phase.FAILED
+        )
 
     def _whole_reason(self) -> str:
         """Say what is wrong with all scopes at once; empty if each has a reason of its own, or none."""
-        phase, crash, error = self.phase, self.crash, self._namespaced_error
+        phase, crash = self.phase, self.crash
         if self.closed_because:
             return self.closed_because
         if phase is Phase.NEW:
@@ -542,25 +414,12 @@ class Pipeline(Generic[T]):
             return f"crashed: {crash!r}"
         if phase is Phase.CLOSED:
             return "closed"
-        return "" if error is None else f"finding out whether it has namespaces: {error}"
+        return ""
 
     @property
     def is_watching(self) -> bool:
         """Whether every scope follows the change stream right now."""
         return all(each.is_watching for each in self.scope_health())
-
-    @property
-    def last_activity(self) -> float | None:
-        """Loop time at which the most silent scope was last heard of; None if one never was."""
-        times = [reflector.last_activity for reflector in list(self.reflectors.values())]
-        known = [time for time in times if time is not None]
-        return min(known) if known and len(known) == len(times) else None
-
-    @property
-    def last_error(self) -> Exception | None:
-        """The error of the last attempt to list or watch, until one is healthy again."""
-        errors = [self._namespaced_error, *(reflector.last_error for reflector in list(self.reflectors.values()))]
-        return next((error for error in errors if error is not None), None)
 
     def is_calling(self) -> bool:
         """Tell whether this code runs inside a handler of this informer: it must never wait for the informer's end."""
@@ -572,22 +431,17 @@ class Pipeline(Generic[T]):
         return InformerStatistics(
             objects=len(self.store),
             added=counts.added, updated=counts.updated, deleted=counts.deleted, lists=counts.lists,
-            failures=self.failures,
+            failures=self.following.failures,
             rejected=self.dispatcher.rejected, unreadable=counts.unreadable,
             queued_batches=self._queue.qsize(),
             consumers=self.roster.statistics(),
             compact=None if self.packer is None else self.packer.statistics(),
             scopes={
                 scope: each.history.statistics(now, each.state, each.version)
-                for scope, each in list(self.reflectors.items())
+                for scope, each in list(self.following.reflectors.items())
             },
             applying=None if applying is None else applying.durations(),
         )  # fmt: skip
-
-
-def _is_of_kind(error: Exception | None) -> bool:
-    """Tell whether an error is that the kind cannot be watched, as componentstatuses: it is listed now and then."""
-    return isinstance(error, ApiStatusError) and error.status == METHOD_NOT_ALLOWED
 
 
 _running: weakref.WeakSet[Pipeline[Any]] = weakref.WeakSet()

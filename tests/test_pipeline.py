@@ -140,7 +140,7 @@ async def test_a_bug_is_logged_with_the_stage_that_has_it(
         if stage == "dispatcher":
             monkeypatch.setattr(pipeline.dispatcher, "apply", broken)
         else:
-            monkeypatch.setattr(pipeline.reflectors[EVERYTHING], "_put_events", broken)
+            monkeypatch.setattr(pipeline.following.reflectors[EVERYTHING], "_put_events", broken)
         server.create("pods", pod("p"))
         with pytest.raises(InformerCrashedError, match="a bug"):
             await pods.wait_closed()

@@ -473,10 +473,10 @@ async def test_scopes_that_appear_one_by_one_are_told_of() -> None:
 
         with reading(check, check):
             for _ in rounds():
-                pipeline.reflectors.clear()
+                pipeline.following.reflectors.clear()
                 for scope in pipeline.store.partitions:
-                    pipeline.reflectors[scope] = reflector
-        pipeline.reflectors.clear()
+                    pipeline.following.reflectors[scope] = reflector
+        pipeline.following.reflectors.clear()
 
 
 # -- objects and events -------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from typing import Any
 
 from aioinformers.errors import ApiStatusError
 from aioinformers.informer import SharedInformer, pipeline_of
-from aioinformers.listwatch.attempt import Target
 from aioinformers.transport.source import Source
 from aioinformers.types import Scope
 
@@ -35,7 +34,7 @@ class FollowedScope:
         self._informer, self._scope = informer, scope
         self.name: str = f"{informer.name}{scope.place}"
         self.source: Source = pipeline.source
-        self.path: str = Target(spec.resource, scope, spec.query, spec.is_foreign).path
+        self.path: str = spec.target(scope).path
         self.query: Mapping[str, str] = spec.query
 
     @property
@@ -45,7 +44,7 @@ class FollowedScope:
 
     def hurry(self) -> None:
         """Connect now, if that waits: the server has just answered. A pause that it has asked for is kept."""
-        reflector = self._pipeline.reflectors.get(self._scope)
+        reflector = self._pipeline.following.reflectors.get(self._scope)
         if reflector is not None and reflector.hurry is not None:
             error = reflector.last_error
             pause = error.retry_after if isinstance(error, ApiStatusError) else None

@@ -397,7 +397,7 @@ def _informer_view(informer: SharedInformer[Any], factory: SharedInformerFactory
     health, statistics, store = informer.health(), pipeline.statistics(), pipeline.store
     longest = pipeline.source.settings.watch_timeout_max + SILENCE
     is_stale = not health.is_degraded and health.silent_for is not None and health.silent_for > longest
-    error = pipeline.last_error if health.reason else None
+    error = pipeline.following.last_error if health.reason else None
     verdict = _verdict_on(pipeline.phase, health, is_stale=is_stale)
     has_ended = verdict is Verdict.STOPPING and not factory.is_closed  # in this order: another thread may shut it down
     if has_ended:

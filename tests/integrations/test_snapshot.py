@@ -114,7 +114,9 @@ async def test_silence_beyond_the_time_of_a_watch_is_stale() -> None:
             await factory.wait_for_cache_sync(timeout=5)
             await asyncio.sleep(90)
             assert word(snapshot(factory)) == "LIVE"
-            pipeline_of(configmaps).reflectors[Scope()]._liveness._last_read = asyncio.get_running_loop().time() - 261
+            pipeline_of(configmaps).following.reflectors[Scope()]._liveness._last_read = (
+                asyncio.get_running_loop().time() - 261
+            )
             assert word(snapshot(factory)) == "STALE 261 s"
 
 
