@@ -23,7 +23,7 @@ from aioinformers.objects.shard import Shard
 from aioinformers.statistics import ShardMode
 from aioinformers.types import Scope
 
-__all__ = ["FIRST", "LEAST", "ONE_IN", "Ownership", "screen_of", "skew"]
+__all__ = ["FIRST", "LEAST", "ONE_IN", "Decoders", "Ownership", "screen_of", "skew"]
 
 FIRST: Final = 32
 """Objects of a watch, each of another key, of which the first event is looked at."""
@@ -33,7 +33,19 @@ LEAST: Final = 100
 """Objects from which on it matters whether they are evenly divided."""
 
 
-class Ownership:
+class Decoders:
+    """The decoders of who wants all objects."""
+
+    def list_decoder(self, layout: Layout[Any], max_item: int, *, is_first: bool) -> ListDecoder:
+        """Return the decoder of a page, which may be a list's first one."""
+        return ListDecoder(layout, max_item)
+
+    def watch_decoder(self, layout: Layout[Any], max_line: int) -> WatchDecoder:
+        """Return the decoder of a watch that begins."""
+        return WatchDecoder(layout, max_line)
+
+
+class Ownership(Decoders):
     """What of a scope is owned, and how far the server is trusted to send nothing else.
 
     Args:

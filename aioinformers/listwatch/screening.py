@@ -81,6 +81,7 @@ class ScreeningListDecoder(_Screening, ListDecoder):
             self.owns = None
 
     def finish(self) -> ListHead:
+        """Return the list without its items, as of any list, and tell of it."""
         head = super().finish()
         self._on_head(head)
         return head
@@ -103,5 +104,6 @@ class ScreeningWatchDecoder(_Screening, WatchDecoder):
         self._arrival = None
 
     def for_layout(self, layout: Layout[Any]) -> WatchDecoder:
+        """Return a decoder for another layout, which leaves out the same."""
         assert self.owns is not None
         return ScreeningWatchDecoder(layout, self._max_line, self.owns)

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aioinformers.objects.ranges import Field, hash_field, parse_shard_selector
+from aioinformers.objects.ranges import HASHES, Field, hash_field, parse_shard_selector
 from aioinformers.objects.shard import Shard
-from aioinformers.objects.ranges import HASHES
 from tests.objects import vectors
 from tests.objects.vectors import ShardVector
 
