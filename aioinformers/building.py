@@ -306,7 +306,7 @@ def _spec_of(
         scopes = (EVERYTHING,)
     shard = shard_of(options["shard"]) if "shard" in options else defaults.shard
     query = _query_of(options, shard, defaults.tweak)
-    limits = [*_scope_marks(scopes), *[str(shard)] * (shard is not None)]
+    limits = [*_scope_marks(scopes), *[str(shard).replace(",", "")] * (shard is not None)]
     limits += [*(f"{k}={v}" for k, v in query.items()), *marks]
     if shard is not None:
         scopes = tuple(scope._replace(ranges=shard.share.ranges) for scope in scopes)
