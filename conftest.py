@@ -13,6 +13,7 @@ pytest_plugins = ["tests.kit.fixtures"]
 
 ONCE = (
     "tests/browser",
+    "tests/chaos/test_real_shards.py",
     "tests/cli",
     "tests/conformance",
     "tests/deploy",

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar, Unpack
 
-from aioinformers.cache.lister import Indexer, Lister, StoreReader
+from aioinformers.cache.lister import Indexer, Lister, ShardReader, StoreReader
 from aioinformers.checks import require_plain, require_seconds, shown, truth_of
 from aioinformers.delivery.handlers import Handler
 from aioinformers.delivery.listener import ConsumerOptions
@@ -20,7 +20,7 @@ from aioinformers.objects.layout import NAMESPACE_INDEX, IndexDefinition
 from aioinformers.objects.paths import join_key
 from aioinformers.options import HandlerOptions, StreamOptions, Until, check_options, require_until
 from aioinformers.pipeline import Phase, Pipeline
-from aioinformers.statistics import InformerHealth, InformerStatistics, reason_of
+from aioinformers.statistics import InformerHealth, InformerStatistics, reason_of, weakest
 from aioinformers.types import GroupVersionResource, ObjectKey, Scope, version_order
 
 __all__ = ["IndexChange", "SharedInformer", "pipeline_of"]
@@ -43,7 +43,9 @@ class SharedInformer(Generic[T]):
 
     def __init__(self, pipeline: Pipeline[T]) -> None:
         self._pipeline = pipeline
-        self._reader = StoreReader(pipeline.store, pipeline.name, pipeline.spec.resource, pipeline.require_readable)
+        spec = pipeline.spec
+        reads = (pipeline.store, pipeline.name, spec.resource, pipeline.require_readable)
+        self._reader = StoreReader(*reads) if spec.shard is None else ShardReader(*reads, spec.shard)
         self._runner: asyncio.Task[None] | None = None
         self._waits = 0
 
@@ -374,6 +376,7 @@ class SharedInformer(Generic[T]):
         Raises:
             TypeError: If the condition is an async function, or cannot be called with the object.
             ValueError: If the informer has followed the object's namespace and does so no more.
+            NotOwnedError: If another shard has the object's namespace.
             TimeoutError: If the time is up, or ``until`` has been set.
             InformerClosedError: If the informer ends first.
         """
@@ -383,6 +386,7 @@ class SharedInformer(Generic[T]):
             require_until(until)
         text = key if isinstance(key, str) else join_key(*key)
         namespace = text.rpartition("/")[0]
+        self._reader.require_owned(namespace, text)
         store, show = self._pipeline.store, self._pipeline.store.layout.object_type.show
         is_followed = store.follows(namespace)
         last: T | None = None
@@ -463,6 +467,8 @@ class SharedInformer(Generic[T]):
             is_degraded=True in [each.is_degraded for each in scopes],
             warnings=pipeline.following.notices,
             restarts=pipeline.tasks.restarts_since(pipeline.now() - 60.0),
+            shard="" if pipeline.spec.shard is None else str(pipeline.spec.shard),
+            shard_mode=None if pipeline.spec.shard is None else weakest(scopes),
         )
 
     def statistics(self) -> InformerStatistics:

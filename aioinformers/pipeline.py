@@ -29,6 +29,8 @@ from aioinformers.listwatch.attempt import Target
 from aioinformers.loops import Deadline, Grace, require_loop
 from aioinformers.objects.compact import Packer
 from aioinformers.objects.layout import Layout
+from aioinformers.objects.ranges import Share
+from aioinformers.objects.shard import Shard
 from aioinformers.options import Namespaces, scopes_of
 from aioinformers.queue import PackingQueue, QueueItem, Reindex
 from aioinformers.statistics import InformerStatistics, ScopeHealth, reason_of
@@ -70,6 +72,7 @@ class InformerSpec:
         is_inherited: The namespaces are a default, which cluster-scoped kinds ignore.
         is_namespaced: Its objects live in namespaces, as far as is known.
         is_foreign: Tells whether a list is of another kind, by its kind and apiVersion.
+        shard: The shard whose objects it follows, which the ranges of its scopes are of; None for all objects.
     """
 
     name: str
@@ -80,10 +83,18 @@ class InformerSpec:
     is_inherited: bool = False
     is_namespaced: bool = True
     is_foreign: Callable[[str, str], bool] = lambda kind, api_version: False
+    shard: Shard | None = None
 
     def target(self, scope: Scope) -> Target:
         """Return what a reflector of one scope follows."""
-        return Target(self.resource, scope, self.query, self.is_foreign)
+        query = self.query
+        if (share := self.share(scope)) is not None:
+            query = {**query, "shardSelector": share.selector}
+        return Target(self.resource, scope, query, self.is_foreign, self.shard)
+
+    def share(self, scope: Scope) -> Share | None:
+        """Return which objects of a scope are followed; None for all."""
+        return None if self.shard is None else Share(self.shard.by, scope.ranges)
 
 
 class Pipeline(Generic[T]):

@@ -10,9 +10,11 @@ import msgspec
 
 from aioinformers.objects.deltas import Batch
 from aioinformers.objects.layout import Layout
+from aioinformers.objects.ranges import Judge
 from aioinformers.types import Scope
 
 __all__ = [
+    "Disown",
     "PackingQueue",
     "QueueItem",
     "Reindex",
@@ -75,6 +77,13 @@ class ReplaceAbort(msgspec.Struct, frozen=True, gc=False):
     scope: Scope
 
 
+class Disown(msgspec.Struct, frozen=True, gc=False):
+    """A server has sent objects of others: remove what is not owned of a scope."""
+
+    scope: Scope
+    owns: Judge
+
+
 class Reindex(msgspec.Struct, frozen=True):  # an error of the future refers back to it: for the garbage collector
     """Rebuild the indexes for another layout, then resolve the future."""
 
@@ -122,7 +131,7 @@ class Unmute(msgspec.Struct, frozen=True):  # as above
 
 
 QueueItem: TypeAlias = (
-    WatchBatch | ReplaceBegin | ReplaceBatch | ReplaceEnd | ReplaceAbort | Reindex | Rescope | Unite | Unmute
+    WatchBatch | ReplaceBegin | ReplaceBatch | ReplaceEnd | ReplaceAbort | Disown | Reindex | Rescope | Unite | Unmute
 )
 
 

@@ -1,14 +1,15 @@
 """What a replica costs that follows a shard, beside one that follows everything: CPU and bytes from the API server.
 
 ``python -m benchmarks.shards 1 3 8`` prints it for so many replicas, where the server filters (feature gate
-``ShardedListAndWatch``) and where it does not. Every replica is a process of its own, as ``examples/sharded_exporter.py``
-is, and reads through a proxy that counts; the server is the embedded one, whose work is not counted.
+``ShardedListAndWatch``) and where it does not. Every replica is a process of its own and reads through a proxy that
+counts; the server is the embedded one, whose work is not counted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import operator
 import statistics
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -27,6 +28,7 @@ from benchmarks.runs import ROOT
 
 PODS = 6_000
 EVENTS = 18_000
+FIGURES = ("list_cpu_s", "list_mb", "events_cpu_s", "events_mb")
 STEP = 500
 """Events between two pauses of the server, in which replicas can follow."""
 
@@ -76,6 +78,12 @@ def new_pod(number: int) -> dict[str, Any]:
     return made
 
 
+def end(child: asyncio.subprocess.Process) -> None:
+    """End a replica, if it has not ended."""
+    if child.returncode is None:
+        child.kill()
+
+
 @asynccontextmanager
 async def counted(port: int) -> AsyncIterator[Counted]:
     """Run such a proxy."""
@@ -91,7 +99,9 @@ async def counted(port: int) -> AsyncIterator[Counted]:
 async def measure(replicas: int, *, is_filtered: bool) -> dict[str, Any]:
     """Let so many replicas follow a server; return the CPU seconds and the bytes of a replica, the median of all."""
     async with FakeAPIServer(shard_selector=is_filtered) as server, AsyncExitStack() as stack:
-        pods = [server.create("pods", new_pod(number)) for number in range(PODS)]
+        pods = [new_pod(number) for number in range(PODS)]
+        for each in pods:
+            server.create("pods", each)
         port = int(server.url.rpartition(":")[2])
         children, proxies = [], []
         for index in range(replicas):
@@ -99,7 +109,7 @@ async def measure(replicas: int, *, is_filtered: bool) -> dict[str, Any]:
             command = (sys.executable, "-m", "benchmarks.shards", "replica", proxy.url, str(index), str(replicas))
             pipe = asyncio.subprocess.PIPE
             child = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=pipe, stdout=pipe)
-            stack.callback(lambda child=child: child.returncode is None and child.kill())
+            stack.callback(end, child)
             children.append(child)
             proxies.append(proxy)
         listed = [json.loads(await each.stdout.readline()) for each in children]  # type: ignore[union-attr]
@@ -114,13 +124,14 @@ async def measure(replicas: int, *, is_filtered: bool) -> dict[str, Any]:
         for child in children:
             child.stdin.write(f"{last}\n".encode())  # type: ignore[union-attr]
         followed = [json.loads(await each.stdout.readline()) for each in children]  # type: ignore[union-attr]
+        of_events = [proxy.received for proxy in proxies]
         assert sum(each["objects"] for each in followed) == PODS, "together they have every Pod once"
         return {
             "mode": listed[0]["mode"],
             "list_cpu_s": statistics.median(each["cpu"] for each in listed),
             "list_mb": statistics.median(of_lists) / 1e6,
             "events_cpu_s": statistics.median(each["cpu"] for each in followed),
-            "events_mb": statistics.median(p.received - before for p, before in zip(proxies, of_lists, strict=True)) / 1e6,
+            "events_mb": statistics.median(map(operator.sub, of_events, of_lists)) / 1e6,
         }
 
 
@@ -155,7 +166,7 @@ def main(arguments: Sequence[str]) -> None:
     for is_filtered in (True, False):
         for count in map(int, arguments):
             found = asyncio.run(measure(count, is_filtered=is_filtered))
-            figures = " | ".join(f"{found[name]:.2f}" for name in ("list_cpu_s", "list_mb", "events_cpu_s", "events_mb"))
+            figures = " | ".join(f"{found[name]:.2f}" for name in FIGURES)
             print(f"| {count} | {found['mode'] or 'nobody'} | {figures} |", flush=True)
 
 

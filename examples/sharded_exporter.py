@@ -7,8 +7,8 @@ Every replica follows one shard of all Pods and serves its series; Prometheus sc
     AIOINFORMERS_SHARDS=3 POD_INDEX=2 python -m examples.sharded_exporter 8082
 
 In a cluster, a StatefulSet says both: ``deploy/kubernetes/sharded-exporter.yaml``. Where the API server filters
-(feature gate ``ShardedListAndWatch``), a replica of n receives and reads one n-th of everything. Where it does not, each
-receives everything and keeps one n-th: its memory and its series are the same. ``aioinformers_shard`` says which.
+(feature gate ``ShardedListAndWatch``), a replica of n receives and reads one n-th of everything. Where it does not,
+each receives everything and keeps one n-th: its memory and its series are the same. ``aioinformers_shard`` says which.
 """
 
 from __future__ import annotations

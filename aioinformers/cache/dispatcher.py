@@ -17,12 +17,15 @@ from aioinformers.cache.indexer import Partition, Store
 from aioinformers.cache.packing import Packing
 from aioinformers.cache.scopes import Scopes
 from aioinformers.cache.siblings import Displaced, displacing, remove_older
+from aioinformers.cache.slices import LOOK, Slices
 from aioinformers.cache.staging import Staging, initial_state, released_state
 from aioinformers.cache.waits import Waits
 from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, Mailbox, Observer, Record
 from aioinformers.objects.deltas import DELETE, UPSERT, Batch, Delta
 from aioinformers.objects.layout import Entry
+from aioinformers.objects.ranges import Judge
 from aioinformers.queue import (
+    Disown,
     QueueItem,
     Reindex,
     ReplaceAbort,
@@ -41,17 +44,11 @@ __all__ = ["Dispatcher"]
 
 T = TypeVar("T")
 
-RELEASED = 64
-"""References that are let go of between two looks at the clock."""
-
 SLICE = 512
 """Objects per slice of the store, for a resync."""
 
 APPLYING_BOUNDS = (0.0001, 0.001, 0.01, 0.1)
 """Seconds: upper bounds of the times for a batch that are told apart."""
-
-LOOK = 64
-"""Steps of a fraction of a microsecond each between two looks at the clock."""
 
 
 @dataclass(slots=True)
@@ -96,7 +93,7 @@ class Dispatcher(Generic[T]):
         self.counts: DispatchCounts = DispatchCounts()
         self.applying: Histogram | None = None
         self._is_measured = False
-        self._time_slice = time_slice
+        self._slices = Slices(time_slice)
         self._on_synced = on_synced
         self._on_rejected = on_rejected
         self._mailboxes: dict[Mailbox, None] = {}  # a dict: registration order, removal in O(1)
@@ -107,7 +104,6 @@ class Dispatcher(Generic[T]):
         self._is_waiting = False
         self._item: QueueItem | None = None
         self._staged: Batch | None = None  # of a ReplaceBatch: it is not to be staged twice
-        self._slice_end = 0.0
         packer = store.layout.object_type.packer
         self._packing: Packing | None = None if packer is None else Packing(packer)
 
@@ -172,7 +168,7 @@ class Dispatcher(Generic[T]):
         while True:
             if self.queue.empty():
                 if packing is not None and packing.waiting:
-                    await self._yield()
+                    await self._slices.pause()
                     await self._pack()
                     continue
                 self._is_waiting = True
@@ -180,7 +176,7 @@ class Dispatcher(Generic[T]):
                     item = await self.queue.get()
                 finally:
                     self._is_waiting = False
-                self._slice_end = time() + self._time_slice
+                self._slices.begin()
             else:
                 item = self.queue.get_nowait()
             if type(item) is WatchBatch:
@@ -189,8 +185,8 @@ class Dispatcher(Generic[T]):
             else:
                 self._item = item
                 await self._finish_item()
-            if time() > self._slice_end:
-                await self._yield()
+            if self._slices.is_over(time()):
+                await self._slices.pause()
                 await self._pack()
 
     @property
@@ -240,6 +236,8 @@ class Dispatcher(Generic[T]):
                 await self._replace(item)
             case ReplaceAbort(scope=scope):
                 await self._drop(scope)
+            case Disown():
+                await self._disown(item)
             case Reindex():
                 await self._reindex(item)
             case Rescope():
@@ -250,27 +248,6 @@ class Dispatcher(Generic[T]):
                 await self._unmute(item)
             case _:
                 raise AssertionError(f"unknown queue item {item!r}")
-
-    # -- slices -----------------------------------------------------------------------------------------------
-
-    async def _yield(self) -> None:
-        await asyncio.sleep(0)
-        self._slice_end = asyncio.get_running_loop().time() + self._time_slice
-
-    async def _in_slices(self, steps: Iterable[object], every: int = LOOK) -> None:
-        """Take steps, and let other tasks run whenever the time slice is over."""
-        time = asyncio.get_running_loop().time
-        for count, _ in enumerate(steps):
-            if not count % every and time() > self._slice_end:
-                await self._yield()
-
-    async def _release(self, references: list[Any]) -> None:
-        """Let go of objects in slices: to free a hundred thousand at once takes longer than one."""
-        time = asyncio.get_running_loop().time
-        while references:
-            del references[-RELEASED:]
-            if time() > self._slice_end:
-                await self._yield()
 
     # -- watch ------------------------------------------------------------------------------------------------
 
@@ -376,23 +353,23 @@ class Dispatcher(Generic[T]):
         if old is None:
             return  # it has gone
         if item.scope.ranges and (others := self._scopes.siblings(item.scope)):
-            await self._in_slices(remove_older(staging.partition, others, staging.displaced))
+            await self._slices.take(remove_older(staging.partition, others, staging.displaced))
         if old.is_synced:
-            await self._in_slices(staging.compare(old))
+            await self._slices.take(staging.compare(old))
         else:
             staging.begin()
         self._commit(item, staging)
         await self._merge()
-        await self._yield()
+        await self._slices.pause()
         rest = [*_parts(old), *staging.segments]
         del old, staging
-        await self._release(rest)
+        await self._slices.release(rest)
 
     async def _merge(self) -> None:
         """Merge the segments of a list that some mailbox had no room for."""
         for mailbox in list(self._mailboxes):  # who joins or leaves meanwhile has nothing to merge
             while mailbox.merge_next():
-                await self._yield()
+                await self._slices.pause()
 
     def _commit(self, item: ReplaceEnd, staging: Staging) -> None:
         """Swap the staged objects in and hand out the differences. Plain ``def``: seen whole or not at all."""
@@ -427,7 +404,7 @@ class Dispatcher(Generic[T]):
             return
         rest = _parts(staging.partition)
         del staging
-        await self._release(rest)
+        await self._slices.release(rest)
 
     # -- scopes -----------------------------------------------------------------------------------------------
 
@@ -441,14 +418,14 @@ class Dispatcher(Generic[T]):
         self._tell(segments, 0, was_synced=was_synced)
         _resolve(item.done)
         await self._merge()
-        await self._yield()
-        await self._release([part for partition in shown + hidden for part in _parts(partition)])
+        await self._slices.pause()
+        await self._slices.release([part for partition in shown + hidden for part in _parts(partition)])
 
     async def _unmute(self, item: Unmute) -> None:
         partition = self._scopes.unmute(item.scope)
         if partition is not None:  # otherwise it is shown with its first list
             displaced: list[Displaced] = []
-            await self._in_slices(remove_older(partition, self._scopes.siblings(item.scope), displaced))
+            await self._slices.take(remove_older(partition, self._scopes.siblings(item.scope), displaced))
             was_synced, initial = self.store.is_synced, len(partition.objects)
             self._scopes.install(item.scope, partition)
             self.counts.added += initial
@@ -462,13 +439,13 @@ class Dispatcher(Generic[T]):
         partitions = self.store.partitions
         parts = {scope: partitions[scope] for scope in item.scopes if scope in partitions}
         if parts and item.into not in partitions:
-            await self._in_slices(self.store.united(parts, item.into))
+            await self._slices.take(self.store.united(parts, item.into))
             self._reached = {scope: partition.version for scope, partition in parts.items()}
             self.store.partitions[item.into].version = lowest_version(self._reached.values())
         if not item.done.done():
             item.done.set_result(self._reached)
-        await self._yield()
-        await self._release([part for partition in parts.values() for part in _parts(partition)])
+        await self._slices.pause()
+        await self._slices.release([part for partition in parts.values() for part in _parts(partition)])
 
     def _remove(self, displaced: list[Displaced], cause: Cause) -> list[Record]:
         """Remove objects whose successors have come; return what consumers have to be told of it."""
@@ -476,6 +453,30 @@ class Dispatcher(Generic[T]):
         records = [Record(DELETED, key, old, old, cause, known=False) for key, old in removed if old is not None]
         self.counts.deleted += len(records)
         return records
+
+    async def _disown(self, item: Disown) -> None:
+        """Remove what is not owned, some objects after the other; whom nothing was told of them need not be told."""
+        partition = self.store.partition(item.scope)
+        if partition is None:
+            return  # it has gone
+        keys = list(partition.objects)
+        for at in range(0, len(keys), LOOK):
+            self._remove_foreign(partition, keys[at : at + LOOK], item.owns)
+            if self._slices.is_over(asyncio.get_running_loop().time()):
+                await self._slices.pause()
+
+    def _remove_foreign(self, partition: Partition, keys: list[str], owns: Judge) -> None:
+        records: list[Record] = []
+        for key in keys:
+            entry = partition.objects.get(key)  # none: this is done again, as it was cancelled
+            if entry is not None and not owns(key, entry.uid):
+                partition.remove(key)
+                records.append(Record(DELETED, key, entry, entry, Cause.SHARD, known=False))
+        if records:
+            self.counts.deleted += len(records)
+            for mailbox in self._mailboxes:
+                mailbox.put(records)
+            self._waits.wake_keys(record.key for record in records)
 
     # -- compact ----------------------------------------------------------------------------------------------
 
@@ -489,11 +490,11 @@ class Dispatcher(Generic[T]):
         if packing is None or not packing.waiting:
             return
         has_backlog = any(mailbox.pending for mailbox in self._mailboxes)
-        await self._in_slices(packing.steps(has_backlog), every=1)
+        await self._slices.take(packing.steps(has_backlog), every=1)
         if packing.packer.is_crowded:
             staged = [staging.partition for staging in self._staging.values()]
             hidden = self.store.hidden.values()
-            await self._in_slices(packing.renewal([*self.store.partitions.values(), *hidden, *staged]))
+            await self._slices.take(packing.renewal([*self.store.partitions.values(), *hidden, *staged]))
 
     # -- indexes ----------------------------------------------------------------------------------------------
 
@@ -504,17 +505,17 @@ class Dispatcher(Generic[T]):
         replaced = [*self.store.partitions.values(), *staged.values(), *self.store.hidden.values()]
         try:
             layout = item.change(self.store.layout)
-            await self._in_slices(self.store.rebuilt(layout, staged))
+            await self._slices.take(self.store.rebuilt(layout, staged))
         except (ValueError, TypeError) as error:
             if not item.done.done():
                 item.done.set_exception(error)
             return
         for scope, partition in staged.items():
             self._staging[scope].partition = partition
-        await self._yield()
+        await self._slices.pause()
         rest = [part for partition in replaced for part in _parts(partition)]
         del replaced
-        await self._release(rest)
+        await self._slices.release(rest)
         _resolve(item.done)
 
     # -- waits ------------------------------------------------------------------------------------------------

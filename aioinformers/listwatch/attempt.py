@@ -11,10 +11,12 @@ from aioinformers.listwatch.kinds import KindCheck
 from aioinformers.listwatch.recovery import Outcome
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.deltas import Batch
+from aioinformers.objects.shard import Shard
+from aioinformers.settings import Settings
 from aioinformers.transport.source import Body
 from aioinformers.types import GroupVersionResource, Scope
 
-__all__ = ["Attempt", "OpenWatch", "Target", "behind", "use_of"]
+__all__ = ["Attempt", "OpenWatch", "Target", "behind", "use_of", "watch_query"]
 
 _METADATA_LIST: Final = "PartialObjectMetadataList"
 
@@ -28,12 +30,14 @@ class Target:
         scope: What of it to follow.
         query: Selectors and further query parameters of every request.
         is_foreign: Tells whether a list is of another kind, by its kind and apiVersion.
+        shard: The shard whose objects are followed; None for all.
     """
 
     resource: GroupVersionResource
     scope: Scope
     query: Mapping[str, str]
     is_foreign: Callable[[str, str], bool]
+    shard: Shard | None = None
 
     @property
     def path(self) -> str:
@@ -94,7 +98,7 @@ class Attempt:
 
     def note(self, batch: Batch) -> None:
         """Note what has been handed to the dispatcher."""
-        self.delivered += len(batch.deltas) + batch.bookmarks
+        self.delivered += len(batch.deltas) + batch.foreign + batch.bookmarks
         self.bookmarks += batch.bookmarks
 
     def outcome(self, error: InformerError | None, version: str, now: float) -> Outcome:
@@ -117,6 +121,18 @@ class OpenWatch(NamedTuple):
     decoder: WatchDecoder
     kinds: KindCheck
     timeout: float
+
+
+def watch_query(selectors: Mapping[str, str], settings: Settings, random: float) -> dict[str, str]:
+    """Return the query of a watch, without the version that it begins at.
+
+    Args:
+        selectors: What every request has.
+        settings: Between which times the server is to close it.
+        random: A number in [0, 1), which chooses one of them.
+    """
+    timeout = settings.watch_timeout_min + random * (settings.watch_timeout_max - settings.watch_timeout_min)
+    return {**selectors, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": f"{timeout:.0f}"}
 
 
 def use_of(outcome: Outcome) -> str:

@@ -22,19 +22,20 @@ from aioinformers.errors import (
     ResponseError,
 )
 from aioinformers.listwatch.absences import Absences
-from aioinformers.listwatch.attempt import Attempt, OpenWatch, Target, behind, use_of
+from aioinformers.listwatch.attempt import Attempt, OpenWatch, Target, behind, use_of, watch_query
 from aioinformers.listwatch.early import EarlyEvents
 from aioinformers.listwatch.history import History
-from aioinformers.listwatch.kinds import KindCheck, refuse_strangers
-from aioinformers.listwatch.listing import ListDecoder, ListHead
+from aioinformers.listwatch.kinds import KindCheck
+from aioinformers.listwatch.listing import ListHead
 from aioinformers.listwatch.liveness import Liveness
+from aioinformers.listwatch.ownership import Decoders, Ownership, screen_of
 from aioinformers.listwatch.paging import EMPTY_PAGES, Paging, page_query
 from aioinformers.listwatch.portions import Portions
 from aioinformers.listwatch.recovery import TRANSITIONS, Outcome, Plan, State, advance, first_plan
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.deltas import Batch
 from aioinformers.objects.layout import Layout
-from aioinformers.queue import QueueItem, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
+from aioinformers.queue import Disown, QueueItem, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
 from aioinformers.transport.door import is_made_up
 from aioinformers.transport.notices import MOST_AT_ONCE
 from aioinformers.transport.source import Body, Source
@@ -74,6 +75,7 @@ class Reflector:
         notices: What the server said beside its answers, such as that the version is deprecated.
         history: What it has done.
         hurry: Ends the present delay when it is done; None before the first.
+        ownership: What of the target is owned, if that is a shard.
     """
 
     def __init__(
@@ -96,8 +98,10 @@ class Reflector:
         self.notices: dict[str, None] = {}
         self.history: History = History()
         self.hurry: asyncio.Future[None] | None = None
+        self.ownership: Ownership | None = None if target.shard is None else Ownership(target.shard, target.scope)
         self._source = source
-        self._settings = source.settings
+        # What comes before a watch's own events does not say of which shard it is.
+        self._settings = source.settings if target.shard is None else replace(source.settings, watch_list=False)
         self._queue = queue
         self._layout = layout
         self._on_failure = on_failure
@@ -106,7 +110,8 @@ class Reflector:
         self._takes_offers = takes_offers
         self._find_absence = find_absence
         self._on_state = on_state
-        self._prefix = f"{target.scope.namespace}/" if target.scope.namespace else ""  # of all keys of a namespace
+        self._decoders = self.ownership or Decoders()
+        self._screen = screen_of(self.ownership, target.scope.namespace)
         self._liveness = Liveness(lambda: source.is_closed, source.settings.time_slice)
         self._portions = Portions()
         self._plan: Plan | None = None
@@ -192,6 +197,9 @@ class Reflector:
             await self._not_ended_by_others(self._begin_attempt(plan))
         except InformerError as failure:
             error = failure
+        if (ownership := self.ownership) is not None and ownership.is_betrayed:
+            await self._queue.put(Disown(self.target.scope, ownership.owns))
+            ownership.is_betrayed = False
         return attempt.outcome(error, self.version, asyncio.get_running_loop().time())
 
     def _begin_attempt(self, plan: Plan) -> Coroutine[Any, Any, None]:
@@ -394,11 +402,11 @@ class Reflector:
                 token, limit, paging = "", 0, Paging()
 
     async def _list_page(self, query: Mapping[str, str], paging: Paging, turn: Turn) -> ListHead:
-        settings, liveness = self._settings, self._liveness
-        decoder = ListDecoder(self._layout(), settings.max_object_bytes)
+        settings, liveness, layout = self._settings, self._liveness, self._layout()
+        decoder = self._decoders.list_decoder(layout, settings.max_object_bytes, is_first=not paging.pages)
         decoder.is_stored = self._is_stored
         decoder.check_head = self._refuse_foreign
-        accept = decoder.layout.object_type.list_accept
+        accept = layout.object_type.list_accept
         async with (
             self._open(query, settings.header_timeout, accept, compression=settings.compression) as body,
             liveness.limit_silence(lambda: settings.list_silence_timeout, "the list"),
@@ -422,8 +430,8 @@ class Reflector:
         for batch in batches:
             await self._liveness.pause()
             paging.note(batch)
-            if self._prefix:
-                refuse_strangers(batch, self._prefix)
+            if self._screen is not None:
+                self._screen(batch)
             await self._queue.put(ReplaceBatch(self.target.scope, batch))
 
     # -- WATCH with initial objects ---------------------------------------------------------------------------
@@ -463,8 +471,8 @@ class Reflector:
                 batches = decoder.feed(data)
                 for batch in batches:
                     self._refuse_lost(batch)
-                    if self._prefix:
-                        refuse_strangers(batch, self._prefix)
+                    if self._screen is not None:
+                        self._screen(batch)
                     await self._liveness.pause()
                     await self._queue.put(ReplaceBatch(scope, batch))
                     # Once objects have come, only the mark may be missing: older servers send it late.
@@ -496,17 +504,12 @@ class Reflector:
         self._liveness.touch()
 
     def _watch_query(self) -> dict[str, str]:
-        settings = self._settings
-        spread = settings.watch_timeout_max - settings.watch_timeout_min
-        timeout = settings.watch_timeout_min + self._source.random.random() * spread
-        return {
-            **self.target.query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": f"{timeout:.0f}"
-        }  # fmt: skip
+        return watch_query(self.target.query, self._settings, self._source.random.random())
 
     @contextlib.asynccontextmanager
     async def _open_watch(self, query: Mapping[str, str], header_timeout: float) -> AsyncIterator[OpenWatch]:
         """Give a watch that the server has answered."""
-        decoder = WatchDecoder(self._layout(), self._settings.max_object_bytes)
+        decoder = self._decoders.watch_decoder(self._layout(), self._settings.max_object_bytes)
         async with self._open(query, header_timeout, decoder.layout.object_type.watch_accept) as body:
             self._attempt.opened = asyncio.get_running_loop().time()
             if self.state is State.OPENING:
@@ -541,8 +544,8 @@ class Reflector:
     async def _put_events(self, batches: Iterable[Batch]) -> None:
         portions, time, arrived = self._portions, asyncio.get_running_loop().time, self.last_activity or 0.0
         for batch in batches:
-            if self._prefix:
-                refuse_strangers(batch, self._prefix)
+            if self._screen is not None:
+                self._screen(batch)
             for portion in portions.of(batch):
                 await self._liveness.pause()
                 item, began = WatchBatch(self.target.scope, portion, arrived), time()
@@ -555,8 +558,8 @@ class Reflector:
 
     def _put_early(self, batch: Batch) -> None:
         """Put events where they are taken at once."""
-        if self._prefix:
-            refuse_strangers(batch, self._prefix)
+        if self._screen is not None:
+            self._screen(batch)
         time = asyncio.get_running_loop().time
         began, events = time(), len(batch.deltas)
         if not self._offer(WatchBatch(self.target.scope, batch, began)):
@@ -578,6 +581,4 @@ class Reflector:
     def _current(self, decoder: WatchDecoder) -> WatchDecoder:
         """Return a decoder for the current layout: indexes may have been added or removed."""
         layout = self._layout()
-        if decoder.layout is layout or decoder.has_rest:
-            return decoder
-        return WatchDecoder(layout, self._settings.max_object_bytes)
+        return decoder if decoder.layout is layout or decoder.has_rest else decoder.for_layout(layout)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from aioinformers.checks import require_number, shown
-from aioinformers.objects.ranges import HASHES, Field, Range, hash_field, require_field, shard_selector
+from aioinformers.objects.ranges import HASHES, Field, Range, Share, require_field
 
 __all__ = ["COUNT", "INDEX", "Shard"]
 
@@ -97,7 +97,12 @@ class Shard:
     @property
     def selector(self) -> str:
         """The shard's ``shardSelector``, in the form in which a server repeats it."""
-        return shard_selector([self.range], by=self.by)
+        return self.share.selector
+
+    @property
+    def share(self) -> Share:
+        """The objects that belong to the shard."""
+        return Share(self.by, (self.range,))
 
     def contains(self, value: str) -> bool:
         """Tell whether an object belongs to the shard.
@@ -108,8 +113,7 @@ class Shard:
         Raises:
             TypeError: If it is not a text.
         """
-        begin, end = self.range
-        return begin <= hash_field(value) < end
+        return self.share.contains(value)
 
     def __str__(self) -> str:
         return f"shard {self.index} of {_indexes(self.of)}, by {self.by}"

@@ -52,7 +52,7 @@ async def test_g20_what_a_cache_is_not_going_to_show_is_not_waited_for(
 ) -> None:
     async with FakeAPIServer() as server, factory_on(server) as factory:
         cache = Cache(factory.core.v1.configmaps(**options))
-        assert cache.shows(ObjectKey(*key), labels) is is_shown
+        assert cache.shows(ObjectKey(*key), "", labels) is is_shown
         assert not cache.has_status
 
 

@@ -229,8 +229,12 @@ class RealAPIServer:
             *self._etcd_flags,
         )
 
-    def start_apiserver(self) -> None:
-        """Start kube-apiserver on the running etcd; :meth:`wait_ready` tells when it answers."""
+    def start_apiserver(self, *flags: str) -> None:
+        """Start kube-apiserver on the running etcd; :meth:`wait_ready` tells when it answers.
+
+        Args:
+            flags: Further flags for this time.
+        """
         folder = self._folder
         self._apiserver = self._spawn(
             self._binaries.apiserver,
@@ -248,6 +252,7 @@ class RealAPIServer:
             "--disable-admission-plugins=ServiceAccount",
             "--feature-gates=ShardedListAndWatch=true",
             *self._flags,
+            *flags,
         )
 
     def kill_apiserver(self) -> None:
