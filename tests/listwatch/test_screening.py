@@ -15,8 +15,8 @@ from aioinformers.listwatch.screening import ScreeningListDecoder, ScreeningWatc
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.deltas import DELETE, REJECT, UPSERT
 from aioinformers.objects.layout import Layout
-from aioinformers.objects.ranges import Field, Judge, Share
-from aioinformers.objects.shard import Shard
+from aioinformers.objects.ranges import Judge, Share
+from aioinformers.objects.shard import Shard, share_of
 from tests.listwatch.decoding import (
     LIMIT,
     PATHS,
@@ -34,11 +34,7 @@ from tests.listwatch.decoding import (
 
 EVENTS = st.sampled_from(["ADDED", "MODIFIED", "DELETED"])
 TYPES = pytest.mark.parametrize("python_type", [dict, Pod])
-SHARES = [Shard(index, of=2, by=by).share for index in (0, 1) for by in ("uid", "namespace")]
-
-
-def share_of(by: Field) -> Share:
-    return Shard(0, of=2, by=by).share
+SHARES = [share_of(Shard(index, of=2, by=by)) for index in (0, 1) for by in ("uid", "namespace")]
 
 
 def owns(share: Share, raw: bytes) -> bool:
@@ -97,7 +93,7 @@ def listed_by(
 
 
 @TYPES
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(EVENTS, written(objects)), max_size=12), splits, st.sampled_from(SHARES))
 def test_of_a_watch_the_owned_events_are_left_and_the_version_of_all(
     python_type: Any, events: list[tuple[str, bytes]], at: list[int], share: Share
@@ -114,7 +110,7 @@ def test_of_a_watch_the_owned_events_are_left_and_the_version_of_all(
 
 
 @TYPES
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(written(objects), max_size=12), splits, st.sampled_from(SHARES))
 def test_of_a_list_the_owned_items_are_left(python_type: Any, items: list[bytes], at: list[int], share: Share) -> None:
     def body(some: Iterable[bytes]) -> bytes:
@@ -165,12 +161,12 @@ def test_batches_of_foreign_events_are_no_larger_than_others() -> None:
 @pytest.mark.parametrize(
     ("member", "judge", "is_kept"),
     [
-        (b'"data":NaN', Shard(0, of=1).share.judge(), True),
-        (b'"data":NaN', Shard(0, of=1 << 40).share.judge(), True),  # of which only the name could be read
+        (b'"data":NaN', share_of(Shard(0, of=1)).judge(), True),
+        (b'"data":NaN', share_of(Shard(0, of=1 << 40)).judge(), True),  # of which only the name could be read
         (b'"data":NaN', Share("namespace", ((0, 1),)).judge(), False),  # the name is enough
         (b'"data":%s' % (b"[" * TOO_DEEP + b"]" * TOO_DEEP), Share("uid", ((0, 1),)).judge(), True),
         (b'"data":"\xff"', Share("uid", ((0, 1),)).judge(), False),  # its uid could be read
-        (b'"data":"\xff"', Shard(0, of=1).share.judge(), True),
+        (b'"data":"\xff"', share_of(Shard(0, of=1)).judge(), True),
     ],
 )
 def test_what_cannot_be_read_is_told_unless_it_is_known_to_be_foreign(
