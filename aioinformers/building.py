@@ -312,7 +312,8 @@ def _spec_of(
         scopes = tuple(scope._replace(ranges=share_of(shard).ranges) for scope in scopes)
     name = f"{resource} [{', '.join(limits)}]" if limits else str(resource)
     foreign = functools.partial(is_foreign, resource)
-    return InformerSpec(name, resource, scopes, query, kind is None, namespace is None, foreign, shard)
+    is_namespaced = kind is None or kind.is_namespaced
+    return InformerSpec(name, resource, scopes, query, kind is None, namespace is None, is_namespaced, foreign, shard)
 
 
 def _query_of(options: InformerOptions, shard: Shard | None, tweak: Tweak | None) -> dict[str, str]:
@@ -385,7 +386,7 @@ def build_informer(
             schema.check(str(path), path, is_value=False)
     layout: Layout[Any] = Layout(object_type, request.transforms, None, on_user_error, schema)
     pipeline = Pipeline(spec, layout, source, discovery, on_watch_error)
-    pipeline.owner, pipeline.is_optional = owner, request.is_optional
+    pipeline.owner, pipeline.is_shared, pipeline.is_optional = owner, bool(owner), request.is_optional
     given = request.resync_period
     pipeline.resync_period = request.default_resync if given is None else given
     informer = SharedInformer(pipeline)

@@ -298,6 +298,10 @@ class SharedInformerFactory(Groups):
         """Decorate ``async def function(obj)`` to be called for each deletion."""
         return self._what(what).on_delete
 
+    def on_released(self, what: What) -> Callable[[F], F]:
+        """Decorate ``async def function(obj)`` to be called for each object that is not followed any more."""
+        return self._what(what).on_released
+
     # -- life -------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:

@@ -1,12 +1,12 @@
-"""What follows the scopes of one informer: a reflector each, and how each of them does."""
+"""What follows the scopes of one informer: a reflector each, how each of them does, and how scopes come and go."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from typing import Any, NamedTuple, Protocol
 
 from aioinformers.cache.dispatcher import Dispatcher
 from aioinformers.cache.indexer import Partition, Store
@@ -18,19 +18,21 @@ from aioinformers.listwatch.ownership import skew
 from aioinformers.listwatch.recovery import State
 from aioinformers.listwatch.reflector import Reflector
 from aioinformers.objects.shard import Shard
-from aioinformers.queue import WatchBatch
+from aioinformers.queue import Rescope, WatchBatch
 from aioinformers.statistics import ScopeHealth, ShardMode
 from aioinformers.tally import Tally, place_of, so_often
+from aioinformers.transport.pool import Reservation
 from aioinformers.transport.source import Source
 from aioinformers.types import END_OF_PROCESS, EVERYTHING, GroupVersionResource, Scope, WatchFailure
 
-__all__ = ["Followed", "Following", "RefusedError", "StageError"]
-
-T = TypeVar("T")
+__all__ = ["Followed", "Following", "Host", "RefusedError", "StageError"]
 
 logger: logging.Logger = logging.getLogger("aioinformers.pipeline")
 
 METHOD_NOT_ALLOWED = 405
+
+STOP_WAIT = 0.9
+"""Seconds that the reflector of a scope that goes gets to end."""
 
 NOT_FILTERED = (
     "the API server does not say that it has filtered {resource} by shard, so all objects come here, and those of "
@@ -87,61 +89,97 @@ class Followed(Protocol):
         """Return what a reflector of one scope follows."""
 
 
+class Host(Protocol):
+    """What it needs of the informer's pipeline."""
+
+    def start_stage(self, run: Callable[[], Coroutine[Any, Any, None]], role: str) -> asyncio.Task[None]:
+        """Start a task that ends before the dispatcher does; a stranger who cancels it has it started again."""
+
+    def stop_stage(self, task: asyncio.Task[None]) -> None:
+        """Cancel such a task for good."""
+
+    async def wait_first_sync(self) -> None:
+        """Wait for the first sync, or the end."""
+
+
 class Following:
     """Runs one reflector per scope of an informer, and says how each of them does.
 
+    A scope that comes while the informer runs is hidden until its first list is whole, so that reads of all scopes
+    never have to wait for it.
+
     Args:
+        host: The informer's pipeline.
         spec: What to follow.
         source: Makes the requests.
         discovery: Knows what the server serves.
         store: The informer's store.
         dispatcher: Its writer.
-        start_stage: Starts a task that ends before the dispatcher does, and starts it again.
-        wait_synced: Waits for the informer's first sync.
         on_watch_error: Observes failed attempts; called synchronously.
 
     Attributes:
         reflectors: The reflector of each scope.
+        wanted: The scopes that are followed, or will be once what comes and goes has been dealt with.
         failures: Failed attempts to list or watch since the start.
     """
 
     def __init__(
         self,
+        host: Host,
         spec: Followed,
         source: Source,
         discovery: Discovery,
         store: Store[Any],
         dispatcher: Dispatcher[Any],
-        start_stage: Callable[[Callable[[], Coroutine[Any, Any, None]], str], object],
-        wait_synced: Callable[[], Coroutine[Any, Any, object]],
         on_watch_error: Callable[[WatchFailure], None] | None,
     ) -> None:
         self.reflectors: dict[Scope, Reflector] = {}
+        self.wanted: tuple[Scope, ...] = spec.scopes
         self.failures: int = 0
+        self._host = host
         self._spec = spec
         self._source = source
         self._discovery = discovery
         self._store = store
         self._dispatcher = dispatcher
-        self._start_stage = start_stage
-        self._wait_synced = wait_synced
         self._on_watch_error = on_watch_error
         self._namespaced_error: Exception | None = None
         self._tally = Tally()
         self._shard_mode: ShardMode | None = None
         self._has_told_skew = False
         self._live_waits: list[asyncio.Future[None]] = []
+        self._tasks: dict[Scope, asyncio.Task[None]] = {}
+        self._changes: list[_Change] = []
+        self._is_known = False  # what the scopes are: the server may have had to be asked
+        self._connections: Reservation | None = None
+
+    def open(self) -> None:
+        """Count the connections that it will hold. Needs a running loop."""
+        self._connections = self._source.reserve(self._spec.name, len(self.wanted))
+
+    def close(self, error: Exception) -> None:
+        """Give the connections back, and end the waits for scopes that come and go, with an error."""
+        if self._connections is not None:
+            self._connections.release()
+        for change in self._changes:
+            if not change.done.done():
+                change.done.set_exception(error)
+        self._changes.clear()
+        self.look_again()
 
     async def run(self) -> None:
         """Start one reflector per scope, once it is known what the scopes are."""
         spec = self._spec
-        if spec.must_ask_namespaced and any(scope.namespace for scope in spec.scopes):
+        if spec.must_ask_namespaced and any(scope.namespace for scope in self.wanted):
             await self._ask_namespaced()
+        self._is_known = True
         for scope in self._store.partitions:
             if scope not in self.reflectors:
                 self._start_reflector(scope)
+        if self._changes:
+            _ = self._host.start_stage(self._carry_out, "change of scopes")
         if spec.must_ask_namespaced:
-            await self._wait_synced()
+            await self._host.wait_first_sync()
             await self._discovery.note_definition(spec.resource)
 
     def _start_reflector(self, scope: Scope) -> None:
@@ -158,7 +196,17 @@ class Following:
             self.look_again if self._spec.shard is None else self._look_at_shard,
         )
         self.reflectors[scope] = reflector
-        self._start_stage(reflector.run, f"reflector{scope.place}")
+        self._tasks[scope] = self._host.start_stage(
+            functools.partial(self._run_reflector, scope, reflector), f"reflector{scope.place}"
+        )
+
+    async def _run_reflector(self, scope: Scope, reflector: Reflector) -> None:
+        if self.reflectors.get(scope) is not reflector:
+            return  # it has gone, and was started again for somebody had cancelled it just before
+        task = asyncio.current_task()
+        assert task is not None, "reflectors run in tasks"
+        self._tasks[scope] = task
+        await reflector.run()
 
     def _offer(self, item: WatchBatch) -> bool:
         """Hand a batch to the dispatcher; what is wrong there is the dispatcher's, whoever's task it happens in."""
@@ -188,7 +236,8 @@ class Following:
             return
         if not spec.is_inherited:
             raise RefusedError(f"{spec.resource} is cluster-scoped: it cannot be limited to namespaces")
-        whole = EVERYTHING._replace(ranges=spec.scopes[0].ranges)
+        whole = EVERYTHING._replace(ranges=self.wanted[0].ranges)
+        self.wanted = (whole,)
         self._store.partitions = {whole: Partition(len(self._store.layout.names))}
 
     def _on_failure(self, failure: WatchFailure) -> None:
@@ -202,6 +251,66 @@ class Following:
         except BaseException as error:  # a CancelledError here is none of the loop's: nothing is awaited
             if count := self._tally.note(("on_watch_error", place_of(error))):
                 logger.exception("%s: on_watch_error raised%s", self._spec.name, so_often(count))
+
+    # -- scopes that come and go ------------------------------------------------------------------------------
+
+    def change(self, scopes: tuple[Scope, ...], muted: frozenset[Scope] = frozenset()) -> asyncio.Future[None]:
+        """Follow other scopes from now on.
+
+        Returns:
+            What is done once those that go have gone and those that come are asked for; wait for it with a shield.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.wanted = scopes
+        self._changes.append(_Change(scopes, muted, done))
+        if self._is_known and len(self._changes) == 1:
+            _ = self._host.start_stage(self._carry_out, "change of scopes")
+        return done
+
+    def change_unstarted(self, scopes: tuple[Scope, ...]) -> None:
+        """Follow other scopes from the start on."""
+        self.wanted = scopes
+        self._store.partitions = {scope: Partition(len(self._store.layout.names)) for scope in scopes}
+
+    async def wait_shown(self, scopes: Collection[Scope]) -> None:
+        """Wait until scopes are shown, or are not wanted any more; raises what the informer ends with."""
+        await self._dispatcher.wait_for_version(
+            lambda versions: all(scope in versions or scope not in self.wanted for scope in scopes)
+        )
+
+    async def _carry_out(self) -> None:
+        """Let scopes come and go, one change after the other. Begun again, it does what is left to do."""
+        store = self._store
+        while self._changes:
+            change = self._changes[0]
+            if self._connections is not None:
+                self._connections.resize(len(change.scopes))
+            followed = {*store.partitions, *store.hidden}
+            gone, come = followed.difference(change.scopes), set(change.scopes) - followed
+            await self._stop(gone)
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            await self._dispatcher.queue.put(
+                Rescope(frozenset(come), frozenset(gone), done, muted=change.muted & frozenset(come))
+            )
+            await done
+            for scope in change.scopes:
+                if scope not in self.reflectors:
+                    self._start_reflector(scope)
+            self._changes.remove(change)
+            if not change.done.done():
+                change.done.set_result(None)
+
+    async def _stop(self, scopes: Iterable[Scope]) -> None:
+        """End the reflectors of scopes; what they have put into the queue stays there."""
+        ending = []
+        for scope in scopes:
+            if (reflector := self.reflectors.pop(scope, None)) is not None:
+                task = self._tasks.pop(scope)
+                ending.append(task)
+                logger.debug("%s: %s is not followed any more, after %s", self._spec.name, scope, reflector.state)
+                self._host.stop_stage(task)
+        if ending:
+            await asyncio.wait(ending, timeout=STOP_WAIT)  # a hook may refuse to end: what it puts then is dropped
 
     # -- shards -----------------------------------------------------------------------------------------------
 
@@ -249,7 +358,9 @@ class Following:
         """Tell whether every scope has synced and follows the change stream right now, where its kind has one."""
         of_kind = {scope for scope, each in list(self.reflectors.items()) if _is_of_kind(each.last_error)}
         return all(
-            each.has_synced and not each.is_degraded and (each.is_watching or each.scope in of_kind) for each in scopes
+            each.has_synced and not each.is_degraded and (each.is_watching or each.scope in of_kind)
+            for each in scopes
+            if not each.is_coming
         )
 
     def health(self, now: float, whole: str, *, is_running: bool, has_failed: bool) -> tuple[ScopeHealth, ...]:
@@ -264,7 +375,8 @@ class Following:
         scopes = []
         if not whole and (error := self._namespaced_error) is not None:
             whole = f"finding out whether it has namespaces: {error}"
-        for scope, partition in self._store.partitions.items():
+        shown = self._store.partitions
+        for scope, partition in {**shown, **self._store.hidden}.items():
             reflector = self.reflectors.get(scope)
             state = None if reflector is None else reflector.state
             since = None if reflector is None else reflector.last_activity
@@ -278,8 +390,9 @@ class Following:
             silent_for = None if since is None else max(now - since, 0.0)
             is_watching = is_running and state is State.WATCHING
             is_degraded = partition.is_synced and (has_failed or not (error is None or _is_of_kind(error)))
+            is_coming = scope not in shown
             mode = None if reflector is None or reflector.ownership is None else reflector.ownership.mode
-            scopes.append(ScopeHealth(scope, is_synced, is_watching, silent_for, reason, is_degraded, mode))
+            scopes.append(ScopeHealth(scope, is_synced, is_watching, silent_for, reason, is_degraded, is_coming, mode))
         return tuple(scopes)
 
     @property
@@ -300,6 +413,14 @@ class Following:
         """The error of the last attempt to list or watch, until one is healthy again."""
         errors = [self._namespaced_error, *(reflector.last_error for reflector in list(self.reflectors.values()))]
         return next((error for error in errors if error is not None), None)
+
+
+class _Change(NamedTuple):
+    """Scopes that are to be followed, some of them muted, and what is resolved when they are."""
+
+    scopes: tuple[Scope, ...]
+    muted: frozenset[Scope]
+    done: asyncio.Future[None]
 
 
 def _is_of_kind(error: Exception | None) -> bool:

@@ -352,6 +352,7 @@ class ScopeHealth:
         silent_for: Seconds since the server was last heard of; None before that.
         is_degraded: It has synced, but the last attempt to follow it failed: what the cache holds may be out of date.
         reason: What it waits for and why; empty if nothing is wrong.
+        is_coming: It was added while the informer ran, and is hidden from all reads until its first list is whole.
         shard_mode: Who keeps the objects of other shards away; None without a shard, and before the first list.
     """
 
@@ -361,6 +362,7 @@ class ScopeHealth:
     silent_for: float | None
     reason: str
     is_degraded: bool = False
+    is_coming: bool = False
     shard_mode: ShardMode | None = None
 
 

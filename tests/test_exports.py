@@ -107,8 +107,8 @@ PUBLIC = {
     aioinformers.SharedInformer: """
         add_event_handler add_indexers aclose default_registration has_synced health indexer is_compact is_in_use
         is_live is_optional is_running is_watching last_activity last_error last_sync_resource_version lister name
-        on_add on_delete on_update remove_event_handler remove_indexer resource resource_versions resync_period run
-        statistics stream wait_closed wait_for wait_for_resource_version wait_synced
+        on_add on_delete on_released on_update remove_event_handler remove_indexer resource resource_versions
+        resync_period run set_namespaces statistics stream wait_closed wait_for wait_for_resource_version wait_synced
     """,
     aioinformers.Registration: "aclose has_synced is_closed name statistics wait_synced",
     aioinformers.Stream: "has_synced name statistics wait_synced",
@@ -131,8 +131,8 @@ async def test_a_factory_shows_its_groups_and_what_users_need() -> None:
         factory = aioinformers.SharedInformerFactory(api)
         names = {name for name in dir(factory) if not name.startswith("_")}
     methods = """
-        add add_event_handler discover for_resource health informer_for measure on_add on_delete on_update release
-        resolve shutdown start wait_for_cache_sync wait_live
+        add add_event_handler discover for_resource health informer_for measure on_add on_delete on_released
+        on_update release resolve shutdown start wait_for_cache_sync wait_live
     """
     assert names - set(GROUPS.values()) == {
         *methods.split(),

@@ -7,7 +7,7 @@ joins needs no lock (G2, G4). A list is staged beside the store in short slices 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import get_ident
 from time import perf_counter
@@ -15,7 +15,10 @@ from typing import Any, Generic, TypeVar
 
 from aioinformers.cache.indexer import Partition, Store
 from aioinformers.cache.packing import Packing
-from aioinformers.cache.staging import Staging, initial_state
+from aioinformers.cache.scopes import Scopes
+from aioinformers.cache.siblings import Displaced, displacing, remove_older
+from aioinformers.cache.slices import LOOK, Slices
+from aioinformers.cache.staging import Staging, initial_state, released_state
 from aioinformers.cache.waits import Waits
 from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, Mailbox, Observer, Record
 from aioinformers.objects.deltas import DELETE, UPSERT, Batch, Delta
@@ -29,26 +32,23 @@ from aioinformers.queue import (
     ReplaceBatch,
     ReplaceBegin,
     ReplaceEnd,
+    Rescope,
+    Unite,
+    Unmute,
     WatchBatch,
 )
 from aioinformers.statistics import Histogram
-from aioinformers.types import Cause, Scope
+from aioinformers.types import Cause, Scope, lowest_version
 
 __all__ = ["Dispatcher"]
 
 T = TypeVar("T")
-
-RELEASED = 64
-"""References that are let go of between two looks at the clock."""
 
 SLICE = 512
 """Objects per slice of the store, for a resync."""
 
 APPLYING_BOUNDS = (0.0001, 0.001, 0.01, 0.1)
 """Seconds: upper bounds of the times for a batch that are told apart."""
-
-LOOK = 64
-"""Steps of a fraction of a microsecond each between two looks at the clock."""
 
 
 @dataclass(slots=True)
@@ -58,6 +58,7 @@ class DispatchCounts:
     added: int = 0
     updated: int = 0
     deleted: int = 0
+    released: int = 0
     lists: int = 0
     unreadable: int = 0
 
@@ -92,16 +93,17 @@ class Dispatcher(Generic[T]):
         self.counts: DispatchCounts = DispatchCounts()
         self.applying: Histogram | None = None
         self._is_measured = False
-        self._time_slice = time_slice
+        self._slices = Slices(time_slice)
         self._on_synced = on_synced
         self._on_rejected = on_rejected
         self._mailboxes: dict[Mailbox, None] = {}  # a dict: registration order, removal in O(1)
         self._staging: dict[Scope, Staging] = {}
+        self._scopes = Scopes(store)
+        self._reached: dict[Scope, str] = {}  # what scopes had reached when they were united last
         self._waits = Waits()
         self._is_waiting = False
         self._item: QueueItem | None = None
         self._staged: Batch | None = None  # of a ReplaceBatch: it is not to be staged twice
-        self._slice_end = 0.0
         packer = store.layout.object_type.packer
         self._packing: Packing | None = None if packer is None else Packing(packer)
 
@@ -166,7 +168,7 @@ class Dispatcher(Generic[T]):
         while True:
             if self.queue.empty():
                 if packing is not None and packing.waiting:
-                    await self._yield()
+                    await self._slices.pause()
                     await self._pack()
                     continue
                 self._is_waiting = True
@@ -174,7 +176,7 @@ class Dispatcher(Generic[T]):
                     item = await self.queue.get()
                 finally:
                     self._is_waiting = False
-                self._slice_end = time() + self._time_slice
+                self._slices.begin()
             else:
                 item = self.queue.get_nowait()
             if type(item) is WatchBatch:
@@ -183,8 +185,8 @@ class Dispatcher(Generic[T]):
             else:
                 self._item = item
                 await self._finish_item()
-            if time() > self._slice_end:
-                await self._yield()
+            if self._slices.is_over(time()):
+                await self._slices.pause()
                 await self._pack()
 
     @property
@@ -220,9 +222,9 @@ class Dispatcher(Generic[T]):
         match item:
             case ReplaceBegin(scope=scope, begun=begun):
                 await self._drop(scope)
-                self._staging[scope] = Staging(len(self.store.layout.names))
-                if not begun.done():
-                    begun.set_result(None)
+                if self.store.partition(scope) is not None:
+                    self._staging[scope] = Staging(len(self.store.layout.names))
+                _resolve(begun)
             case ReplaceBatch(scope=scope, batch=batch):
                 if self._staged is not batch:
                     self._stage(scope, batch)
@@ -238,29 +240,14 @@ class Dispatcher(Generic[T]):
                 await self._disown(item)
             case Reindex():
                 await self._reindex(item)
+            case Rescope():
+                await self._rescope(item)
+            case Unite():
+                await self._unite(item)
+            case Unmute():
+                await self._unmute(item)
             case _:
                 raise AssertionError(f"unknown queue item {item!r}")
-
-    # -- slices -----------------------------------------------------------------------------------------------
-
-    async def _yield(self) -> None:
-        await asyncio.sleep(0)
-        self._slice_end = asyncio.get_running_loop().time() + self._time_slice
-
-    async def _in_slices(self, steps: Iterable[object], every: int = LOOK) -> None:
-        """Take steps, and let other tasks run whenever the time slice is over."""
-        time = asyncio.get_running_loop().time
-        for count, _ in enumerate(steps):
-            if not count % every and time() > self._slice_end:
-                await self._yield()
-
-    async def _release(self, references: list[Any]) -> None:
-        """Let go of objects in slices: to free a hundred thousand at once takes longer than one."""
-        time = asyncio.get_running_loop().time
-        while references:
-            del references[-RELEASED:]
-            if time() > self._slice_end:
-                await self._yield()
 
     # -- watch ------------------------------------------------------------------------------------------------
 
@@ -275,9 +262,19 @@ class Dispatcher(Generic[T]):
         self.applying.note(perf_counter() - begin)
 
     def _apply(self, item: WatchBatch) -> None:
-        partition, batch = self.store.partitions[item.scope], item.batch
+        batch = item.batch
         deltas = self._current(batch)
-        records = self._put(partition, deltas, item.arrived)
+        partition = self.store.partitions.get(item.scope)
+        if partition is None:
+            partition = self._scopes.apply_unseen(item.scope, deltas, batch.version)
+            if self._packing is not None and partition is not None:
+                self._packing.waiting.append((partition, deltas))
+            return
+        if item.scope.ranges and (others := self._scopes.siblings(item.scope)):
+            deltas, displaced = displacing(deltas, others)
+            records = self._remove(displaced, Cause.WATCH) + self._put(partition, deltas, item.arrived)
+        else:
+            records = self._put(partition, deltas, item.arrived)
         if batch.version:
             partition.version = batch.version
         self.counts.unreadable += batch.unreadable
@@ -337,10 +334,13 @@ class Dispatcher(Generic[T]):
     # -- lists ------------------------------------------------------------------------------------------------
 
     def _stage(self, scope: Scope, batch: Batch) -> None:
-        staging = self._staging[scope]
+        staging = self._staging.get(scope)
+        if staging is None:
+            return  # it has gone
         deltas = self._current(batch)
         # Only this scope's reflector changes the partition, and it is listing.
-        for key, reason in staging.put(deltas, self.store.partitions[scope].objects):
+        live = self.store.partition(scope)
+        for key, reason in staging.put(deltas, {} if live is None else live.objects):
             self._on_rejected(key, reason)
         staging.unreadable += batch.unreadable
         if self._packing is not None:
@@ -349,42 +349,50 @@ class Dispatcher(Generic[T]):
     async def _replace(self, item: ReplaceEnd) -> None:
         if (staging := self._staging.get(item.scope)) is None:
             return  # it has been committed already
-        old = self.store.partitions[item.scope]
+        old = self.store.partition(item.scope)
+        if old is None:
+            return  # it has gone
+        if item.scope.ranges and (others := self._scopes.siblings(item.scope)):
+            await self._slices.take(remove_older(staging.partition, others, staging.displaced))
         if old.is_synced:
-            await self._in_slices(staging.compare(old))
+            await self._slices.take(staging.compare(old))
         else:
             staging.begin()
         self._commit(item, staging)
         await self._merge()
-        await self._yield()
+        await self._slices.pause()
         rest = [*_parts(old), *staging.segments]
         del old, staging
-        await self._release(rest)
+        await self._slices.release(rest)
 
     async def _merge(self) -> None:
         """Merge the segments of a list that some mailbox had no room for."""
         for mailbox in list(self._mailboxes):  # who joins or leaves meanwhile has nothing to merge
             while mailbox.merge_next():
-                await self._yield()
+                await self._slices.pause()
 
     def _commit(self, item: ReplaceEnd, staging: Staging) -> None:
         """Swap the staged objects in and hand out the differences. Plain ``def``: seen whole or not at all."""
-        was_synced = self.store.is_synced
-        old = self.store.partitions[item.scope]
-        del self._staging[item.scope]
+        scope, store, counts = item.scope, self.store, self.counts
+        was_synced, old = store.is_synced, store.partition(scope)
+        del self._staging[scope]
         new = staging.partition
         new.version, new.is_synced = item.version, True
-        self.store.partitions[item.scope] = new
-        self.store.is_open = self.store.is_synced
-        counts = self.counts
         counts.lists += 1
+        if not self._scopes.install(scope, new):
+            return
         counts.unreadable += staging.unreadable
         counts.added += staging.counts[ADDED]
         counts.updated += staging.counts[UPDATED]
         counts.deleted += staging.counts[DELETED]
-        initial = 0 if old.is_synced else staging.counts[ADDED]
+        initial = 0 if old is not None and old.is_synced else staging.counts[ADDED]
+        first = self._remove(staging.displaced, Cause.RELIST)
+        self._tell([first, *staging.segments] if first else staging.segments, initial, was_synced=was_synced)
+
+    def _tell(self, segments: list[Sequence[Record]], initial: int, *, was_synced: bool) -> None:
+        """Hand out what has become of the store's partitions."""
         for mailbox in self._mailboxes:
-            mailbox.put_list(staging.segments, initial)
+            mailbox.put_list(segments, initial)
         self._waits.wake_keys(list(self._waits.for_keys))  # they look for themselves whether it was their key
         self._waits.wake_versions()
         if not was_synced and self.store.is_synced:
@@ -396,18 +404,68 @@ class Dispatcher(Generic[T]):
             return
         rest = _parts(staging.partition)
         del staging
-        await self._release(rest)
+        await self._slices.release(rest)
+
+    # -- scopes -----------------------------------------------------------------------------------------------
+
+    async def _rescope(self, item: Rescope) -> None:
+        for scope in item.removed:
+            await self._drop(scope)
+        was_synced = self.store.is_synced
+        shown, hidden = self._scopes.change(item)
+        segments = [segment for partition in shown for segment in released_state(partition)] if item.is_told else []
+        self.counts.released += sum(map(len, segments))
+        self._tell(segments, 0, was_synced=was_synced)
+        _resolve(item.done)
+        await self._merge()
+        await self._slices.pause()
+        await self._slices.release([part for partition in shown + hidden for part in _parts(partition)])
+
+    async def _unmute(self, item: Unmute) -> None:
+        partition = self._scopes.unmute(item.scope)
+        if partition is not None:  # otherwise it is shown with its first list
+            displaced: list[Displaced] = []
+            await self._slices.take(remove_older(partition, self._scopes.siblings(item.scope), displaced))
+            was_synced, initial = self.store.is_synced, len(partition.objects)
+            self._scopes.install(item.scope, partition)
+            self.counts.added += initial
+            first, shown = self._remove(displaced, Cause.SHARD), initial_state(partition, Cause.SHARD)
+            self._tell([first, *shown] if first else shown, initial, was_synced=was_synced)
+        _resolve(item.done)
+        await self._merge()
+
+    async def _unite(self, item: Unite) -> None:
+        """Make one scope of several. Begun again after that was done, it does nothing."""
+        partitions = self.store.partitions
+        parts = {scope: partitions[scope] for scope in item.scopes if scope in partitions}
+        if parts and item.into not in partitions:
+            await self._slices.take(self.store.united(parts, item.into))
+            self._reached = {scope: partition.version for scope, partition in parts.items()}
+            self.store.partitions[item.into].version = lowest_version(self._reached.values())
+        if not item.done.done():
+            item.done.set_result(self._reached)
+        await self._slices.pause()
+        await self._slices.release([part for partition in parts.values() for part in _parts(partition)])
+
+    def _remove(self, displaced: list[Displaced], cause: Cause) -> list[Record]:
+        """Remove objects whose successors have come; return what consumers have to be told of it."""
+        removed = [(key, partition.remove(key)) for partition, key in displaced]
+        records = [Record(DELETED, key, old, old, cause, known=False) for key, old in removed if old is not None]
+        self.counts.deleted += len(records)
+        return records
 
     async def _disown(self, item: Disown) -> None:
         """Remove what is not owned, some objects after the other; whom nothing was told of them need not be told."""
-        partition = self.store.partitions[item.scope]
+        partition = self.store.partition(item.scope)
+        if partition is None:
+            return  # it has gone
         keys = list(partition.objects)
         for at in range(0, len(keys), LOOK):
-            self._remove(partition, keys[at : at + LOOK], item.owns)
-            if asyncio.get_running_loop().time() > self._slice_end:
-                await self._yield()
+            self._remove_foreign(partition, keys[at : at + LOOK], item.owns)
+            if self._slices.is_over(asyncio.get_running_loop().time()):
+                await self._slices.pause()
 
-    def _remove(self, partition: Partition, keys: list[str], owns: Judge) -> None:
+    def _remove_foreign(self, partition: Partition, keys: list[str], owns: Judge) -> None:
         records: list[Record] = []
         for key in keys:
             entry = partition.objects.get(key)  # none: this is done again, as it was cancelled
@@ -432,10 +490,11 @@ class Dispatcher(Generic[T]):
         if packing is None or not packing.waiting:
             return
         has_backlog = any(mailbox.pending for mailbox in self._mailboxes)
-        await self._in_slices(packing.steps(has_backlog), every=1)
+        await self._slices.take(packing.steps(has_backlog), every=1)
         if packing.packer.is_crowded:
             staged = [staging.partition for staging in self._staging.values()]
-            await self._in_slices(packing.renewal([*self.store.partitions.values(), *staged]))
+            hidden = self.store.hidden.values()
+            await self._slices.take(packing.renewal([*self.store.partitions.values(), *hidden, *staged]))
 
     # -- indexes ----------------------------------------------------------------------------------------------
 
@@ -443,22 +502,21 @@ class Dispatcher(Generic[T]):
         if item.done.cancelled():
             return
         staged = {scope: staging.partition for scope, staging in self._staging.items()}
-        replaced = [*self.store.partitions.values(), *staged.values()]
+        replaced = [*self.store.partitions.values(), *staged.values(), *self.store.hidden.values()]
         try:
             layout = item.change(self.store.layout)
-            await self._in_slices(self.store.rebuilt(layout, staged))
+            await self._slices.take(self.store.rebuilt(layout, staged))
         except (ValueError, TypeError) as error:
             if not item.done.done():
                 item.done.set_exception(error)
             return
         for scope, partition in staged.items():
             self._staging[scope].partition = partition
-        await self._yield()
+        await self._slices.pause()
         rest = [part for partition in replaced for part in _parts(partition)]
         del replaced
-        await self._release(rest)
-        if not item.done.done():
-            item.done.set_result(None)
+        await self._slices.release(rest)
+        _resolve(item.done)
 
     # -- waits ------------------------------------------------------------------------------------------------
 
@@ -480,8 +538,13 @@ class Dispatcher(Generic[T]):
         self.store.is_open = False
         while not self.queue.empty():
             item = self.queue.get_nowait()
-            if isinstance(item, Reindex) and not item.done.done():
+            if isinstance(item, Reindex | Rescope | Unite | Unmute) and not item.done.done():
                 item.done.set_exception(error)
+
+
+def _resolve(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)
 
 
 def _parts(partition: Partition) -> list[Any]:

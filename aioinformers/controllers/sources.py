@@ -101,6 +101,10 @@ class Cache:
         """Return what is stored under a key."""
         return self.pipeline.store.get(str(key))
 
+    def follows(self, key: ObjectKey) -> bool:
+        """Tell whether the informer follows the namespace of a key: otherwise that it has no object says nothing."""
+        return self.pipeline.store.follows(key.namespace)
+
     @property
     def has_ties(self) -> bool:
         """Whether it knows what ties objects to others."""
@@ -138,7 +142,8 @@ class Cache:
             labels: Its labels.
         """
         spec = self.pipeline.spec
-        if not any(self._follows(scope, key, uid) for scope in spec.scopes):
+        followed = list(self.pipeline.store.partitions)
+        if not any(self._follows(scope, key, uid) for scope in followed):
             return False
         query = dict(spec.query)
         selector = query.pop("labelSelector", "")

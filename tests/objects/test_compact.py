@@ -738,7 +738,7 @@ async def test_g12_packing_lets_others_run(monkeypatch: pytest.MonkeyPatch, slow
 
     line = Line()
     if slow:
-        line.dispatcher._time_slice = -1.0  # no time at all
+        line.dispatcher._slices._seconds = -1.0  # no time at all
     ticker = asyncio.create_task(others_run())
     raws = pods(300)
     await line.list(raws, "1")
