@@ -17,7 +17,7 @@ from aioinformers.objects.layout import IndexDefinition, Layout
 from aioinformers.objects.object_types import ObjectType, compacted, object_type_of
 from aioinformers.objects.schemas import Schema
 from aioinformers.objects.selectors import parse_field_selector, parse_label_selector
-from aioinformers.objects.shard import Shard
+from aioinformers.objects.shard import Shard, share_of
 from aioinformers.objects.transforms import BytesTransform
 from aioinformers.options import (
     InformerOptions,
@@ -309,7 +309,7 @@ def _spec_of(
     limits = [*_scope_marks(scopes), *[str(shard).replace(",", "")] * (shard is not None)]
     limits += [*(f"{k}={v}" for k, v in query.items()), *marks]
     if shard is not None:
-        scopes = tuple(scope._replace(ranges=shard.share.ranges) for scope in scopes)
+        scopes = tuple(scope._replace(ranges=share_of(shard).ranges) for scope in scopes)
     name = f"{resource} [{', '.join(limits)}]" if limits else str(resource)
     foreign = functools.partial(is_foreign, resource)
     is_namespaced = kind is None or kind.is_namespaced

@@ -158,8 +158,8 @@ class NotOwnedError(InformerError, LookupError):
         super().__init__(informer, namespace, key)
 
     def __str__(self) -> str:
-        what = repr(self.key) if self.key else f"namespace {self.namespace!r}"
         where = f"namespace {self.namespace!r}" if self.namespace else "what has no namespace"
+        what = repr(self.key) if self.key else "an object"
         return (
             f"whether there is {what} cannot be told: {where} belongs to another shard than {self.informer} follows; "
             f"ask an informer with shard=None, or the API server"

@@ -112,9 +112,9 @@ PUBLIC = {
     """,
     aioinformers.Registration: "aclose has_synced is_closed name statistics wait_synced",
     aioinformers.Stream: "has_synced name statistics wait_synced",
-    aioinformers.Lister: "collect get list namespace",
-    aioinformers.NamespaceLister: "collect get list namespace",
-    aioinformers.Indexer: "by_index get index_keys index_values items keys resource_version values",
+    aioinformers.Lister: "collect get is_partial list namespace",
+    aioinformers.NamespaceLister: "collect get is_partial list namespace",
+    aioinformers.Indexer: "by_index get index_keys index_values is_partial items keys resource_version values",
     Shard: "by contains from_environment index of range selector",
 }
 

@@ -24,7 +24,7 @@ from aioinformers.objects.selectors import (
     parse_field_selector,
     parse_label_selector,
 )
-from aioinformers.objects.shard import Shard
+from aioinformers.objects.shard import Shard, share_of
 from aioinformers.types import GroupVersionResource, ObjectKey
 
 __all__ = ["Indexer", "Lister", "NamespaceLister", "ShardReader", "StoreReader"]
@@ -217,7 +217,7 @@ class ShardReader(StoreReader[T]):
     ) -> None:
         super().__init__(store, name, resource, require_readable)
         self._shard = shard
-        self._owns_namespace = functools.lru_cache(maxsize=1024)(shard.share.owns_namespace)
+        self._owns_namespace = functools.lru_cache(maxsize=1024)(share_of(shard).owns_namespace)
 
     @property
     def is_partial(self) -> bool:
@@ -241,7 +241,9 @@ class ShardReader(StoreReader[T]):
 
     def not_found(self, key: str, advice: str = "") -> NotFoundError:
         """Return the error for an object that the cache does not hold, but another shard may."""
-        partial = f"it holds {self._shard} alone" if self._shard.by == "uid" else ""
+        partial = (
+            f"the cache is partial ({self._shard}), and another shard may have it" if self._shard.by == "uid" else ""
+        )
         return super().not_found(key, "; ".join(filter(None, (advice, partial))))
 
 

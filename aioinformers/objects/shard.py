@@ -11,7 +11,7 @@ from typing import Final
 from aioinformers.checks import require_number, shown
 from aioinformers.objects.ranges import HASHES, Field, Range, Share, require_field
 
-__all__ = ["COUNT", "INDEX", "Shard"]
+__all__ = ["COUNT", "INDEX", "Shard", "share_of"]
 
 COUNT: Final = "AIOINFORMERS_SHARDS"
 """The environment variable that says how many shards there are."""
@@ -97,12 +97,7 @@ class Shard:
     @property
     def selector(self) -> str:
         """The shard's ``shardSelector``, in the form in which a server repeats it."""
-        return self.share.selector
-
-    @property
-    def share(self) -> Share:
-        """The objects that belong to the shard."""
-        return Share(self.by, (self.range,))
+        return share_of(self).selector
 
     def contains(self, value: str) -> bool:
         """Tell whether an object belongs to the shard.
@@ -113,10 +108,15 @@ class Shard:
         Raises:
             TypeError: If it is not a text.
         """
-        return self.share.contains(value)
+        return share_of(self).contains(value)
 
     def __str__(self) -> str:
         return f"shard {self.index} of {_indexes(self.of)}, by {self.by}"
+
+
+def share_of(shard: Shard) -> Share:
+    """Return the objects that belong to a shard."""
+    return Share(shard.by, (shard.range,))
 
 
 def _indexes(of: int) -> str:

@@ -274,7 +274,7 @@ async def scene_on(server: RealAPIServer, rest: Rest) -> AsyncIterator[Scene]:
         yield scene
 
 
-async def test_g22_each_cache_is_its_share_whenever_it_says_that_it_is_live() -> None:
+async def test_g1_each_cache_is_its_share_whenever_it_says_that_it_is_live() -> None:
     with real_server_with(*FLAGS) as server:
         async with Rest.connect(server) as rest, scene_on(server, rest) as scene:
             assert len(scene.resources) > 80
