@@ -6,10 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from aioinformers.testing import VirtualTimeLoop
 
 pytest_plugins = ["tests.kit.fixtures"]
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 ONCE = (
     "tests/browser",
