@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from aioinformers.testing import VirtualTimeLoop
+from tests.kit import free_port
 
 pytest_plugins = ["tests.kit.fixtures"]
 
@@ -48,6 +49,12 @@ def pytest_asyncio_loop_factories(
     if item.get_closest_marker("virtual_time") is not None:
         return {"virtual": VirtualTimeLoop}
     return {"asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """That of pytest-asyncio may be another test's, by the time it is tried."""
+    return free_port()
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ import asyncio
 import importlib.util
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 
 from aioinformers.testing import FakeAPIServer
-from tests.kit import child_process, configmap
+from tests.kit import child_process, configmap, free_port
 from tests.kit.kubeconfig import kubeconfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,9 +98,7 @@ async def a_server_ends(tmp_path: Path, *command: str, workers: int = 1, cuts: b
     Returns:
         Its exit code.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     line = [sys.executable, "-m", *(word.format(port=port) for word in command)]
     environment = {**os.environ, "KUBECONFIG": str(tmp_path / "kubeconfig")}
     async with FakeAPIServer() as server:

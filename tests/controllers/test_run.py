@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from aioinformers.controllers import run
+from tests.kit import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -165,8 +166,7 @@ run(main, status="127.0.0.1:{port}")
 
 
 def test_a_program_can_be_seen_while_it_runs() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-c", WITH_STATUS.format(port=port)]
     process = subprocess.Popen(command, cwd=ROOT, bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None

@@ -21,7 +21,7 @@ from tests.conformance.gadgets import apply
 from tests.conformance.rest import Rest
 from tests.deploy.manifests import FILES, ROOT, Documents, container_of, documents_of, only, path_of
 from tests.deploy.test_manifests import PROBES, address_of
-from tests.kit import child_process
+from tests.kit import child_process, free_port
 from tests.kit.fixtures import real_server_with
 from tests.kit.realserver import RealAPIServer
 
@@ -94,15 +94,6 @@ async def token_of(rest: Rest, documents: Documents) -> str:
     assert made.status == 201, made.body
     token: str = made.json["status"]["token"]
     return token
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

@@ -14,7 +14,6 @@ import http.client
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.kit.kubeconfig import kubeconfig
+from tests.kit.ports import free_ports
 
 if TYPE_CHECKING:
     from kubernetes_asyncio import client
@@ -138,7 +138,7 @@ class RealAPIServer:
         self._flags = tuple(flags)
         self._etcd_flags = tuple(etcd_flags)
         self._folder = Path(tempfile.mkdtemp(prefix="aioinformers-apiserver-"))
-        self._etcd_port, self._peer_port, self._port = _free_ports(3)
+        self._etcd_port, self._peer_port, self._port = free_ports(3)
         self._etcd: subprocess.Popen[bytes] | None = None
         self._apiserver: subprocess.Popen[bytes] | None = None
         _write_credentials(self._folder)
@@ -310,14 +310,6 @@ def _kill(process: subprocess.Popen[bytes] | None) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     if process is not None:
         process.wait()
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def _write_credentials(folder: Path) -> None:
