@@ -148,7 +148,7 @@ async def pass_probes(documents: Documents, url: str) -> None:
 
 async def end(child: asyncio.subprocess.Process) -> None:
     child.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await child.wait() in (0, -signal.SIGTERM)  # uvicorn passes on the signal, when it has ended
 
 
