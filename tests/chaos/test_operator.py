@@ -21,7 +21,7 @@ from tests.conformance.rest import Rest
 from tests.kit.fixtures import real_server_with
 from tests.kit.realserver import RealAPIServer
 
-pytestmark = [pytest.mark.realserver, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.realserver, pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from tests.kit import Recorder, cached, version_of
 from tests.kit.fixtures import real_server_with
 from tests.kit.realserver import RealAPIServer
 
-pytestmark = [pytest.mark.realserver, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.realserver, pytest.mark.slow]
 
 SETTINGS = Settings(
     backoff_jitter=0.0,

@@ -25,7 +25,7 @@ from tests.kit import child_process, free_port
 from tests.kit.fixtures import real_server_with
 from tests.kit.realserver import RealAPIServer
 
-pytestmark = [pytest.mark.realserver, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.realserver, pytest.mark.slow]
 
 DEFINITION: Final = yaml.safe_load((ROOT / "examples" / "website.yaml").read_text(encoding="utf-8"))
 POLICY: Final = {

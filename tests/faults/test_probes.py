@@ -118,7 +118,6 @@ async def test_who_says_how_stale_is_too_stale_is_unready_then_and_ready_again_a
 
 @pytest.mark.realserver
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_a_real_api_server_that_crashes_makes_nobody_unready_or_dead() -> None:
     loop = asyncio.get_running_loop()
     settings = dataclasses.replace(QUICK, backoff_max=5.0)  # so that it is not slept over that the server is back

@@ -309,7 +309,6 @@ async def writer(real_server: RealAPIServer) -> Writer:
 
 
 @pytest.mark.realserver
-@pytest.mark.timeout(150)
 @pytest.mark.parametrize(
     ("seconds", "is_told"),
     [
