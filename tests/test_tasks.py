@@ -376,7 +376,7 @@ def test_g10_the_end_of_the_loop_ends_everything_within_two_seconds(how: str, sa
     while len(took) < 3 and min(took, default=2.0) >= 2.0:  # the best of several, as the machine may be busy
         done = subprocess.run(
             [sys.executable, "-X", "dev", "-c", PROGRAM, how, loop],
-            capture_output=True, text=True, timeout=60, check=False, cwd=ROOT, preexec_fn=_heed_interrupts,
+            capture_output=True, text=True, timeout=300, check=False, cwd=ROOT, preexec_fn=_heed_interrupts,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")
         *said, seconds = done.stdout.split()

@@ -43,7 +43,7 @@ LIMITED_TOKEN = "limited-token"
 
 _SOURCE = Path(__file__).resolve().parents[1] / "apiserver"
 _VERSION_PACKAGE = "k8s.io/component-base/version"
-_STARTUP_SECONDS = 60.0
+_STARTUP_SECONDS = 200.0
 
 # Asks the kernel to kill the server when this process dies, whatever kills it, and then becomes the server.
 _LAUNCHER = """
@@ -284,7 +284,7 @@ class RealAPIServer:
         connection = None
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
-            connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=5, context=context)
+            connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=20, context=context)
             headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "User-Agent": "aioinformers-tests"}
             connection.request("GET", "/readyz", headers=headers)
             return connection.getresponse().status == 200
