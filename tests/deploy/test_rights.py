@@ -124,7 +124,7 @@ async def running(
 
 
 async def until(is_met: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not await is_met():
             await asyncio.sleep(0.1)
 
