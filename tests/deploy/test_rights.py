@@ -21,11 +21,11 @@ from tests.conformance.gadgets import apply
 from tests.conformance.rest import Rest
 from tests.deploy.manifests import FILES, ROOT, Documents, container_of, documents_of, only, path_of
 from tests.deploy.test_manifests import PROBES, address_of
-from tests.kit import child_process
+from tests.kit import child_process, free_port
 from tests.kit.fixtures import real_server_with
 from tests.kit.realserver import RealAPIServer
 
-pytestmark = [pytest.mark.realserver, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.realserver, pytest.mark.slow]
 
 DEFINITION: Final = yaml.safe_load((ROOT / "examples" / "website.yaml").read_text(encoding="utf-8"))
 POLICY: Final = {
@@ -104,15 +104,6 @@ async def token_of(rest: Rest, documents: Documents) -> str:
     return token
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @asynccontextmanager
 async def running(
     audited: Audited, rest: Rest, documents: Documents, folder: Path
@@ -140,7 +131,7 @@ async def running(
 
 
 async def until(is_met: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not await is_met():
             await asyncio.sleep(0.1)
 
@@ -164,7 +155,7 @@ async def pass_probes(documents: Documents, url: str) -> None:
 
 async def end(child: asyncio.subprocess.Process) -> None:
     child.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await child.wait() in (0, -signal.SIGTERM)  # uvicorn passes on the signal, when it has ended
 
 
