@@ -14,16 +14,17 @@ from aioinformers.checks import truth_of
 from aioinformers.discovery import Discovery
 from aioinformers.errors import ApiStatusError, InformerError
 from aioinformers.listwatch.attempt import Target
-from aioinformers.listwatch.ownership import skew
+from aioinformers.listwatch.ownership import Ownership, skew
 from aioinformers.listwatch.recovery import State
 from aioinformers.listwatch.reflector import Reflector
+from aioinformers.listwatch.replays import Replays
 from aioinformers.objects.shard import Shard
-from aioinformers.queue import Rescope, WatchBatch
+from aioinformers.queue import Rescope, Unite, WatchBatch
 from aioinformers.statistics import ScopeHealth, ShardMode
 from aioinformers.tally import Tally, place_of, so_often
 from aioinformers.transport.pool import Reservation
 from aioinformers.transport.source import Source
-from aioinformers.types import END_OF_PROCESS, EVERYTHING, GroupVersionResource, Scope, WatchFailure
+from aioinformers.types import END_OF_PROCESS, EVERYTHING, GroupVersionResource, Scope, WatchFailure, lowest_version
 
 __all__ = ["Followed", "Following", "Host", "RefusedError", "StageError"]
 
@@ -182,7 +183,7 @@ class Following:
             await self._host.wait_first_sync()
             await self._discovery.note_definition(spec.resource)
 
-    def _start_reflector(self, scope: Scope) -> None:
+    def _start_reflector(self, scope: Scope, resumption: tuple[str, str, Replays | None] | None = None) -> None:
         reflector = Reflector(
             self._spec.target(scope),
             self._source,
@@ -195,6 +196,8 @@ class Following:
             functools.partial(self._discovery.find_absence, self._spec.resource, scope.namespace),
             self.look_again if self._spec.shard is None else self._look_at_shard,
         )
+        if resumption is not None:
+            reflector.resume_from(*resumption)
         self.reflectors[scope] = reflector
         self._tasks[scope] = self._host.start_stage(
             functools.partial(self._run_reflector, scope, reflector), f"reflector{scope.place}"
@@ -272,6 +275,26 @@ class Following:
         self.wanted = scopes
         self._store.partitions = {scope: Partition(len(self._store.layout.names)) for scope in scopes}
 
+    def unite(self) -> asyncio.Future[None]:
+        """Follow all ranges, of which each has a watch of its own, by one watch from now on; none is listed again.
+
+        Ranges that have not synced are left out.
+
+        Returns:
+            What is done once that watch has been asked for; wait for it with a shield.
+        """
+        parts = tuple(scope for scope in self.wanted if scope.ranges and self._store.partitions[scope].is_synced)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if len(parts) < 2:
+            done.set_result(None)
+            return done
+        into = Scope(parts[0].namespace, tuple(sorted(each for scope in parts for each in scope.ranges)))
+        self.wanted = (*(scope for scope in self.wanted if scope not in parts), into)
+        self._changes.append(_Change(parts, frozenset(), done, into))
+        if len(self._changes) == 1:
+            _ = self._host.start_stage(self._carry_out, "change of scopes")
+        return done
+
     async def wait_shown(self, scopes: Collection[Scope]) -> None:
         """Wait until scopes are shown, or are not wanted any more; raises what the informer ends with."""
         await self._dispatcher.wait_for_version(
@@ -280,25 +303,49 @@ class Following:
 
     async def _carry_out(self) -> None:
         """Let scopes come and go, one change after the other. Begun again, it does what is left to do."""
-        store = self._store
         while self._changes:
             change = self._changes[0]
+            await (self._replace(change) if change.into is None else self._unite(change.scopes, change.into))
             if self._connections is not None:
-                self._connections.resize(len(change.scopes))
-            followed = {*store.partitions, *store.hidden}
-            gone, come = followed.difference(change.scopes), set(change.scopes) - followed
-            await self._stop(gone)
-            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            await self._dispatcher.queue.put(
-                Rescope(frozenset(come), frozenset(gone), done, muted=change.muted & frozenset(come))
-            )
-            await done
-            for scope in change.scopes:
-                if scope not in self.reflectors:
-                    self._start_reflector(scope)
+                self._connections.resize(len(self.reflectors))
             self._changes.remove(change)
             if not change.done.done():
                 change.done.set_result(None)
+
+    async def _replace(self, change: _Change) -> None:
+        followed = {*self._store.partitions, *self._store.hidden}
+        gone, come = followed.difference(change.scopes), frozenset(change.scopes) - followed
+        await self._stop(gone)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await self._dispatcher.queue.put(Rescope(come, frozenset(gone), done, muted=change.muted & come))
+        await done
+        for scope in change.scopes:
+            if scope not in self.reflectors:
+                self._start_reflector(scope)
+
+    async def _unite(self, parts: tuple[Scope, ...], into: Scope) -> None:
+        modes = [one.mode for part in parts if (one := self._ownership(part)) is not None]
+        await self._stop(parts)
+        done: asyncio.Future[dict[Scope, str]] = asyncio.get_running_loop().create_future()
+        await self._dispatcher.queue.put(Unite(parts, into, done))
+        reached = await done
+        if into in self.reflectors:
+            return
+        version, shard = lowest_version(reached.values()), self._spec.shard
+        assert shard is not None, "scopes with ranges are those of a shard"
+        ranges = {each: reached[scope] for scope in reached for each in scope.ranges}
+        replays = Replays(shard.by, ranges, self._stored_version) if version else None
+        self._start_reflector(into, (version, "", replays))
+        if (ownership := self._ownership(into)) is not None and modes:
+            ownership.mode = "client" if "client" in modes else modes[0]
+
+    def _ownership(self, scope: Scope) -> Ownership | None:
+        reflector = self.reflectors.get(scope)
+        return None if reflector is None else reflector.ownership
+
+    def _stored_version(self, key: str) -> str:
+        entry = self._store.get(key)
+        return "" if entry is None else entry.version
 
     async def _stop(self, scopes: Iterable[Scope]) -> None:
         """End the reflectors of scopes; what they have put into the queue stays there."""
@@ -416,11 +463,12 @@ class Following:
 
 
 class _Change(NamedTuple):
-    """Scopes that are to be followed, some of them muted, and what is resolved when they are."""
+    """Scopes that are to be followed, some of them muted, and what is resolved when they are; or that become one."""
 
     scopes: tuple[Scope, ...]
     muted: frozenset[Scope]
     done: asyncio.Future[None]
+    into: Scope | None = None
 
 
 def _is_of_kind(error: Exception | None) -> bool:

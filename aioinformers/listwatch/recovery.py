@@ -33,6 +33,7 @@ __all__ = [
     "end_of_watch",
     "first_plan",
     "is_version_refused",
+    "resumed_plan",
 ]
 
 AT_ONCE: Final = 1.0
@@ -245,6 +246,11 @@ def first_plan(settings: Settings, streams_again_at: float, now: float) -> Plan:
     """Return the plan of a reflector that has just started."""
     plan = Plan(State.LISTING, streams_again_at=streams_again_at)
     return _list_again(plan, settings, now)
+
+
+def resumed_plan(version: str, goal: str, streams_again_at: float) -> Plan:
+    """Return the first plan of a reflector whose objects are there already."""
+    return Plan(State.WATCHING, version=version, streams_again_at=streams_again_at)
 
 
 def advance(plan: Plan, outcome: Outcome, settings: Settings, now: float, random: float) -> Plan:

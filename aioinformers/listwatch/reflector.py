@@ -31,7 +31,8 @@ from aioinformers.listwatch.liveness import Liveness
 from aioinformers.listwatch.ownership import Decoders, Ownership, screen_of
 from aioinformers.listwatch.paging import EMPTY_PAGES, Paging, page_query
 from aioinformers.listwatch.portions import Portions
-from aioinformers.listwatch.recovery import TRANSITIONS, Outcome, Plan, State, advance, first_plan
+from aioinformers.listwatch.recovery import TRANSITIONS, Outcome, Plan, State, advance, first_plan, resumed_plan
+from aioinformers.listwatch.replays import Replays
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.deltas import Batch
 from aioinformers.objects.layout import Layout
@@ -143,6 +144,23 @@ class Reflector:
             case State.WAITING | State.ABSENT if remark:
                 return f"{doing} ({remark})"
         return doing
+
+    def resume_from(self, version: str, goal: str, replays: Replays | None = None) -> None:
+        """Begin, when it is run, with a watch from what the dispatcher has already.
+
+        Args:
+            version: The resourceVersion of that; empty if it does not fit, so that a list has to replace it.
+            goal: The one that the server has had since; empty if nothing depends on its being reached soon.
+            replays: What that watch tells again; None if it is nothing.
+        """
+        if version:
+            self._plan = resumed_plan(version, goal, self._source.streams_again_at)
+        self.version, self._has_listed = version, True
+        if replays is not None:
+            self._screen = replays.before(self._screen, self._forget_replays)
+
+    def _forget_replays(self) -> None:
+        self._screen = screen_of(self.ownership, self.target.scope.namespace)
 
     async def run(self) -> None:
         """Follow the target until cancelled; then the connection is closed and nothing half-done is left.
@@ -327,6 +345,7 @@ class Reflector:
 
     async def _begin(self) -> None:
         """Begin a list once what was queued before has been applied: ``is_stored`` must not judge by an old store."""
+        self._forget_replays()
         begun = asyncio.get_running_loop().create_future()
         await self._queue.put(ReplaceBegin(self.target.scope, begun))
         await begun

@@ -37,6 +37,18 @@ class Replays:
         self._stored_version = stored_version
         self.is_over: bool = False
 
+    def before(self, screen: Callable[[Batch], None] | None, on_end: Callable[[], None]) -> Callable[[Batch], None]:
+        """Return what looks at each batch: another screen first, then this one, which says when it is over."""
+
+        def both(batch: Batch) -> None:
+            if screen is not None:
+                screen(batch)
+            self.screen(batch)
+            if self.is_over:
+                on_end()
+
+        return both
+
     def screen(self, batch: Batch) -> None:
         """Take out of a batch, in place, what has been told before.
 
