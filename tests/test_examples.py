@@ -7,9 +7,10 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -52,7 +53,12 @@ def running_pod(name: str, *, node: str = "n1", **labels: str) -> Document:
 
 @asynccontextmanager
 async def example(
-    name: str, kubeconfig: Path, *, is_script: bool = False, arguments: Sequence[str] = (), **variables: str
+    name: str,
+    kubeconfig: Path,
+    *,
+    is_script: bool = False,
+    arguments: Sequence[str] = (),
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run an example as its users do: as a module, or as a script."""
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONUNBUFFERED": "1", **variables}
@@ -119,7 +125,9 @@ async def test_the_replicas_of_the_exporter_have_every_pod_once(tmp_path: Path, 
         urls = []
         for index in range(2):
             variables = {"AIOINFORMERS_SHARDS": "2", "POD_INDEX": str(index)}
-            child = await stack.enter_async_context(example("sharded_exporter", path, arguments=["0"], **variables))
+            child = await stack.enter_async_context(
+                example("sharded_exporter", path, arguments=["0"], variables=variables)
+            )
             (line,) = await lines_until(child.stdout, "/metrics")
             assert line.startswith(f"shard {index} of 0 to 1, by uid: http://localhost:")
             urls.append(line.rpartition(" ")[2])
@@ -144,7 +152,7 @@ async def test_the_replicas_of_the_exporter_have_every_pod_once(tmp_path: Path, 
 
 
 async def test_an_exporter_that_does_not_know_its_shard_says_what_is_missing(kubeconfig: Path) -> None:
-    async with example("sharded_exporter", kubeconfig, HOSTNAME="laptop") as child:
+    async with example("sharded_exporter", kubeconfig, variables={"HOSTNAME": "laptop"}) as child:
         _, err = await child.communicate()
     assert child.returncode == 1
     assert "AIOINFORMERS_SHARDS is not set" in err.decode()
