@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -112,10 +113,11 @@ async def test_what_belongs_together_must_be_in_one_shard(
 ) -> None:
     async with FakeAPIServer() as server, factory_on(server) as factory:
         secrets, mains = factory.core.v1.secrets(shard=other), getattr(factory.core.v1, kind)(shard=own)
-        for declare in (
+        declarations: list[Callable[[Controller[Any]], Controller[Any]]] = [
             lambda controller: controller.owns(secrets),
             lambda controller: controller.watches(secrets, lambda obj: []),
-        ):
+        ]
+        for declare in declarations:
             controller: Controller[Any] = Controller(mains)
             if is_together:
                 assert declare(controller) is controller
