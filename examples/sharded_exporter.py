@@ -90,8 +90,8 @@ async def main(port: int) -> None:
         runner = web.AppRunner(app)
         await runner.setup()
         try:
-            await web.TCPSite(runner, port=port).start()
-            print(f"{shard}: http://localhost:{port}/metrics", flush=True)
+            await web.TCPSite(runner, "0.0.0.0", port).start()
+            print(f"{shard}: http://localhost:{runner.addresses[0][1]}/metrics", flush=True)
             await pods.wait_closed()
         finally:
             await runner.cleanup()

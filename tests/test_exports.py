@@ -196,7 +196,7 @@ def test_pickles_hold_addresses_that_stay(value: object, addresses: set[str]) ->
 def python(code: str, **environment: str) -> str:
     """Run code in an interpreter of its own."""
     command, environ = [sys.executable, "-c", code], os.environ | environment
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=environ)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, env=environ)
     return done.stdout.strip()
 
 
