@@ -211,10 +211,10 @@ def test_importing_the_package_imports_no_client() -> None:
 
 
 def test_importing_the_package_imports_nothing_of_what_only_some_use() -> None:
-    """Nobody who uses informers alone pays for elections; nor do these load a client."""
+    """Nobody who uses informers alone pays for elections or groups of shards; nor do elections load a client."""
     loaded = python(
         "import aioinformers, sys\n"
-        "print(*(name for name in sys.modules if name.startswith('aioinformers.coordination')))\n"
+        "print(*(name for name in sys.modules if name.split('.')[1:2] in (['coordination'], ['sharding'])))\n"
         "import aioinformers.coordination\n"
         "print(*(name for name in sys.modules if name.split('.')[0] in ('kubernetes_asyncio', 'aiohttp')))"
     )
