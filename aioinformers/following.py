@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from typing import Any, NamedTuple, Protocol
 
 from aioinformers.cache.dispatcher import Dispatcher
@@ -18,7 +18,8 @@ from aioinformers.listwatch.ownership import Ownership, skew
 from aioinformers.listwatch.recovery import State
 from aioinformers.listwatch.reflector import Reflector
 from aioinformers.listwatch.replays import Replays
-from aioinformers.objects.shard import Shard
+from aioinformers.namespaces import MOST, OwnedNamespaces, is_passing, says_filtered
+from aioinformers.objects.shard import Shard, share_of
 from aioinformers.queue import Rescope, Unite, WatchBatch
 from aioinformers.statistics import ScopeHealth, ShardMode
 from aioinformers.tally import Tally, place_of, so_often
@@ -31,6 +32,9 @@ __all__ = ["Followed", "Following", "Host", "RefusedError", "StageError"]
 logger: logging.Logger = logging.getLogger("aioinformers.pipeline")
 
 METHOD_NOT_ALLOWED = 405
+
+LOOK_AGAIN = 30.0
+"""Seconds after which a namespace that is gone is looked at again, if the cache still has objects of it."""
 
 STOP_WAIT = 0.9
 """Seconds that the reflector of a scope that goes gets to end."""
@@ -77,6 +81,10 @@ class Followed(Protocol):
     @property
     def must_ask_namespaced(self) -> bool:
         """Whether the server has to be asked if the kind has namespaces."""
+
+    @property
+    def is_namespaced(self) -> bool:
+        """Whether its objects live in namespaces, as far as is known."""
 
     @property
     def is_inherited(self) -> bool:
@@ -151,6 +159,8 @@ class Following:
         self._live_waits: list[asyncio.Future[None]] = []
         self._tasks: dict[Scope, asyncio.Task[None]] = {}
         self._changes: list[_Change] = []
+        self._owned: OwnedNamespaces | None = None
+        self._is_divided = False  # each of a shard's namespaces is followed by itself
         self._is_known = False  # what the scopes are: the server may have had to be asked
         self._connections: Reservation | None = None
 
@@ -162,9 +172,11 @@ class Following:
         """Give the connections back, and end the waits for scopes that come and go, with an error."""
         if self._connections is not None:
             self._connections.release()
+        self._is_divided = False
         for change in self._changes:
             if not change.done.done():
                 change.done.set_exception(error)
+                change.done.exception()  # perhaps nobody waits any more
         self._changes.clear()
         self.look_again()
 
@@ -173,6 +185,8 @@ class Following:
         spec = self._spec
         if spec.must_ask_namespaced and any(scope.namespace for scope in self.wanted):
             await self._ask_namespaced()
+        if not self._is_known:
+            await self._divide()
         self._is_known = True
         for scope in self._store.partitions:
             if scope not in self.reflectors:
@@ -220,13 +234,33 @@ class Following:
 
     async def _ask_namespaced(self) -> None:
         """Ask the server whether an unknown kind has namespaces, until it answers."""
+        spec = self._spec
+        if await self._until_answered(lambda: self._discovery.is_namespaced(spec.resource), lambda _: True):
+            return
+        if not spec.is_inherited:
+            raise RefusedError(f"{spec.resource} is cluster-scoped: it cannot be limited to namespaces")
+        whole = EVERYTHING._replace(ranges=self.wanted[0].ranges)
+        self.wanted = (whole,)
+        self._store.partitions = {whole: Partition(len(self._store.layout.names))}
+
+    async def _until_answered(
+        self, ask: Callable[[], Awaitable[bool]], is_passing: Callable[[InformerError], bool]
+    ) -> bool:
+        """Ask the server about namespaces until it answers.
+
+        Args:
+            ask: Asks once.
+            is_passing: Tells of an error whether another try may help; others are raised.
+        """
         spec, settings, random = self._spec, self._source.settings, self._source.random
         delay = settings.backoff_initial
-        has_namespaces: bool | None = None
-        while has_namespaces is None:
+        while True:
             try:
-                has_namespaces = await self._discovery.is_namespaced(spec.resource)
+                answer = await ask()
             except InformerError as error:
+                if not is_passing(error):
+                    self._namespaced_error = None
+                    raise
                 self._namespaced_error = error
                 logger.warning(
                     "%s: cannot find out whether it has namespaces: %s; next try in %.1f s", spec.name, error, delay
@@ -234,14 +268,9 @@ class Following:
                 self._on_failure(WatchFailure(spec.resource, EVERYTHING, error, self.failures + 1, delay))
                 await asyncio.sleep(delay * (1 + settings.backoff_jitter * random.random()))
                 delay = min(delay * settings.backoff_factor, settings.backoff_max)
-        self._namespaced_error = None
-        if has_namespaces:
-            return
-        if not spec.is_inherited:
-            raise RefusedError(f"{spec.resource} is cluster-scoped: it cannot be limited to namespaces")
-        whole = EVERYTHING._replace(ranges=self.wanted[0].ranges)
-        self.wanted = (whole,)
-        self._store.partitions = {whole: Partition(len(self._store.layout.names))}
+            else:
+                self._namespaced_error = None
+                return answer
 
     def _on_failure(self, failure: WatchFailure) -> None:
         self.failures += 1
@@ -361,6 +390,55 @@ class Following:
 
     # -- shards -----------------------------------------------------------------------------------------------
 
+    async def _divide(self) -> None:
+        """Follow each namespace of a shard by itself, if the server does not filter, and there are few of them."""
+        spec, shard = self._spec, self._spec.shard
+        if shard is None or shard.by != "namespace" or any(scope.namespace for scope in self.wanted):
+            return
+        target = spec.target(self.wanted[0])
+        accept, selector = self._store.layout.object_type.list_accept, shard.selector
+        try:
+            has_namespaces = spec.is_namespaced and (
+                not spec.must_ask_namespaced
+                or await self._until_answered(lambda: self._discovery.is_namespaced(spec.resource), is_passing)
+            )
+            if not has_namespaces or await self._until_answered(
+                lambda: says_filtered(self._source, target, accept, selector), is_passing
+            ):
+                return
+        except InformerError:
+            return  # the list will meet with the same, and say so
+        if self._owned is None:
+            self._owned = OwnedNamespaces(share_of(shard), self._source, self._host, self._look_at_namespaces)
+        refusal, names = await self._owned.start(), self._owned.names
+        if refusal is not None or len(names) > MOST:
+            why = refusal or f"{len(names)} are the shard's own, more than {MOST}"
+            logger.info("%s: its namespaces are not followed one by one: %s", spec.name, why)
+            self._owned.stop()
+            self._owned = None
+            return
+        self._is_divided = True
+        self.change_unstarted(tuple(map(Scope, names)))
+        if not names:
+            self._dispatcher.look_at_sync()
+
+    def _look_at_namespaces(self) -> None:
+        """Let namespaces come and go, as they do on the server: those that go once their objects have gone."""
+        if not self._is_divided or self._owned is None:
+            return
+        names = set(self._owned.names)
+        gone = [scope for scope in self.wanted if scope.namespace not in names]
+        kept = [scope for scope in self.wanted if scope not in gone or self._has_objects(scope)]
+        come = names.difference(scope.namespace for scope in kept)
+        if len(kept) != len(self.wanted) or come:
+            _ = self.change((*kept, *map(Scope, sorted(come))))
+        if any(scope in gone for scope in kept):
+            asyncio.get_running_loop().call_later(LOOK_AGAIN, self._look_at_namespaces)
+
+    def _has_objects(self, scope: Scope) -> bool:
+        partition = self._store.partition(scope)
+        return partition is not None and bool(partition.objects)
+
     def _look_at_shard(self) -> None:
         """Tell of what the lists of a shard have shown, once it changes."""
         owned = [each.ownership for each in list(self.reflectors.values()) if each.ownership is not None]
@@ -439,6 +517,7 @@ class Following:
             is_degraded = partition.is_synced and (has_failed or not (error is None or _is_of_kind(error)))
             is_coming = scope not in shown
             mode = None if reflector is None or reflector.ownership is None else reflector.ownership.mode
+            mode = "namespace" if self._is_divided else mode
             scopes.append(ScopeHealth(scope, is_synced, is_watching, silent_for, reason, is_degraded, is_coming, mode))
         return tuple(scopes)
 

@@ -299,7 +299,7 @@ class SharedInformer(Generic[T]):
     @property
     def last_sync_resource_version(self) -> str:
         """The resourceVersion that has been applied; of several scopes the newest."""
-        return max(self.resource_versions.values(), key=version_order)
+        return max(self.resource_versions.values(), key=version_order, default="")
 
     async def wait_for_resource_version(
         self, resource_version: str, *, namespace: str | None = None, timeout: float | None = None
@@ -460,7 +460,7 @@ class SharedInformer(Generic[T]):
             has_synced=False not in [each.has_synced or each.is_coming for each in scopes],
             is_watching=False not in [each.is_watching or each.is_coming for each in scopes],
             has_crashed=pipeline.phase is Phase.FAILED,
-            silent_for=max(silences) if len(silences) == len(scopes) else None,
+            silent_for=max(silences, default=None) if len(silences) == len(scopes) else None,
             rejected=pipeline.dispatcher.count_rejected(),
             reason=reason_of(scopes),
             scopes=scopes,
@@ -468,7 +468,7 @@ class SharedInformer(Generic[T]):
             warnings=pipeline.following.notices,
             restarts=pipeline.tasks.restarts_since(pipeline.now() - 60.0),
             shard="" if pipeline.spec.shard is None else str(pipeline.spec.shard),
-            shard_mode=None if pipeline.spec.shard is None else weakest(scopes),
+            shard_mode=None if pipeline.spec.shard is None else weakest(scopes) if scopes else "namespace",
         )
 
     def statistics(self) -> InformerStatistics:

@@ -90,11 +90,11 @@ class InformerSpec:
         query = self.query
         if (share := self.share(scope)) is not None:
             query = {**query, "shardSelector": share.selector}
-        return Target(self.resource, scope, query, self.is_foreign, self.shard)
+        return Target(self.resource, scope, query, self.is_foreign, self.shard if scope.ranges else None)
 
     def share(self, scope: Scope) -> Share | None:
         """Return which objects of a scope are followed; None for all."""
-        return None if self.shard is None else Share(self.shard.by, scope.ranges)
+        return None if self.shard is None or not scope.ranges else Share(self.shard.by, scope.ranges)
 
 
 class Pipeline(Generic[T]):
@@ -318,7 +318,7 @@ class Pipeline(Generic[T]):
         if not self.spec.is_namespaced:
             raise ValueError(f"{self.spec.resource} is cluster-scoped: it cannot be limited to namespaces")
         wanted = scopes_of(namespaces)
-        if wanted == (EVERYTHING,) or any(not scope.namespace for scope in self.following.wanted):
+        if wanted == (EVERYTHING,) or any(not scope.namespace for scope in self.spec.scopes):
             raise ValueError(
                 f"{self.name}: an informer follows either all namespaces or those that are named, for all its life: "
                 f"make another one"

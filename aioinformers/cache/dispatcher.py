@@ -129,6 +129,12 @@ class Dispatcher(Generic[T]):
             mailbox.put_list(segments, len(self.store))
         self._mailboxes[mailbox] = None
 
+    def look_at_sync(self) -> None:
+        """Note that there is nothing to wait for, if no scope is followed."""
+        self.store.is_open = self.store.is_synced
+        if self.store.is_synced:
+            self._on_synced()
+
     def measure(self, *, is_on: bool) -> None:
         """Count from now on how long it takes to apply batches of events, or do so no more."""
         if is_on and self.applying is None:

@@ -14,7 +14,7 @@ from aioinformers import new_informer
 from aioinformers.informer import pipeline_of
 from aioinformers.sharding import Shard
 from aioinformers.testing import ChaosProxy
-from tests.kit import QUICK, Recorder, cached, configmap, version_of
+from tests.kit import QUICK, Recorder, cached, version_of
 from tests.kit.fixtures import real_server_with
 from tests.kit.realserver import RealAPIServer
 from tests.test_union import HIGH, LOW, WHOLE
@@ -35,7 +35,7 @@ async def change(core: client.CoreV1Api, rng: random.Random, alive: set[str]) ->
     """Create an object, change it, or delete it; what is created again has another uid, perhaps of the other range."""
     name = rng.choice(NAMES)
     if name not in alive:
-        await core.create_namespaced_config_map("default", configmap(name))
+        await core.create_namespaced_config_map("default", client.V1ConfigMap(metadata=client.V1ObjectMeta(name=name)))
         alive.add(name)
     elif rng.random() < 0.5:
         await core.patch_namespaced_config_map(name, "default", {"data": {"at": str(rng.random())}})
@@ -73,7 +73,9 @@ async def test_any_history_equals_the_unsplit_one(server: RealAPIServer) -> None
                         behind = following.reflectors[rng.choice([LOW, HIGH])]
                         assert behind.version
                         await following.unite()
-                last = await core.create_namespaced_config_map("default", configmap("last"))
+                last = await core.create_namespaced_config_map(
+                    "default", client.V1ConfigMap(metadata=client.V1ObjectMeta(name="last"))
+                )
                 await informer.wait_for_resource_version(last.metadata.resource_version, timeout=60)
                 await asyncio.sleep(0.5)
                 found: Any = await core.list_namespaced_config_map("default")
