@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from typing import Any, NamedTuple, Protocol
 
@@ -32,6 +33,9 @@ __all__ = ["Followed", "Following", "Host", "RefusedError", "StageError"]
 logger: logging.Logger = logging.getLogger("aioinformers.pipeline")
 
 METHOD_NOT_ALLOWED = 405
+
+FEW = 8
+"""Namespaces from which on it matters whether they are evenly divided."""
 
 LOOK_AGAIN = 30.0
 """Seconds after which a namespace that is gone is looked at again, if the cache still has objects of it."""
@@ -417,6 +421,8 @@ class Following:
             self._owned.stop()
             self._owned = None
             return
+        if words := skew(Counter(self._owned.all_names), shard.of, "namespaces", FEW):
+            logger.warning("%s: %s", spec.name, words)
         self._is_divided = True
         self.change_unstarted(tuple(map(Scope, names)))
         if not names:

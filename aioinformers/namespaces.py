@@ -88,6 +88,11 @@ class OwnedNamespaces:
         """The namespaces that there are and that the shard owns, sorted."""
         return tuple(sorted(key for key in self._store.all_keys() if self._share.owns_namespace(key)))
 
+    @property
+    def all_names(self) -> list[str]:
+        """All namespaces that there are."""
+        return self._store.all_keys()
+
     async def start(self) -> InformerError | None:
         """Begin to follow the namespaces; return once they are known, or why they cannot be.
 

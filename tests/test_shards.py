@@ -58,6 +58,8 @@ def owned(server: FakeAPIServer, shard: Shard | None, resource: str = "configmap
 
 
 def fill(server: FakeAPIServer, names: Sequence[str], namespace: str = "default") -> None:
+    if namespace not in (obj["metadata"]["name"] for obj in server.list("namespaces")):
+        server.create("namespaces", {"metadata": {"name": namespace}})
     for name in names:
         server.create("configmaps", configmap(name, namespace))
 
@@ -122,8 +124,9 @@ async def test_three_shards_have_each_object_once_and_follow_it(gate: bool, shar
         for _ in range(4):
             for shard, informer in zip(shards, informers, strict=True):
                 assert cached(informer) == owned(server, shard)
-                assert informer.resource_versions == {next(iter(informer.resource_versions)): server.resource_version}
-                assert informer.health().shard_mode == ("server" if gate else "client")
+                assert {*informer.resource_versions.values()} <= {server.resource_version}
+                unfiltered = "namespace" if shard.by == "namespace" else "client"
+                assert informer.health().shard_mode == ("server" if gate else unfiltered)
                 assert informer.health().shard == str(shard)
             assert sum(len(informer.lister) for informer in informers) == len(server.list("configmaps"))
             change(server)
@@ -536,13 +539,16 @@ async def test_versions_are_reached_by_what_belongs_to_others() -> None:
     [([f"team-{letter}" for letter in "abcdefghij"], True), ([f"{n * 7919:08x}-{n}" for n in range(40)], False)],
 )
 @pytest.mark.parametrize("by", ["namespace", "uid"])
+@pytest.mark.parametrize("may_see_namespaces", [True, False])
 async def test_namespaces_that_fall_into_one_shard_are_told_of(
-    names: list[str], is_told: bool, by: Field, caplog: pytest.LogCaptureFixture
+    names: list[str], is_told: bool, by: Field, may_see_namespaces: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with (
         server_with(gate=False) as server,
         factory_on(server, shard=Shard(1, of=4, by=by)) as factory,
     ):
+        if not may_see_namespaces:
+            server.fail("* namespaces", status=403, times=None)
         for name in names:
             fill(server, [f"c{number}" for number in range(12)], name)
         await synced(factory)
@@ -553,5 +559,7 @@ async def test_namespaces_that_fall_into_one_shard_are_told_of(
     told = [each.getMessage() for each in caplog.records if "hashes close to each other" in each.getMessage()]
     assert len(told) == (is_told and by == "namespace")
     if told:
-        assert "has 120 of 120 objects, where each would have 30" in told[0]
+        assert (
+            "10 of 10 namespaces" if may_see_namespaces else "has 120 of 120 objects, where each would have 30"
+        ) in told[0]
         assert 'Divide by="uid"' in told[0]

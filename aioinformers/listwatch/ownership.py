@@ -183,15 +183,17 @@ def screen_of(ownership: Ownership | None, namespace: str) -> Callable[[Batch], 
     return lambda batch: refuse_strangers(batch, prefix)
 
 
-def skew(namespaces: Counter[str], of: int) -> str:
+def skew(namespaces: Counter[str], of: int, what: str = "objects", least: int = LEAST) -> str:
     """Say how unevenly equal shards divide namespaces; an empty text if it does not matter.
 
     Args:
         namespaces: How many objects each namespace has.
         of: How many shards there are.
+        what: What is counted.
+        least: So many of them, at least, have to be there for it to matter.
     """
     total = namespaces.total()
-    if of < 2 or total < LEAST:
+    if of < 2 or total < least:
         return ""
     counts: Counter[int] = Counter()
     for namespace, count in namespaces.items():
@@ -200,7 +202,7 @@ def skew(namespaces: Counter[str], of: int) -> str:
     if most * of <= 2 * total and most < total:
         return ""
     return (
-        f"shard {fullest} of 0 to {of - 1} has {most} of {total} objects, where each would have {total // of} if "
+        f"shard {fullest} of 0 to {of - 1} has {most} of {total} {what}, where each would have {total // of} if "
         f"namespaces were evenly divided, and {of - len(counts)} shards have none: names that differ only in their "
         f'last letters have hashes close to each other. Divide by="uid", or among fewer shards'
     )

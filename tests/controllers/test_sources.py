@@ -83,6 +83,7 @@ async def test_g20_what_another_shard_is_going_to_show_is_not_waited_for(
 ) -> None:
     key = ObjectKey(namespace, "a")
     async with FakeAPIServer() as server, factory_on(server, shard=shard) as factory:
+        server.create("namespaces", {"metadata": {"name": namespace}})
         informer = factory.core.v1.configmaps()
         await factory.start()
         await factory.wait_for_cache_sync(timeout=30)
