@@ -12,7 +12,7 @@ DOCUMENTS ?= 50000
 WORKERS ?= auto
 VERSIONS ?= 3.11 3.12 3.13
 
-.PHONY: help demo screenshots test cov check types bench bench-quick docs matrix newest fuzz soak chaos-controllers chaos-stale lock clean
+.PHONY: help demo screenshots test cov check types bench bench-quick docs matrix newest fuzz soak chaos-controllers chaos-stale warm-kills lock clean
 
 IS_NEW_ENOUGH = import sys; sys.version_info >= (3, 11) or sys.exit("aioinformers needs Python 3.11 or newer: make PYTHON=python3.12 ...")
 
@@ -80,6 +80,9 @@ soak: $(STAMP)  ## random histories, faults and consumers for as long as asked: 
 chaos-controllers: $(STAMP)  ## six minutes of faults and late watches on a real API server, judged by etcd
 	$(BIN)/python -m tests.chaos.operator.drive faults
 	$(BIN)/python -m tests.chaos.operator.drive duplicates
+
+warm-kills: $(STAMP)  ## a program that stores its caches, killed at a hundred moments under load on a real API server
+	AIOINFORMERS_REQUIRE_APISERVER=1 $(BIN)/python -m pytest -q tests/chaos/test_kills.py
 
 chaos-stale: $(STAMP)  ## a hundred leaders killed right after a write, while the caches of their successors are late
 	$(BIN)/python -m tests.chaos.operator.drive stale

@@ -42,6 +42,7 @@ from aioinformers.statistics import (
 from aioinformers.transport.connecting import connect
 from aioinformers.types import ALL_NAMESPACES, Cause, GroupVersionResource, ListOptions, ObjectKey, Scope, WatchFailure
 from aioinformers.version import __version__
+from aioinformers.warm.cache import WarmCache
 
 __all__ = [
     "ALL_NAMESPACES",
@@ -83,6 +84,7 @@ __all__ = [
     "Stream",
     "StreamOptions",
     "Updated",
+    "WarmCache",
     "WatchFailure",
     "__version__",
     "connect",

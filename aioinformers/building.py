@@ -36,6 +36,7 @@ from aioinformers.settings import Settings
 from aioinformers.tally import Tally, place_of, so_often
 from aioinformers.transport.source import Source, load_model
 from aioinformers.types import EVERYTHING, GroupVersionResource, ListOptions, Scope, WatchFailure
+from aioinformers.warm.cache import WarmCache, refuse_secrets
 from aioinformers.words import printable
 
 __all__ = ["Defaults", "InformerRequest", "build_informer", "new_informer", "request_of"]
@@ -147,6 +148,7 @@ class Defaults:
         resync_periods: Seconds, for single resources.
         tweak: Changes the options of their requests.
         shard: Whose objects they follow; None for all.
+        warm: Where their states are stored.
     """
 
     scopes: tuple[Scope, ...] = (EVERYTHING,)
@@ -155,10 +157,12 @@ class Defaults:
     resync_periods: Mapping[GroupVersionResource, float] | None = None
     tweak: Tweak | None = None
     shard: Shard | None = None
+    warm: WarmCache | None = None
 
     def __post_init__(self) -> None:
         if self.tweak is not None:
             require_plain(self.tweak, "tweak_list_options", "the list options")
+        _require_warm(self.warm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +179,8 @@ class InformerRequest:
         indexers: Its indexes, beside those that a shared one has.
         is_compact: Whether objects are kept packed, if given.
         is_optional: Nobody counts on it.
+        warm: Where its state is stored.
+        is_warm_given: Whether that was asked for here.
     """
 
     spec: InformerSpec
@@ -186,6 +192,8 @@ class InformerRequest:
     indexers: Mapping[str, IndexDefinition]
     is_compact: bool | None
     is_optional: bool
+    warm: WarmCache | None = None
+    is_warm_given: bool = False
 
     @property
     def identity(self) -> Hashable:
@@ -205,7 +213,8 @@ class InformerRequest:
         """Let an informer that is there already serve this request.
 
         Raises:
-            ValueError: If it has another resync period, or keeps objects packed and was not to, or the reverse.
+            ValueError: If it has another resync period, or keeps objects packed and was not to, or the reverse, or
+                stores its state elsewhere.
             IndexConflictError: If an index exists with another definition.
         """
         if self.resync_period is not None and self.resync_period != informer.resync_period:
@@ -216,6 +225,10 @@ class InformerRequest:
         if self.is_compact is not None and self.is_compact != informer.is_compact:
             raise ValueError(
                 f"{informer.name} is shared and has compact={informer.is_compact}: ask for it so, or leave compact out"
+            )
+        if self.is_warm_given and self.warm is not pipeline.warm:
+            raise ValueError(
+                f"{informer.name} is shared and has warm={pipeline.warm!r}: ask for it so, or leave warm out"
             )
         if self.indexers:
             _ = informer.add_indexers(self.indexers)
@@ -237,7 +250,7 @@ def request_of(
     Raises:
         TypeError: If the object type or a transform cannot be.
         ValueError: For a namespace that cannot be, or on a cluster-scoped kind, or a reserved option, or another
-            selector of shards than the shard's.
+            selector of shards than the shard's; for Secrets that would be stored.
         InvalidSelectorError: If a selector cannot be parsed.
     """
     kind = kind_of_resource(resource)
@@ -247,6 +260,10 @@ def request_of(
     _require_own_model(kind, object_type)
     is_shared = options.get("shared_objects", False)
     shown = object_type_of(object_type, shared=is_shared)
+    warm = options.get("warm", defaults.warm)
+    _require_warm(warm)
+    if warm is not None:
+        refuse_secrets(warm, resource)
     own = transforms_of(options.get("transform"))
     transforms = own or defaults.transforms
     marks = [*_type_marks(kind, shown, is_shared=is_shared), *_transform_marks(transforms, defaults.transforms)]
@@ -261,7 +278,14 @@ def request_of(
         indexers=options.get("indexers") or {},
         is_compact=options.get("compact"),
         is_optional=options.get("optional", False),
+        warm=warm,
+        is_warm_given="warm" in options,
     )
+
+
+def _require_warm(warm: Any) -> None:
+    if not isinstance(warm, WarmCache | None):
+        raise TypeError(f"warm is a WarmCache, such as WarmCache('/var/cache/app'), or None, not {displayed(warm)}")
 
 
 def _require_own_model(kind: Kind | None, object_type: Any) -> None:
@@ -385,7 +409,7 @@ def build_informer(
         for path in transform.paths if isinstance(transform, BytesTransform) else ():
             schema.check(str(path), path, is_value=False)
     layout: Layout[Any] = Layout(object_type, request.transforms, None, on_user_error, schema)
-    pipeline = Pipeline(spec, layout, source, discovery, on_watch_error)
+    pipeline = Pipeline(spec, layout, source, discovery, on_watch_error, request.warm)
     pipeline.owner, pipeline.is_shared, pipeline.is_optional = owner, bool(owner), request.is_optional
     given = request.resync_period
     pipeline.resync_period = request.default_resync if given is None else given

@@ -40,6 +40,7 @@ from aioinformers.settings import Settings
 from aioinformers.statistics import FactoryHealth
 from aioinformers.transport.source import Source, load_model
 from aioinformers.types import GroupVersionResource, WatchFailure
+from aioinformers.warm.cache import WarmCache
 
 __all__ = ["Measurement", "SharedInformerFactory", "number_of", "started_factories"]
 
@@ -74,9 +75,11 @@ class SharedInformerFactory(Groups):
             deprecated, once; called synchronously. It is logged and stands in ``health()``, too.
         shard: Only the objects of one of several shards, for all informers that do not say otherwise: another process
             follows the others. An ``aioinformers.sharding.Shard``; None for all objects.
+        warm: Where all informers store their state, so that the next process need not list all objects again; None for
+            nowhere.
 
     Raises:
-        TypeError: If ``api_client`` is not an API client, or ``shard`` is no shard.
+        TypeError: If ``api_client`` is not an API client, ``shard`` is no shard, or ``warm`` is no :class:`WarmCache`.
         ValueError: If ``namespace`` or ``custom_resync`` cannot be.
     """
 
@@ -94,6 +97,7 @@ class SharedInformerFactory(Groups):
         on_watch_error: Callable[[WatchFailure], None] | None = None,
         on_warning: Callable[[str], None] | None = None,
         shard: Shard | None = None,
+        warm: WarmCache | None = None,
     ) -> None:
         if on_watch_error is not None:
             require_plain(on_watch_error, "on_watch_error", "the failure")
@@ -111,6 +115,7 @@ class SharedInformerFactory(Groups):
             resync_periods={resource_of(what): period_of(p) for what, p in (custom_resync or {}).items()},
             tweak=tweak_list_options,
             shard=shard_of(shard),
+            warm=warm,
         )
         self._on_watch_error = on_watch_error
         self._informers: dict[Hashable, SharedInformer[Any]] = {}

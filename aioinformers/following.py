@@ -27,6 +27,8 @@ from aioinformers.tally import Tally, place_of, so_often
 from aioinformers.transport.pool import Reservation
 from aioinformers.transport.source import Source
 from aioinformers.types import END_OF_PROCESS, EVERYTHING, GroupVersionResource, Scope, WatchFailure, lowest_version
+from aioinformers.warm.start import Resumption
+from aioinformers.warm.warming import Warming
 
 __all__ = ["Followed", "Following", "Host", "RefusedError", "StageError"]
 
@@ -129,6 +131,7 @@ class Following:
         store: The informer's store.
         dispatcher: Its writer.
         on_watch_error: Observes failed attempts; called synchronously.
+        warming: Lets scopes start from what was stored; None if nothing is.
 
     Attributes:
         reflectors: The reflector of each scope.
@@ -145,6 +148,7 @@ class Following:
         store: Store[Any],
         dispatcher: Dispatcher[Any],
         on_watch_error: Callable[[WatchFailure], None] | None,
+        warming: Warming | None = None,
     ) -> None:
         self.reflectors: dict[Scope, Reflector] = {}
         self.wanted: tuple[Scope, ...] = spec.scopes
@@ -156,6 +160,9 @@ class Following:
         self._store = store
         self._dispatcher = dispatcher
         self._on_watch_error = on_watch_error
+        self._warming = warming
+        if warming is not None:
+            warming.on_failure = self._on_failure
         self._namespaced_error: Exception | None = None
         self._tally = Tally()
         self._shard_mode: ShardMode | None = None
@@ -167,6 +174,7 @@ class Following:
         self._is_divided = False  # each of a shard's namespaces is followed by itself
         self._is_known = False  # what the scopes are: the server may have had to be asked
         self._connections: Reservation | None = None
+        self._warmed: set[Scope] = set()
 
     def open(self) -> None:
         """Count the connections that it will hold. Needs a running loop."""
@@ -194,14 +202,31 @@ class Following:
         self._is_known = True
         for scope in self._store.partitions:
             if scope not in self.reflectors:
-                self._start_reflector(scope)
+                self._start_scope(scope)
         if self._changes:
             _ = self._host.start_stage(self._carry_out, "change of scopes")
         if spec.must_ask_namespaced:
             await self._host.wait_first_sync()
             await self._discovery.note_definition(spec.resource)
 
-    def _start_reflector(self, scope: Scope, resumption: tuple[str, str, Replays | None] | None = None) -> None:
+    def _start_scope(self, scope: Scope) -> None:
+        if self._warming is None:
+            self._start_reflector(scope)
+        elif scope not in self._warmed:
+            self._warmed.add(scope)
+            _ = self._host.start_stage(
+                functools.partial(self._start_warm, self._warming, scope), f"warm start{scope.place}"
+            )
+
+    async def _start_warm(self, warming: Warming, scope: Scope) -> None:
+        """Start a reflector once what was stored of its scope has been taken over, or found not to fit."""
+        resumption = await warming.begin(scope, self._spec.target(scope).path)
+        if scope not in self.reflectors and scope in self._store.partitions:
+            self._start_reflector(scope, resumption)
+
+    def _start_reflector(
+        self, scope: Scope, resumption: Resumption | None = None, replays: Replays | None = None
+    ) -> None:
         reflector = Reflector(
             self._spec.target(scope),
             self._source,
@@ -215,7 +240,7 @@ class Following:
             self.look_again if self._spec.shard is None else self._look_at_shard,
         )
         if resumption is not None:
-            reflector.resume_from(*resumption)
+            reflector.resume_from(*resumption, replays)
         self.reflectors[scope] = reflector
         self._tasks[scope] = self._host.start_stage(
             functools.partial(self._run_reflector, scope, reflector), f"reflector{scope.place}"
@@ -368,7 +393,7 @@ class Following:
         assert shard is not None, "scopes with ranges are those of a shard"
         ranges = {each: reached[scope] for scope in reached for each in scope.ranges}
         replays = Replays(shard.by, ranges, self._stored_version) if version else None
-        self._start_reflector(into, (version, "", replays))
+        self._start_reflector(into, Resumption(version), replays)
         if (ownership := self._ownership(into)) is not None and modes:
             ownership.mode = "client" if "client" in modes else modes[0]
 
@@ -515,7 +540,8 @@ class Following:
             is_synced = is_running and partition.is_synced
             reason = whole
             if not reason and (error is not None or state is not State.WATCHING or not is_synced):
-                doing = "starting" if reflector is None else reflector.activity(now)
+                before = "" if self._warming is None else self._warming.doing(scope)
+                doing = before or "starting" if reflector is None else reflector.activity(now)
                 doing = "applying the list" if state is State.WATCHING else doing
                 reason = f"{doing}{scope.place}" + ("" if error is None else f": {error}")
             silent_for = None if since is None else max(now - since, 0.0)

@@ -469,6 +469,8 @@ class SharedInformer(Generic[T]):
             restarts=pipeline.tasks.restarts_since(pipeline.now() - 60.0),
             shard="" if pipeline.spec.shard is None else str(pipeline.spec.shard),
             shard_mode=None if pipeline.spec.shard is None else weakest(scopes) if scopes else "namespace",
+            warm="" if pipeline.warming is None else pipeline.warming.remark,
+            stale_for=None if pipeline.warming is None else pipeline.warming.stale_for,
         )
 
     def statistics(self) -> InformerStatistics:

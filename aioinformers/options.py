@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 
 from aioinformers.checks import is_coroutine_function, require_number, require_plain, shown, suggestion
 from aioinformers.delivery.events import Event
@@ -13,6 +13,9 @@ from aioinformers.objects.shard import Shard
 from aioinformers.objects.transforms import drop_fields, keep_fields
 from aioinformers.settings import Settings
 from aioinformers.types import ALL_NAMESPACES, EVERYTHING, AllNamespaces, ListOptions, Scope
+
+if TYPE_CHECKING:
+    from aioinformers.warm.cache import WarmCache
 
 __all__ = [
     "HandlerOptions", "InformerOptions", "Namespaces", "StreamOptions", "Transform", "Transforms", "Tweak", "Until",
@@ -57,6 +60,7 @@ class InformerOptions(TypedDict, total=False):
         optional: Waiting for a factory's caches does not wait for this one.
         shard: Only the objects of one of several shards (``aioinformers.sharding.Shard``); None for all objects, also
             where the factory has a shard. Left out, it is the factory's.
+        warm: Where the state is stored for the next process, instead of the factory's ``warm``; None for nowhere.
     """
 
     namespace: Namespaces
@@ -69,6 +73,7 @@ class InformerOptions(TypedDict, total=False):
     compact: bool | None
     optional: bool
     shard: Shard | None
+    warm: WarmCache | None
 
 
 class HandlerOptions(TypedDict, Generic[T], total=False):

@@ -38,6 +38,9 @@ from aioinformers.supervisor import Supervisor
 from aioinformers.tally import Tally, so_often
 from aioinformers.transport.source import Source
 from aioinformers.types import EVERYTHING, GroupVersionResource, Scope, WatchFailure
+from aioinformers.warm.bytes import storing
+from aioinformers.warm.cache import WarmCache
+from aioinformers.warm.warming import Warming
 from aioinformers.words import printable
 
 __all__ = ["InformerSpec", "Phase", "Pipeline"]
@@ -46,6 +49,10 @@ T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("aioinformers.pipeline")
 
+LAST_STATE = 30.0
+"""Seconds, at most, that storing what has changed since the last time may take at the end."""
+GIVEN_BACK = 1.0
+"""Seconds, at most, for giving the files back where there is no time to store anything."""
 FORKED = "was forked: its tasks run in the parent process; make a new factory in the child"
 
 
@@ -106,6 +113,7 @@ class Pipeline(Generic[T]):
         source: Makes the requests.
         discovery: Knows what the server serves.
         on_watch_error: Observes failed attempts; called synchronously.
+        warm: Where the caches are stored for the next process; None for nowhere.
 
     Attributes:
         phase: Where it stands in its life.
@@ -119,6 +127,8 @@ class Pipeline(Generic[T]):
         tasks: Starts its tasks and starts them again.
         indexing: Changes what is read of each object.
         following: Runs its reflectors, and knows how they do.
+        warm: Where the caches are stored.
+        warming: Stores them, and lets reflectors start from what was stored; None if nothing is.
         source: Makes its requests.
         discovery: Knows what the server serves.
     """
@@ -130,8 +140,10 @@ class Pipeline(Generic[T]):
         source: Source,
         discovery: Discovery,
         on_watch_error: Callable[[WatchFailure], None] | None = None,
+        warm: WarmCache | None = None,
     ) -> None:
         settings = source.settings
+        layout = layout if warm is None else storing(layout)
         self.spec = spec
         self.phase: Phase = Phase.NEW
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -150,6 +162,10 @@ class Pipeline(Generic[T]):
         self.dispatcher: Dispatcher[T] = Dispatcher(
             self.store, self._queue, settings.time_slice, self._on_synced, self._on_rejected
         )
+        self.warm: WarmCache | None = warm
+        self.warming: Warming | None = None
+        if warm is not None:
+            self.warming = Warming(warm, spec.name, spec.resource, spec.query, self.store, self.dispatcher, source)
         events = EventFactory(spec.resource, layout.object_type)
         self.indexing: Indexing[T] = Indexing(
             spec.name, self.store, self._put_change, lambda: self.phase is Phase.RUNNING
@@ -165,7 +181,7 @@ class Pipeline(Generic[T]):
         self._tally = Tally()
         self._grace = Grace()
         self.following: Following = Following(
-            self, spec, source, discovery, self.store, self.dispatcher, on_watch_error
+            self, spec, source, discovery, self.store, self.dispatcher, on_watch_error, self.warming
         )
 
     @property
@@ -243,6 +259,8 @@ class Pipeline(Generic[T]):
         self.roster.join_decorated(self.resync_period)
         self._start_dispatcher()
         _ = self.start_stage(self.following.run, "reflectors")
+        if self.warming is not None:
+            _ = self.start_stage(self.warming.journal.run, "journal")
         warn_after = self.source.settings.slow_handler_warning
         _ = self.start_stage(functools.partial(self.roster.watch, warn_after), "watchdog")
         self.roster.start()
@@ -348,11 +366,21 @@ class Pipeline(Generic[T]):
                 await self._grace.wait([applied])
                 self.tasks.dismiss(applied)
             await self.tasks.end({self._dispatching}, self._grace)
+        if self.warming is not None:
+            await self._store_last_state(self.warming)
         self.dispatcher.close(self._end_error())
         self.indexing.close(self._end_error())
         await self.roster.end(self._grace)
         self._conclude()
         await self.tasks.end_letting_go(self._grace)
+
+    async def _store_last_state(self, warming: Warming) -> None:
+        """Store what has changed since the last time, if there is time, and give the files back."""
+        has_time = not self._grace.is_none
+        stored = self.tasks.start(warming.journal.close(has_time=has_time), "last state", lambda: None)
+        if not await self._grace.wait([stored], at_most=LAST_STATE if has_time else GIVEN_BACK):
+            logger.warning("%s: its last state is not stored: that takes too long", self.name)
+            self.tasks.dismiss(stored)
 
     def _conclude(self) -> None:
         _running.discard(self)
@@ -397,7 +425,7 @@ class Pipeline(Generic[T]):
             InformerClosedError: After the end.
         """
         store = self.store
-        is_synced = store.is_synced or (namespace is not None and store.has_synced(namespace))
+        is_synced = store.is_readable() or (namespace is not None and store.is_readable(namespace))
         if is_synced and self.phase is Phase.RUNNING:
             return
         if self.phase in (Phase.CLOSED, Phase.FAILED):

@@ -63,12 +63,21 @@ class ReplaceBatch(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReplaceEnd(msgspec.Struct, frozen=True, gc=False):
-    """The list is whole: what it did not name is gone."""
+    """The list is whole: what it did not name is gone.
+
+    Attributes:
+        scope: The scope.
+        version: Its resourceVersion.
+        kind: What its objects are, if it says so.
+        api_version: The same.
+        is_stored: It is none of the server's, but what an earlier process has stored: the scope has not synced yet.
+    """
 
     scope: Scope
     version: str
     kind: str = ""
     api_version: str = ""
+    is_stored: bool = False
 
 
 class ReplaceAbort(msgspec.Struct, frozen=True, gc=False):

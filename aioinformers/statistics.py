@@ -398,6 +398,10 @@ class InformerHealth:
         shard: The shard whose objects it follows, in words; empty for all objects.
         shard_mode: Who keeps the objects of other shards away: ``"server"``, ``"namespace"`` or ``"client"``, of
             several scopes the weakest; None without a shard, and before the first list.
+        warm: Whether it has started from what an earlier process had stored, and if not, why; empty without
+            ``warm``.
+        stale_for: Seconds since what listers answer from was stored, while it is not known to be current
+            (``WarmCache(serve_stale=True)``); None if they answer from what the server has.
     """
 
     name: str
@@ -413,6 +417,8 @@ class InformerHealth:
     restarts: int = 0
     shard: str = ""
     shard_mode: ShardMode | None = None
+    warm: str = ""
+    stale_for: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

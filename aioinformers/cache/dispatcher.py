@@ -11,19 +11,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import get_ident
 from time import perf_counter
-from typing import Any, Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from aioinformers.cache.indexer import Partition, Store
 from aioinformers.cache.packing import Packing
+from aioinformers.cache.rescoping import Rescoping, parts_of
 from aioinformers.cache.scopes import Scopes
 from aioinformers.cache.siblings import Displaced, displacing, remove_older
-from aioinformers.cache.slices import LOOK, Slices
-from aioinformers.cache.staging import Staging, initial_state, released_state
+from aioinformers.cache.slices import Slices
+from aioinformers.cache.staging import Staging, initial_state
 from aioinformers.cache.waits import Waits
 from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, Mailbox, Observer, Record
 from aioinformers.objects.deltas import DELETE, UPSERT, Batch, Delta
 from aioinformers.objects.layout import Entry
-from aioinformers.objects.ranges import Judge
 from aioinformers.queue import (
     Disown,
     QueueItem,
@@ -38,9 +38,9 @@ from aioinformers.queue import (
     WatchBatch,
 )
 from aioinformers.statistics import Histogram
-from aioinformers.types import Cause, Scope, lowest_version
+from aioinformers.types import Cause, Scope, version_order
 
-__all__ = ["Dispatcher"]
+__all__ = ["Dispatcher", "Journal"]
 
 T = TypeVar("T")
 
@@ -63,6 +63,16 @@ class DispatchCounts:
     unreadable: int = 0
 
 
+class Journal(Protocol):
+    """Notes which objects have changed, to store them. It returns at once, whatever their number, and never raises."""
+
+    def note(self, scope: Scope, records: Sequence[Record]) -> None:
+        """Note some changes."""
+
+    def note_list(self, scope: Scope, segments: Sequence[Sequence[Record]], *, is_first: bool) -> None:
+        """Note a list's changes; a first list is all there is."""
+
+
 class Dispatcher(Generic[T]):
     """Owns the writing side of one informer's store.
 
@@ -78,6 +88,8 @@ class Dispatcher(Generic[T]):
         queue: The queue.
         counts: What has gone through it.
         applying: Counts the seconds that batches take; None if nobody has had that measured.
+        journal: Is told what changes; None if nothing is stored.
+        serves_stale: Whether what an earlier process has stored may be read before it is known to be current.
     """
 
     def __init__(
@@ -92,6 +104,10 @@ class Dispatcher(Generic[T]):
         self.queue = queue
         self.counts: DispatchCounts = DispatchCounts()
         self.applying: Histogram | None = None
+        self.journal: Journal | None = None
+        self.serves_stale: bool = False
+        self._stored: set[Scope] = set()  # scopes that have the objects of an earlier process, and have not synced
+        self._goals: dict[Scope, str] = {}  # the versions that make them synced
         self._is_measured = False
         self._slices = Slices(time_slice)
         self._on_synced = on_synced
@@ -99,7 +115,7 @@ class Dispatcher(Generic[T]):
         self._mailboxes: dict[Mailbox, None] = {}  # a dict: registration order, removal in O(1)
         self._staging: dict[Scope, Staging] = {}
         self._scopes = Scopes(store)
-        self._reached: dict[Scope, str] = {}  # what scopes had reached when they were united last
+        self._rescoping = Rescoping(store, self._scopes, self, self._slices)
         self._waits = Waits()
         self._is_waiting = False
         self._item: QueueItem | None = None
@@ -223,11 +239,11 @@ class Dispatcher(Generic[T]):
 
         Each case may be begun again from its first line, wherever it was cancelled.
         """
-        await self._merge()
+        await self.merge()
         await self._pack()
         match item:
             case ReplaceBegin(scope=scope, begun=begun):
-                await self._drop(scope)
+                await self.drop(scope)
                 if self.store.partition(scope) is not None:
                     self._staging[scope] = Staging(len(self.store.layout.names))
                 _resolve(begun)
@@ -241,17 +257,20 @@ class Dispatcher(Generic[T]):
                     self.store.layout.object_type.learn_kind(item.kind, item.api_version)
                 await self._replace(item)
             case ReplaceAbort(scope=scope):
-                await self._drop(scope)
+                await self.drop(scope)
             case Disown():
-                await self._disown(item)
+                await self._rescoping.disown(item)
             case Reindex():
                 await self._reindex(item)
             case Rescope():
-                await self._rescope(item)
+                self._stored -= item.removed
+                for scope in item.removed:
+                    self._goals.pop(scope, None)
+                await self._rescoping.rescope(item)
             case Unite():
-                await self._unite(item)
+                await self._rescoping.unite(item)
             case Unmute():
-                await self._unmute(item)
+                await self._rescoping.unmute(item)
             case _:
                 raise AssertionError(f"unknown queue item {item!r}")
 
@@ -278,7 +297,7 @@ class Dispatcher(Generic[T]):
             return
         if item.scope.ranges and (others := self._scopes.siblings(item.scope)):
             deltas, displaced = displacing(deltas, others)
-            records = self._remove(displaced, Cause.WATCH) + self._put(partition, deltas, item.arrived)
+            records = self.remove(displaced, Cause.WATCH) + self._put(partition, deltas, item.arrived)
         else:
             records = self._put(partition, deltas, item.arrived)
         if batch.version:
@@ -294,6 +313,10 @@ class Dispatcher(Generic[T]):
             waits.wake_versions()
         if self._packing is not None:
             self._packing.waiting.append((partition, deltas))
+        if self.journal is not None and records:
+            self.journal.note(item.scope, records)
+        if self._goals:
+            self._look_at_goal(item.scope)
 
     def _put(self, partition: Partition, deltas: Iterable[Delta], arrived: float) -> list[Record]:
         """Apply deltas that arrived at some time; return what consumers have to be told of them, in order."""
@@ -358,20 +381,23 @@ class Dispatcher(Generic[T]):
         old = self.store.partition(item.scope)
         if old is None:
             return  # it has gone
+        if item.is_stored and old.is_synced:
+            await self.drop(item.scope)  # it is older than what is there
+            return
         if item.scope.ranges and (others := self._scopes.siblings(item.scope)):
             await self._slices.take(remove_older(staging.partition, others, staging.displaced))
-        if old.is_synced:
+        if old.is_synced or item.scope in self._stored:
             await self._slices.take(staging.compare(old))
         else:
-            staging.begin()
+            staging.begin(Cause.WARM if item.is_stored else Cause.LIST)
         self._commit(item, staging)
-        await self._merge()
+        await self.merge()
         await self._slices.pause()
-        rest = [*_parts(old), *staging.segments]
+        rest = [*parts_of(old), *staging.segments]
         del old, staging
         await self._slices.release(rest)
 
-    async def _merge(self) -> None:
+    async def merge(self) -> None:
         """Merge the segments of a list that some mailbox had no room for."""
         for mailbox in list(self._mailboxes):  # who joins or leaves meanwhile has nothing to merge
             while mailbox.merge_next():
@@ -383,7 +409,15 @@ class Dispatcher(Generic[T]):
         was_synced, old = store.is_synced, store.partition(scope)
         del self._staging[scope]
         new = staging.partition
-        new.version, new.is_synced = item.version, True
+        is_first = not (scope in self._stored or (old is not None and old.is_synced))
+        if item.is_stored:
+            self._stored.add(scope)
+            new.is_stale = self.serves_stale
+        else:
+            self._stored.discard(scope)
+            self._goals.pop(scope, None)
+            new.is_synced = True
+        new.version = item.version
         counts.lists += 1
         if not self._scopes.install(scope, new):
             return
@@ -391,11 +425,15 @@ class Dispatcher(Generic[T]):
         counts.added += staging.counts[ADDED]
         counts.updated += staging.counts[UPDATED]
         counts.deleted += staging.counts[DELETED]
-        initial = 0 if old is not None and old.is_synced else staging.counts[ADDED]
-        first = self._remove(staging.displaced, Cause.RELIST)
-        self._tell([first, *staging.segments] if first else staging.segments, initial, was_synced=was_synced)
+        first = self.remove(staging.displaced, Cause.RELIST)
+        segments = [first, *staging.segments] if first else staging.segments
+        if self.journal is not None and not item.is_stored:
+            self.journal.note_list(scope, staging.segments, is_first=is_first)
+        self.tell(segments, staging.counts[ADDED] if is_first else 0, was_synced=was_synced)
+        if self._goals:
+            self._look_at_goal(scope)
 
-    def _tell(self, segments: list[Sequence[Record]], initial: int, *, was_synced: bool) -> None:
+    def tell(self, segments: list[Sequence[Record]], initial: int, *, was_synced: bool) -> None:
         """Hand out what has become of the store's partitions."""
         for mailbox in self._mailboxes:
             mailbox.put_list(segments, initial)
@@ -404,85 +442,72 @@ class Dispatcher(Generic[T]):
         if not was_synced and self.store.is_synced:
             self._on_synced()
 
-    async def _drop(self, scope: Scope) -> None:
+    # -- what was stored --------------------------------------------------------------------------------------
+
+    def aim(self, scope: Scope, goal: str) -> None:
+        """Let a scope whose objects were stored, or are about to come, be synced once it has reached a version.
+
+        Args:
+            scope: The scope.
+            goal: The resourceVersion, a number.
+        """
+        partition = self.store.partition(scope)
+        if partition is not None and not partition.is_synced:
+            self._goals[scope] = goal
+            self._look_at_goal(scope)
+
+    def _look_at_goal(self, scope: Scope) -> None:
+        """Take a scope that was stored as synced if it is as new as the server was when it was asked."""
+        goal, partition = self._goals.get(scope, ""), self.store.partition(scope)
+        if (
+            partition is None
+            or not (goal and scope in self._stored)
+            or version_order(partition.version) < version_order(goal)
+        ):
+            return
+        del self._goals[scope]
+        self._stored.discard(scope)
+        partition.is_synced, partition.is_stale = True, False
+        self.store.is_open = self.store.is_readable()
+        self._waits.wake_keys(list(self._waits.for_keys))
+        if self.store.is_synced:
+            self._on_synced()
+
+    async def drop(self, scope: Scope) -> None:
         """Let go of a list that did not reach its end, if there is one."""
         if (staging := self._staging.pop(scope, None)) is None:
             return
-        rest = _parts(staging.partition)
+        rest = parts_of(staging.partition)
         del staging
         await self._slices.release(rest)
 
-    # -- scopes -----------------------------------------------------------------------------------------------
+    # -- for whole partitions ---------------------------------------------------------------------------------
 
-    async def _rescope(self, item: Rescope) -> None:
-        for scope in item.removed:
-            await self._drop(scope)
-        was_synced = self.store.is_synced
-        shown, hidden = self._scopes.change(item)
-        segments = [segment for partition in shown for segment in released_state(partition)] if item.is_told else []
-        self.counts.released += sum(map(len, segments))
-        self._tell(segments, 0, was_synced=was_synced)
-        _resolve(item.done)
-        await self._merge()
-        await self._slices.pause()
-        await self._slices.release([part for partition in shown + hidden for part in _parts(partition)])
+    def count(self, *, added: int = 0, deleted: int = 0, released: int = 0) -> None:
+        """Count changes."""
+        self.counts.added += added
+        self.counts.deleted += deleted
+        self.counts.released += released
 
-    async def _unmute(self, item: Unmute) -> None:
-        partition = self._scopes.unmute(item.scope)
-        if partition is not None:  # otherwise it is shown with its first list
-            displaced: list[Displaced] = []
-            await self._slices.take(remove_older(partition, self._scopes.siblings(item.scope), displaced))
-            was_synced, initial = self.store.is_synced, len(partition.objects)
-            self._scopes.install(item.scope, partition)
-            self.counts.added += initial
-            first, shown = self._remove(displaced, Cause.SHARD), initial_state(partition, Cause.SHARD)
-            self._tell([first, *shown] if first else shown, initial, was_synced=was_synced)
-        _resolve(item.done)
-        await self._merge()
-
-    async def _unite(self, item: Unite) -> None:
-        """Make one scope of several. Begun again after that was done, it does nothing."""
-        partitions = self.store.partitions
-        parts = {scope: partitions[scope] for scope in item.scopes if scope in partitions}
-        if parts and item.into not in partitions:
-            await self._slices.take(self.store.united(parts, item.into))
-            self._reached = {scope: partition.version for scope, partition in parts.items()}
-            self.store.partitions[item.into].version = lowest_version(self._reached.values())
-        if not item.done.done():
-            item.done.set_result(self._reached)
-        await self._slices.pause()
-        await self._slices.release([part for partition in parts.values() for part in _parts(partition)])
-
-    def _remove(self, displaced: list[Displaced], cause: Cause) -> list[Record]:
+    def remove(self, displaced: list[Displaced], cause: Cause) -> list[Record]:
         """Remove objects whose successors have come; return what consumers have to be told of it."""
         removed = [(key, partition.remove(key)) for partition, key in displaced]
         records = [Record(DELETED, key, old, old, cause, known=False) for key, old in removed if old is not None]
-        self.counts.deleted += len(records)
+        self.count(deleted=len(records))
         return records
 
-    async def _disown(self, item: Disown) -> None:
-        """Remove what is not owned, some objects after the other; whom nothing was told of them need not be told."""
-        partition = self.store.partition(item.scope)
-        if partition is None:
-            return  # it has gone
-        keys = list(partition.objects)
-        for at in range(0, len(keys), LOOK):
-            self._remove_foreign(partition, keys[at : at + LOOK], item.owns)
-            if self._slices.is_over(asyncio.get_running_loop().time()):
-                await self._slices.pause()
+    def tell_of(self, scope: Scope, records: list[Record]) -> None:
+        """Hand out some changes of a scope."""
+        for mailbox in self._mailboxes:
+            mailbox.put(records)
+        self._waits.wake_keys(record.key for record in records)
+        if self.journal is not None:
+            self.journal.note(scope, records)
 
-    def _remove_foreign(self, partition: Partition, keys: list[str], owns: Judge) -> None:
-        records: list[Record] = []
-        for key in keys:
-            entry = partition.objects.get(key)  # none: this is done again, as it was cancelled
-            if entry is not None and not owns(key, entry.uid):
-                partition.remove(key)
-                records.append(Record(DELETED, key, entry, entry, Cause.SHARD, known=False))
-        if records:
-            self.counts.deleted += len(records)
-            for mailbox in self._mailboxes:
-                mailbox.put(records)
-            self._waits.wake_keys(record.key for record in records)
+    def note_whole(self, scope: Scope, partition: Partition) -> None:
+        """Let what is stored of a scope for the next process begin anew."""
+        if self.journal is not None:
+            self.journal.note_list(scope, initial_state(partition), is_first=True)
 
     # -- compact ----------------------------------------------------------------------------------------------
 
@@ -519,7 +544,7 @@ class Dispatcher(Generic[T]):
         for scope, partition in staged.items():
             self._staging[scope].partition = partition
         await self._slices.pause()
-        rest = [part for partition in replaced for part in _parts(partition)]
+        rest = [part for partition in replaced for part in parts_of(partition)]
         del replaced
         await self._slices.release(rest)
         _resolve(item.done)
@@ -551,8 +576,3 @@ class Dispatcher(Generic[T]):
 def _resolve(done: asyncio.Future[None]) -> None:
     if not done.done():
         done.set_result(None)
-
-
-def _parts(partition: Partition) -> list[Any]:
-    """Return what a partition refers to. What other threads still read of it is left as it is."""
-    return [*(keys for index in partition.indexes for keys in index.values()), *partition.objects.values()]

@@ -52,17 +52,19 @@ class Partition:
         indexes: Per index of the layout: value to keys.
         version: The resourceVersion that has been applied.
         is_synced: Whether a list of the scope has been committed.
+        is_stale: Whether it may be read although it has not synced, as an earlier process had synced it.
         rejected: Why an object could not be read, by its key; its last good version is kept, if there was one.
         postings: The keys by label set, once somebody has selected by labels.
     """
 
-    __slots__ = ("_values", "indexes", "is_synced", "objects", "postings", "rejected", "version")
+    __slots__ = ("_values", "indexes", "is_stale", "is_synced", "objects", "postings", "rejected", "version")
 
     def __init__(self, index_count: int) -> None:
         self.objects: dict[str, Entry] = {}
         self.indexes: list[dict[str, Bucket]] = [{} for _ in range(index_count)]
         self.version: str = ""
         self.is_synced: bool = False
+        self.is_stale: bool = False
         self.rejected: dict[str, str] = {}
         self.postings: Postings | None = None
         self._values: dict[str, str] = {}  # not sys.intern: Python 3.12 never frees what it has interned
@@ -141,7 +143,7 @@ class Store(Generic[T]):
         hidden: Partitions of scopes that are followed and not shown yet; nobody but the dispatcher looks into them.
         building: Indexes that must not be read yet.
         writer: The thread that writes, once there is one: what it reads is not changed meanwhile.
-        is_open: Reads need not ask whether they may: every scope has synced, and the informer has not ended.
+        is_open: Reads need not ask whether they may: every scope can be read, and the informer has not ended.
     """
 
     def __init__(self, layout: Layout[T], scopes: Iterable[Scope]) -> None:
@@ -166,7 +168,7 @@ class Store(Generic[T]):
     @partitions.setter
     def partitions(self, partitions: dict[Scope, Partition]) -> None:
         self._current = self.layout, partitions
-        self.is_open = self.is_open and self.is_synced
+        self.is_open = self.is_open and self.is_readable()
 
     @property
     def is_synced(self) -> bool:
@@ -192,6 +194,18 @@ class Store(Generic[T]):
         partitions = self._current[1]
         following = [partition for scope, partition in partitions.items() if scope.namespace in ("", namespace)]
         return all(partition.is_synced for partition in following or partitions.values())
+
+    def is_readable(self, namespace: str | None = None) -> bool:
+        """Tell whether every scope has synced, or holds what an earlier process had and may be read before that.
+
+        Args:
+            namespace: The only namespace that is read; None for all scopes.
+        """
+        partitions = self._current[1]
+        following = [
+            each for scope, each in partitions.items() if namespace is None or scope.namespace in ("", namespace)
+        ]
+        return all(each.is_synced or each.is_stale for each in following or partitions.values())
 
     def __len__(self) -> int:
         return sum([len(partition.objects) for partition in self._current[1].values()])
@@ -394,6 +408,7 @@ class Store(Generic[T]):
             for scope, old in partitions.items():
                 new = fresh[scope] = Partition(len(layout.names))
                 new.version, new.is_synced, new.rejected = old.version, old.is_synced, old.rejected
+                new.is_stale = old.is_stale
                 for key, entry in old.objects.items():
                     new.put(key, layout.reindexed(key, entry, self.layout))
                     yield

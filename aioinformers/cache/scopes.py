@@ -40,7 +40,7 @@ class Scopes:
             if store.partition(scope) is None:
                 store.hidden[scope] = Partition(len(store.layout.names))
         store.partitions = partitions
-        store.is_open = store.is_synced
+        store.is_open = store.is_readable()
         return shown, hidden
 
     def unmute(self, scope: Scope) -> Partition | None:
@@ -59,7 +59,7 @@ class Scopes:
             store.partitions[scope] = partition
         else:
             store.partitions = {**store.partitions, scope: partition}
-        store.is_open = store.is_synced
+        store.is_open = store.is_readable()
         return True
 
     def siblings(self, scope: Scope) -> list[Partition]:

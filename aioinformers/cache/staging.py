@@ -63,9 +63,9 @@ class Staging:
                     staged.put(key, live[key])  # a known key keeps its last good version (G11)
         return refused
 
-    def begin(self) -> None:
+    def begin(self, cause: Cause = Cause.LIST) -> None:
         """Take all objects as new: nothing has been told of the scope before."""
-        self.segments = initial_state(self.partition)
+        self.segments = initial_state(self.partition, cause)
         self.counts[ADDED] = len(self.partition.objects)
 
     def compare(self, old: Partition) -> Iterator[None]:

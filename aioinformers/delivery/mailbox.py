@@ -100,6 +100,7 @@ class InitialState(Sequence[Record]):
         self.cause: Cause = cause
         self.takers: int = 0
         self._entries = entries
+        self._cause = cause
         self._records: list[Record] | None = None
 
     def __len__(self) -> int:

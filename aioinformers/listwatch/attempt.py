@@ -123,15 +123,19 @@ class OpenWatch(NamedTuple):
     timeout: float
 
 
-def watch_query(selectors: Mapping[str, str], settings: Settings, random: float) -> dict[str, str]:
+def watch_query(
+    selectors: Mapping[str, str], settings: Settings, random: float, seconds: float | None
+) -> dict[str, str]:
     """Return the query of a watch, without the version that it begins at.
 
     Args:
         selectors: What every request has.
         settings: Between which times the server is to close it.
-        random: A number in [0, 1), which chooses one of them.
+        random: A number in [0, 1), which chooses one of them, so that not all watches end at once.
+        seconds: How long it lasts nevertheless; None for as long as they say.
     """
     timeout = settings.watch_timeout_min + random * (settings.watch_timeout_max - settings.watch_timeout_min)
+    timeout = timeout if seconds is None else seconds
     return {**selectors, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": f"{timeout:.0f}"}
 
 

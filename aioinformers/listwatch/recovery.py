@@ -22,6 +22,7 @@ from aioinformers.errors import (
     UnauthorizedError,
 )
 from aioinformers.settings import Settings
+from aioinformers.types import version_order
 
 __all__ = [
     "TRANSITIONS",
@@ -38,6 +39,10 @@ __all__ = [
 
 AT_ONCE: Final = 1.0
 """Seconds: a watch that a server closes sooner than this, and without an event, may have been refused."""
+
+
+MOST_PROBES: Final = 3
+"""Short watches in a row that may end without having reached the goal."""
 
 
 class State(enum.Enum):
@@ -149,6 +154,9 @@ class Plan:
         is_paged: This server pages even a list from its watch cache, so ask for pages with any version.
         streams_again_at: When a server that failed to stream initial objects may be asked again.
         is_gone: The server has said for certain that it does not serve the kind any more; only a list proves it wrong.
+        goal: Until this resourceVersion is reached, watches are short ones, *probes*, at whose end the server sends a
+            bookmark: an ordinary one may be silent for a minute. Empty where nothing depends on that.
+        probes: Short watches so far.
     """
 
     state: State
@@ -160,6 +168,8 @@ class Plan:
     is_paged: bool = False
     streams_again_at: float = 0.0
     is_gone: bool = False
+    goal: str = ""
+    probes: int = 0
 
     @property
     def begins_in(self) -> State:
@@ -249,8 +259,15 @@ def first_plan(settings: Settings, streams_again_at: float, now: float) -> Plan:
 
 
 def resumed_plan(version: str, goal: str, streams_again_at: float) -> Plan:
-    """Return the first plan of a reflector whose objects are there already."""
-    return Plan(State.WATCHING, version=version, streams_again_at=streams_again_at)
+    """Return the first plan of a reflector whose objects an earlier process has stored.
+
+    Args:
+        version: The resourceVersion that they had.
+        goal: The one that the server has now.
+        streams_again_at: See :class:`Plan`.
+    """
+    goal = goal if version_order(version) < version_order(goal) else ""
+    return Plan(State.WATCHING, version=version, goal=goal, streams_again_at=streams_again_at)
 
 
 def advance(plan: Plan, outcome: Outcome, settings: Settings, now: float, random: float) -> Plan:
@@ -263,6 +280,16 @@ def advance(plan: Plan, outcome: Outcome, settings: Settings, now: float, random
         now: The loop's time.
         random: A number in [0, 1), for the jitter.
     """
+    following = _advance(plan, outcome, settings, now, random)
+    if not following.goal:
+        return following
+    if following.state in {State.LISTING, State.STREAMING}:  # nothing older than the goal will do
+        return replace(following, goal="", is_consistent=True)
+    is_reached = version_order(following.version) >= version_order(following.goal)
+    return replace(following, goal="") if is_reached else following
+
+
+def _advance(plan: Plan, outcome: Outcome, settings: Settings, now: float, random: float) -> Plan:
     is_further = outcome.has_list or outcome.version not in ("", plan.version)
     version = outcome.version if outcome.has_list else outcome.version or plan.version
     plan = replace(plan, version=version, delay=0.0)
@@ -292,6 +319,9 @@ def _after_watch(plan: Plan, outcome: Outcome, is_further: bool, settings: Setti
     is_healthy = is_useful or outcome.lived >= settings.watch_healthy_after
     if is_healthy:
         plan = replace(plan, failures=0, unwatched=0)
+    if plan.goal and outcome.error is None and end in {WatchEnd.RESUMABLE, WatchEnd.SILENT}:
+        plan = replace(plan, state=State.WATCHING, probes=plan.probes + 1)
+        return plan if plan.probes < MOST_PROBES else _list_again(plan, settings, now)
     match end:
         case WatchEnd.VERSION_REFUSED:
             return _after_refusal(plan, outcome, settings, now, random)

@@ -12,7 +12,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from aioinformers.errors import (
     ConnectionFailedError,
@@ -22,8 +22,9 @@ from aioinformers.errors import (
     ResponseError,
 )
 from aioinformers.listwatch.absences import Absences
-from aioinformers.listwatch.attempt import Attempt, OpenWatch, Target, behind, use_of, watch_query
+from aioinformers.listwatch.attempt import Attempt, OpenWatch, Target, behind, watch_query
 from aioinformers.listwatch.early import EarlyEvents
+from aioinformers.listwatch.failures import Failures
 from aioinformers.listwatch.history import History
 from aioinformers.listwatch.kinds import KindCheck
 from aioinformers.listwatch.listing import ListHead
@@ -46,6 +47,9 @@ from aioinformers.types import Absence, WatchFailure
 __all__ = ["Reflector"]
 
 T = TypeVar("T")
+
+PROBE_SECONDS: Final = 3
+"""What a short watch asks for: a bookmark comes two seconds before its end."""
 
 logger: logging.Logger = logging.getLogger("aioinformers.reflector")
 
@@ -72,7 +76,6 @@ class Reflector:
     Attributes:
         state: What it is doing.
         version: The last resourceVersion that it has put into the queue.
-        last_error: The error of the last attempt, until an attempt is healthy again.
         notices: What the server said beside its answers, such as that the version is deprecated.
         history: What it has done.
         hurry: Ends the present delay when it is done; None before the first.
@@ -95,7 +98,6 @@ class Reflector:
         self.target = target
         self.state: State = State.WAITING
         self.version: str = ""
-        self.last_error: Exception | None = None
         self.notices: dict[str, None] = {}
         self.history: History = History()
         self.hurry: asyncio.Future[None] | None = None
@@ -105,7 +107,7 @@ class Reflector:
         self._settings = source.settings if target.shard is None else replace(source.settings, watch_list=False)
         self._queue = queue
         self._layout = layout
-        self._on_failure = on_failure
+        self._failed = Failures(target, on_failure)
         self._is_stored = is_stored
         self._offer = offer
         self._takes_offers = takes_offers
@@ -119,9 +121,13 @@ class Reflector:
         self._due = 0.0  # loop time until which the plan waits
         self._attempt = Attempt()
         self._is_attempting = False
-        self._failures = 0  # in a row, as users count them: those of a plan only measure its delay
         self._has_listed = False  # a list has been put into the queue, and was not let go of
         self._absences = Absences(source.settings.gone_after)
+
+    @property
+    def last_error(self) -> Exception | None:
+        """The error of the last attempt, until an attempt is healthy again."""
+        return self._failed.last_error
 
     @property
     def last_activity(self) -> float | None:
@@ -227,7 +233,7 @@ class Reflector:
             case State.STREAMING:
                 return self._stream(plan)
             case State.WATCHING:
-                return self._watch(plan.version)
+                return self._watch(plan.version, PROBE_SECONDS if plan.goal else None)
             case State.CHECKING:
                 return self._check(plan.version)
             case _:
@@ -259,27 +265,8 @@ class Reflector:
         self._is_attempting = False
         self.history.conclude(plan, outcome, following)
         self._source.streams_again_at = max(self._source.streams_again_at, following.streams_again_at)
-        self._report(following, outcome)
+        self._failed.note(following, outcome)
         return following
-
-    def _report(self, plan: Plan, outcome: Outcome) -> None:
-        """Tell users about a failure, given the plan that follows its outcome."""
-        if not plan.failures or (outcome.has_list and plan.unwatched <= 1) or outcome.delivered:
-            self._failures = 0
-        error = outcome.error
-        if error is None and plan.delay:  # a clean end, but the watch did no good
-            error = ConnectionFailedError(f"the server closed the watch after {outcome.lived:.1f} s {use_of(outcome)}")
-        if error is None:
-            if not plan.failures:
-                self.last_error = None
-            return
-        self.last_error = error
-        self._failures += 1
-        failure = WatchFailure(self.target.resource, self.target.scope, error, self._failures, plan.delay)
-        # The first failures and then each doubling: a long outage must not fill the log.
-        level = logging.WARNING if self._failures & (self._failures - 1) == 0 else logging.DEBUG
-        logger.log(level, "%s: %s; next try in %.1f s (failure %d)", self.target, error, plan.delay, self._failures)
-        self._on_failure(failure)
 
     # -- what may be gone -------------------------------------------------------------------------------------
 
@@ -357,7 +344,7 @@ class Reflector:
         self._attempt.has_list = self._has_listed = True
         self._absences.forget()
         self.version = version
-        self.last_error = None
+        self._failed.last_error = None
 
     def _turn(self) -> Turn:
         return Turn(self._source.lists, self.target.resource.group, str(self.target), lambda: self._liveness.waits_for)
@@ -507,11 +494,11 @@ class Reflector:
 
     # -- WATCH ------------------------------------------------------------------------------------------------
 
-    async def _watch(self, version: str) -> None:
+    async def _watch(self, version: str, seconds: float | None) -> None:
         # Without a version all objects come first, in any order: a watch that begins at the version of one of them
         # would miss others.
         self._attempt.is_versioned = bool(version)
-        query = self._watch_query() | {"resourceVersion": version}
+        query = self._watch_query(seconds) | {"resourceVersion": version}
         async with self._open_watch(query, self._settings.header_timeout) as watch:
             await self._follow(watch)
 
@@ -522,8 +509,8 @@ class Reflector:
         await self._source.read_json(self.target.path, {**self.target.query, **query}, accept=accept)
         self._liveness.touch()
 
-    def _watch_query(self) -> dict[str, str]:
-        return watch_query(self.target.query, self._settings, self._source.random.random())
+    def _watch_query(self, seconds: float | None = None) -> dict[str, str]:
+        return watch_query(self.target.query, self._settings, self._source.random.random(), seconds)
 
     @contextlib.asynccontextmanager
     async def _open_watch(self, query: Mapping[str, str], header_timeout: float) -> AsyncIterator[OpenWatch]:
@@ -532,7 +519,7 @@ class Reflector:
         async with self._open(query, header_timeout, decoder.layout.object_type.watch_accept) as body:
             self._attempt.opened = asyncio.get_running_loop().time()
             if self.state is State.OPENING:
-                self.last_error = None  # connected again; a new problem will show by itself
+                self._failed.last_error = None  # connected again; a new problem will show by itself
                 self._enter(State.WATCHING)
             yield OpenWatch(body, decoder, KindCheck(self._refuse_object), float(query["timeoutSeconds"]))
 

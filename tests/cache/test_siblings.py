@@ -20,12 +20,9 @@ from aioinformers.queue import (
     ReplaceBatch,
     ReplaceBegin,
     ReplaceEnd,
-    Rescope,
-    Unite,
-    Unmute,
     WatchBatch,
 )
-from aioinformers.types import Cause, Scope
+from aioinformers.types import Scope
 
 LAYOUT: Layout[Any] = Layout(object_type_of(dict))
 LOW, HIGH = Scope("", ((0, 1),)), Scope("", ((1, 2),))
@@ -114,44 +111,3 @@ async def test_so_it_is_with_lists(is_younger_first: bool) -> None:
     assert scene.store.get(KEY) is not None
     assert len(scene.store) == 1
     assert replayed(scene.told()) == "second"
-
-
-async def test_what_was_muted_displaces_its_predecessor_when_it_is_shown() -> None:
-    scene = Scene()
-    loop = asyncio.get_running_loop()
-    away = Rescope(frozenset(), frozenset({HIGH}), loop.create_future())
-    muted = Rescope(frozenset({HIGH}), frozenset(), loop.create_future(), muted=frozenset({HIGH}))
-    await scene.run([away, muted, FIRST[0], *listed(HIGH, entry("second", 6), "6"), SECOND[1]])
-    assert scene.told() == [(ADDED, "first", "3")]
-    assert list(scene.store.partitions) == [LOW]
-    shown = loop.create_future()
-    await scene.run([Unmute(HIGH, shown)])
-    assert shown.done()
-    assert scene.told() == [(DELETED, "first", "3"), (ADDED, "second", "7")]
-    assert len(scene.store) == 1
-
-
-async def test_scopes_become_one_at_the_lowest_of_their_versions() -> None:
-    scene = Scene()
-    other = WatchBatch(LOW, Batch([(UPSERT, "shop/other", entry("other", 8))], "8", LAYOUT))
-    await scene.run([*listed(LOW, entry("first", 3), "3"), *listed(HIGH, entry("second", 6), "6"), other])
-    done = asyncio.get_running_loop().create_future()
-    scene.told()
-    await scene.run([Unite((LOW, HIGH), BOTH, done)])
-    assert done.result() == {LOW: "8", HIGH: "6"}
-    (partition,) = scene.store.partitions.values()
-    assert (partition.version, partition.is_synced) == ("6", True)
-    assert sorted(partition.objects) == ["shop/other", KEY]
-    assert sorted(partition.indexes[0]["shop"]) == ["shop/other", KEY]
-    assert scene.told() == [], "nothing has changed for anybody"
-
-
-async def test_what_goes_is_released_and_its_cause_is_told() -> None:
-    scene = Scene()
-    await scene.run(listed(LOW, entry("first", 3), "3"))
-    scene.told()
-    await scene.run([Rescope(frozenset(), frozenset({LOW}), asyncio.get_running_loop().create_future())])
-    taken = scene.mailbox.take()
-    assert taken is not None
-    (record,) = taken
-    assert (record.type, record.key, record.cause) == (RELEASED, KEY, Cause.SHARD)
