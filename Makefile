@@ -61,7 +61,9 @@ check: $(STAMP) types  ## lint, format, types, layers
 types: $(STAMP)  ## types alone
 	$(BIN)/mypy
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright typing_tests
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright --ignoreexternal --verifytypes aioinformers > /dev/null
+	@echo "pyright --verifytypes: what it says is shown if it fails"
+	@found=$$(PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright --ignoreexternal --verifytypes aioinformers 2>&1) \
+		|| { echo "$$found"; exit 1; }
 
 matrix: $(STAMP)  ## most unit and embedded-server tests on every supported Python that is installed
 	$(BIN)/python tools/matrix.py $(VERSIONS)

@@ -6,13 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from aioinformers.testing import VirtualTimeLoop
+from tests.kit import free_port
 
 pytest_plugins = ["tests.kit.fixtures"]
 
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+
 ONCE = (
     "tests/browser",
+    "tests/chaos/test_real_shards.py",
     "tests/cli",
     "tests/conformance",
     "tests/deploy",
@@ -43,6 +50,12 @@ def pytest_asyncio_loop_factories(
     if item.get_closest_marker("virtual_time") is not None:
         return {"virtual": VirtualTimeLoop}
     return {"asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """That of pytest-asyncio may be another test's, by the time it is tried."""
+    return free_port()
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ from aioinformers.objects.layout import IndexDefinition, Layout
 from aioinformers.objects.object_types import ObjectType, compacted, object_type_of
 from aioinformers.objects.schemas import Schema
 from aioinformers.objects.selectors import parse_field_selector, parse_label_selector
+from aioinformers.objects.shard import Shard, share_of
 from aioinformers.objects.transforms import BytesTransform
 from aioinformers.options import (
     InformerOptions,
@@ -26,6 +27,7 @@ from aioinformers.options import (
     period_of,
     scopes_of,
     settings_of,
+    shard_of,
     transforms_of,
 )
 from aioinformers.pipeline import InformerSpec, Pipeline
@@ -145,6 +147,7 @@ class Defaults:
         resync_period: Seconds.
         resync_periods: Seconds, for single resources.
         tweak: Changes the options of their requests.
+        shard: Whose objects they follow; None for all.
         warm: Where their states are stored.
     """
 
@@ -153,6 +156,7 @@ class Defaults:
     resync_period: float = 0.0
     resync_periods: Mapping[GroupVersionResource, float] | None = None
     tweak: Tweak | None = None
+    shard: Shard | None = None
     warm: WarmCache | None = None
 
     def __post_init__(self) -> None:
@@ -197,8 +201,9 @@ class InformerRequest:
         # Built-in transforms are the same if they do the same, a user's only if they are one object.
         transforms = tuple(one if isinstance(one, BytesTransform) else id(one) for one in self.transforms)
         query = tuple(sorted(self.spec.query.items()))
-        shown = self.object_type
-        return (self.spec.resource, self.spec.scopes, query, shown.python_type, type(shown), transforms)
+        shown, shard = self.object_type, self.spec.shard
+        by = None if shard is None else shard.by  # the ranges are the scopes'
+        return (self.spec.resource, self.spec.scopes, by, query, shown.python_type, type(shown), transforms)
 
     def renamed(self, name: str) -> InformerRequest:
         """Return the same request for an informer of another name."""
@@ -244,8 +249,8 @@ def request_of(
 
     Raises:
         TypeError: If the object type or a transform cannot be.
-        ValueError: For a namespace that cannot be, or on a cluster-scoped kind, or a reserved option; for Secrets that
-            would be stored.
+        ValueError: For a namespace that cannot be, or on a cluster-scoped kind, or a reserved option, or another
+            selector of shards than the shard's; for Secrets that would be stored.
         InvalidSelectorError: If a selector cannot be parsed.
     """
     kind = kind_of_resource(resource)
@@ -323,18 +328,37 @@ def _spec_of(
         if namespace is not None:
             raise ValueError(f"{resource} is cluster-scoped: it cannot be limited to namespaces")
         scopes = (EVERYTHING,)
+    shard = shard_of(options["shard"]) if "shard" in options else defaults.shard
+    query = _query_of(options, shard, defaults.tweak)
+    limits = [*_scope_marks(scopes), *[str(shard).replace(",", "")] * (shard is not None)]
+    limits += [*(f"{k}={v}" for k, v in query.items()), *marks]
+    if shard is not None:
+        scopes = tuple(scope._replace(ranges=share_of(shard).ranges) for scope in scopes)
+    name = f"{resource} [{', '.join(limits)}]" if limits else str(resource)
+    foreign = functools.partial(is_foreign, resource)
+    is_namespaced = kind is None or kind.is_namespaced
+    return InformerSpec(name, resource, scopes, query, kind is None, namespace is None, is_namespaced, foreign, shard)
+
+
+def _query_of(options: InformerOptions, shard: Shard | None, tweak: Tweak | None) -> dict[str, str]:
+    """Return the query of every request, but for the selector of a shard, which each scope has of its own."""
     labels, fields = options.get("label_selector"), options.get("field_selector")
     list_options = ListOptions(
         label_selector=str(parse_label_selector(labels)) if labels else None,
         field_selector=str(parse_field_selector(fields)) if fields else None,
+        shard_selector=None if shard is None else shard.selector,
     )
-    if defaults.tweak is not None:
-        defaults.tweak(list_options)
-    query = list_options.query()
-    limits = [*_scope_marks(scopes), *(f"{k}={v}" for k, v in query.items()), *marks]
-    name = f"{resource} [{', '.join(limits)}]" if limits else str(resource)
-    foreign = functools.partial(is_foreign, resource)
-    return InformerSpec(name, resource, scopes, query, kind is None, namespace is None, foreign)
+    if tweak is not None:
+        tweak(list_options)
+    if shard is None:
+        return list_options.query()
+    if list_options.shard_selector != shard.selector:
+        raise ValueError(
+            f"tweak_list_options has changed the shard_selector of {shard}: what is asked for is what is verified: "
+            f"change shard= instead, or say shard=None for a selector of your own"
+        )
+    list_options.shard_selector = None
+    return list_options.query()
 
 
 def _scope_marks(scopes: Sequence[Scope]) -> list[str]:
@@ -386,7 +410,7 @@ def build_informer(
             schema.check(str(path), path, is_value=False)
     layout: Layout[Any] = Layout(object_type, request.transforms, None, on_user_error, schema)
     pipeline = Pipeline(spec, layout, source, discovery, on_watch_error, request.warm)
-    pipeline.owner, pipeline.is_optional = owner, request.is_optional
+    pipeline.owner, pipeline.is_shared, pipeline.is_optional = owner, bool(owner), request.is_optional
     given = request.resync_period
     pipeline.resync_period = request.default_resync if given is None else given
     informer = SharedInformer(pipeline)

@@ -10,6 +10,7 @@
     ├── NotLeadingError (RuntimeError)       what only a leader may do, without leadership
     ├── QueueClosedError (RuntimeError)      a work queue is closed
     ├── NotFoundError (KeyError)             no such object in the cache
+    ├── NotOwnedError (LookupError)          the object would be in another process's shard
     ├── UnknownIndexError (LookupError)      no such index
     ├── InvalidSelectorError (ValueError)
     ├── InvalidPathError (ValueError)
@@ -56,6 +57,7 @@ __all__ = [
     "InvalidSelectorError",
     "NotFoundError",
     "NotLeadingError",
+    "NotOwnedError",
     "QueueClosedError",
     "ResourceNotFoundError",
     "ResponseError",
@@ -138,6 +140,30 @@ class NotFoundError(InformerError, KeyError):
 
     def __str__(self) -> str:
         return f"{self.resource} {self.key!r} is not in the cache" + (f": {self.advice}" if self.advice else "")
+
+
+class NotOwnedError(InformerError, LookupError):
+    """The cache holds one shard's objects, and what was asked for would be in another: whether it exists is not known.
+
+    Attributes:
+        informer: The informer's name, which says what its shard is.
+        namespace: The namespace that another shard has; empty for what has none.
+        key: The object's key, as ``namespace/name``; empty if the namespace was asked for.
+    """
+
+    def __init__(self, informer: str, namespace: str, key: str = "") -> None:
+        self.informer = informer
+        self.namespace = namespace
+        self.key = key
+        super().__init__(informer, namespace, key)
+
+    def __str__(self) -> str:
+        where = f"namespace {self.namespace!r}" if self.namespace else "what has no namespace"
+        what = repr(self.key) if self.key else "an object"
+        return (
+            f"whether there is {what} cannot be told: {where} belongs to another shard than {self.informer} follows; "
+            f"ask an informer with shard=None, or the API server"
+        )
 
 
 class NotLeadingError(InformerError, RuntimeError):

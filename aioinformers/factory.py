@@ -20,6 +20,7 @@ from aioinformers.errors import CacheSyncError, InformerClosedError, InformerErr
 from aioinformers.informer import SharedInformer, pipeline_of
 from aioinformers.loops import Deadline, require_loop
 from aioinformers.naming import resource_of
+from aioinformers.objects.shard import Shard
 from aioinformers.options import (
     HandlerOptions,
     InformerOptions,
@@ -30,6 +31,7 @@ from aioinformers.options import (
     period_of,
     scopes_of,
     settings_of,
+    shard_of,
     transforms_of,
 )
 from aioinformers.pipeline import Phase, Pipeline
@@ -71,11 +73,13 @@ class SharedInformerFactory(Groups):
         on_watch_error: Observes each failed attempt to list or watch; called synchronously.
         on_warning: Told of each text that the server sends as a ``Warning`` header, such as that a version is
             deprecated, once; called synchronously. It is logged and stands in ``health()``, too.
+        shard: Only the objects of one of several shards, for all informers that do not say otherwise: another process
+            follows the others. An ``aioinformers.sharding.Shard``; None for all objects.
         warm: Where all informers store their state, so that the next process need not list all objects again; None for
             nowhere.
 
     Raises:
-        TypeError: If ``api_client`` is not an API client, or ``warm`` is no :class:`WarmCache`.
+        TypeError: If ``api_client`` is not an API client, ``shard`` is no shard, or ``warm`` is no :class:`WarmCache`.
         ValueError: If ``namespace`` or ``custom_resync`` cannot be.
     """
 
@@ -92,6 +96,7 @@ class SharedInformerFactory(Groups):
         settings: Settings | None = None,
         on_watch_error: Callable[[WatchFailure], None] | None = None,
         on_warning: Callable[[str], None] | None = None,
+        shard: Shard | None = None,
         warm: WarmCache | None = None,
     ) -> None:
         if on_watch_error is not None:
@@ -109,6 +114,7 @@ class SharedInformerFactory(Groups):
             resync_period=period_of(default_resync),
             resync_periods={resource_of(what): period_of(p) for what, p in (custom_resync or {}).items()},
             tweak=tweak_list_options,
+            shard=shard_of(shard),
             warm=warm,
         )
         self._on_watch_error = on_watch_error
@@ -296,6 +302,10 @@ class SharedInformerFactory(Groups):
     def on_delete(self, what: What) -> Callable[[F], F]:
         """Decorate ``async def function(obj)`` to be called for each deletion."""
         return self._what(what).on_delete
+
+    def on_released(self, what: What) -> Callable[[F], F]:
+        """Decorate ``async def function(obj)`` to be called for each object that is not followed any more."""
+        return self._what(what).on_released
 
     # -- life -------------------------------------------------------------------------------------------------
 

@@ -1,12 +1,13 @@
-"""What follows the scopes of one informer: a reflector each, and how each of them does."""
+"""What follows the scopes of one informer: a reflector each, how each of them does, and how scopes come and go."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from typing import Any, NamedTuple, Protocol
 
 from aioinformers.cache.dispatcher import Dispatcher
 from aioinformers.cache.indexer import Partition, Store
@@ -14,23 +15,42 @@ from aioinformers.checks import truth_of
 from aioinformers.discovery import Discovery
 from aioinformers.errors import ApiStatusError, InformerError
 from aioinformers.listwatch.attempt import Target
+from aioinformers.listwatch.ownership import Ownership, skew
 from aioinformers.listwatch.recovery import State
 from aioinformers.listwatch.reflector import Reflector
-from aioinformers.queue import WatchBatch
-from aioinformers.statistics import ScopeHealth
+from aioinformers.listwatch.replays import Replays
+from aioinformers.namespaces import MOST, OwnedNamespaces, is_passing, says_filtered
+from aioinformers.objects.shard import Shard, share_of
+from aioinformers.queue import Rescope, Unite, WatchBatch
+from aioinformers.statistics import ScopeHealth, ShardMode
 from aioinformers.tally import Tally, place_of, so_often
+from aioinformers.transport.pool import Reservation
 from aioinformers.transport.source import Source
-from aioinformers.types import END_OF_PROCESS, EVERYTHING, GroupVersionResource, Scope, WatchFailure
+from aioinformers.types import END_OF_PROCESS, EVERYTHING, GroupVersionResource, Scope, WatchFailure, lowest_version
 from aioinformers.warm.start import Resumption
 from aioinformers.warm.warming import Warming
 
-__all__ = ["Followed", "Following", "RefusedError", "StageError"]
-
-T = TypeVar("T")
+__all__ = ["Followed", "Following", "Host", "RefusedError", "StageError"]
 
 logger: logging.Logger = logging.getLogger("aioinformers.pipeline")
 
 METHOD_NOT_ALLOWED = 405
+
+FEW = 8
+"""Namespaces from which on it matters whether they are evenly divided."""
+
+LOOK_AGAIN = 30.0
+"""Seconds after which a namespace that is gone is looked at again, if the cache still has objects of it."""
+
+STOP_WAIT = 0.9
+"""Seconds that the reflector of a scope that goes gets to end."""
+
+NOT_FILTERED = (
+    "the API server does not say that it has filtered {resource} by shard, so all objects come here, and those of "
+    "other shards are dropped: network and CPU are those of the whole. Switch on its feature gate ShardedListAndWatch, "
+    "of Kubernetes 1.36 or newer; of custom resources and of metadata alone, 1.37 filters but does not say so"
+)
+"""What an informer is told of that has to do the server's work."""
 
 
 class RefusedError(Exception):
@@ -69,78 +89,134 @@ class Followed(Protocol):
         """Whether the server has to be asked if the kind has namespaces."""
 
     @property
+    def is_namespaced(self) -> bool:
+        """Whether its objects live in namespaces, as far as is known."""
+
+    @property
     def is_inherited(self) -> bool:
         """Whether cluster-scoped kinds ignore the namespaces."""
+
+    @property
+    def shard(self) -> Shard | None:
+        """The shard whose objects are followed; None for all."""
 
     def target(self, scope: Scope) -> Target:
         """Return what a reflector of one scope follows."""
 
 
+class Host(Protocol):
+    """What it needs of the informer's pipeline."""
+
+    def start_stage(self, run: Callable[[], Coroutine[Any, Any, None]], role: str) -> asyncio.Task[None]:
+        """Start a task that ends before the dispatcher does; a stranger who cancels it has it started again."""
+
+    def stop_stage(self, task: asyncio.Task[None]) -> None:
+        """Cancel such a task for good."""
+
+    async def wait_first_sync(self) -> None:
+        """Wait for the first sync, or the end."""
+
+
 class Following:
     """Runs one reflector per scope of an informer, and says how each of them does.
 
+    A scope that comes while the informer runs is hidden until its first list is whole, so that reads of all scopes
+    never have to wait for it.
+
     Args:
+        host: The informer's pipeline.
         spec: What to follow.
         source: Makes the requests.
         discovery: Knows what the server serves.
         store: The informer's store.
         dispatcher: Its writer.
-        start_stage: Starts a task that ends before the dispatcher does, and starts it again.
-        wait_synced: Waits for the informer's first sync.
         on_watch_error: Observes failed attempts; called synchronously.
         warming: Lets scopes start from what was stored; None if nothing is.
 
     Attributes:
         reflectors: The reflector of each scope.
+        wanted: The scopes that are followed, or will be once what comes and goes has been dealt with.
         failures: Failed attempts to list or watch since the start.
     """
 
     def __init__(
         self,
+        host: Host,
         spec: Followed,
         source: Source,
         discovery: Discovery,
         store: Store[Any],
         dispatcher: Dispatcher[Any],
-        start_stage: Callable[[Callable[[], Coroutine[Any, Any, None]], str], object],
-        wait_synced: Callable[[], Coroutine[Any, Any, object]],
         on_watch_error: Callable[[WatchFailure], None] | None,
         warming: Warming | None = None,
     ) -> None:
         self.reflectors: dict[Scope, Reflector] = {}
+        self.wanted: tuple[Scope, ...] = spec.scopes
         self.failures: int = 0
+        self._host = host
         self._spec = spec
         self._source = source
         self._discovery = discovery
         self._store = store
         self._dispatcher = dispatcher
-        self._start_stage = start_stage
-        self._wait_synced = wait_synced
         self._on_watch_error = on_watch_error
         self._warming = warming
         if warming is not None:
             warming.on_failure = self._on_failure
         self._namespaced_error: Exception | None = None
         self._tally = Tally()
+        self._shard_mode: ShardMode | None = None
+        self._has_told_skew = False
         self._live_waits: list[asyncio.Future[None]] = []
+        self._tasks: dict[Scope, asyncio.Task[None]] = {}
+        self._changes: list[_Change] = []
+        self._owned: OwnedNamespaces | None = None
+        self._is_divided = False  # each of a shard's namespaces is followed by itself
+        self._is_known = False  # what the scopes are: the server may have had to be asked
+        self._connections: Reservation | None = None
+        self._warmed: set[Scope] = set()
+
+    def open(self) -> None:
+        """Count the connections that it will hold. Needs a running loop."""
+        self._connections = self._source.reserve(self._spec.name, len(self.wanted))
+
+    def close(self, error: Exception) -> None:
+        """Give the connections back, and end the waits for scopes that come and go, with an error."""
+        if self._connections is not None:
+            self._connections.release()
+        self._is_divided = False
+        for change in self._changes:
+            if not change.done.done():
+                change.done.set_exception(error)
+                change.done.exception()  # perhaps nobody waits any more
+        self._changes.clear()
+        self.look_again()
 
     async def run(self) -> None:
         """Start one reflector per scope, once it is known what the scopes are."""
         spec = self._spec
-        if spec.must_ask_namespaced and spec.scopes != (EVERYTHING,):
+        if spec.must_ask_namespaced and any(scope.namespace for scope in self.wanted):
             await self._ask_namespaced()
+        if not self._is_known:
+            await self._divide()
+        self._is_known = True
         for scope in self._store.partitions:
             if scope not in self.reflectors:
                 self._start_scope(scope)
+        if self._changes:
+            _ = self._host.start_stage(self._carry_out, "change of scopes")
         if spec.must_ask_namespaced:
-            await self._wait_synced()
+            await self._host.wait_first_sync()
             await self._discovery.note_definition(spec.resource)
 
     def _start_scope(self, scope: Scope) -> None:
         if self._warming is None:
             self._start_reflector(scope)
-        else:
-            self._start_stage(functools.partial(self._start_warm, self._warming, scope), f"warm start{scope.place}")
+        elif scope not in self._warmed:
+            self._warmed.add(scope)
+            _ = self._host.start_stage(
+                functools.partial(self._start_warm, self._warming, scope), f"warm start{scope.place}"
+            )
 
     async def _start_warm(self, warming: Warming, scope: Scope) -> None:
         """Start a reflector once what was stored of its scope has been taken over, or found not to fit."""
@@ -148,7 +224,9 @@ class Following:
         if scope not in self.reflectors and scope in self._store.partitions:
             self._start_reflector(scope, resumption)
 
-    def _start_reflector(self, scope: Scope, resumption: Resumption | None = None) -> None:
+    def _start_reflector(
+        self, scope: Scope, resumption: Resumption | None = None, replays: Replays | None = None
+    ) -> None:
         reflector = Reflector(
             self._spec.target(scope),
             self._source,
@@ -159,12 +237,22 @@ class Following:
             self._offer,
             lambda: self._dispatcher.takes_offers,
             functools.partial(self._discovery.find_absence, self._spec.resource, scope.namespace),
-            self.look_again,
+            self.look_again if self._spec.shard is None else self._look_at_shard,
         )
         if resumption is not None:
-            reflector.resume_from(*resumption)
+            reflector.resume_from(*resumption, replays)
         self.reflectors[scope] = reflector
-        self._start_stage(reflector.run, f"reflector{scope.place}")
+        self._tasks[scope] = self._host.start_stage(
+            functools.partial(self._run_reflector, scope, reflector), f"reflector{scope.place}"
+        )
+
+    async def _run_reflector(self, scope: Scope, reflector: Reflector) -> None:
+        if self.reflectors.get(scope) is not reflector:
+            return  # it has gone, and was started again for somebody had cancelled it just before
+        task = asyncio.current_task()
+        assert task is not None, "reflectors run in tasks"
+        self._tasks[scope] = task
+        await reflector.run()
 
     def _offer(self, item: WatchBatch) -> bool:
         """Hand a batch to the dispatcher; what is wrong there is the dispatcher's, whoever's task it happens in."""
@@ -175,13 +263,33 @@ class Following:
 
     async def _ask_namespaced(self) -> None:
         """Ask the server whether an unknown kind has namespaces, until it answers."""
+        spec = self._spec
+        if await self._until_answered(lambda: self._discovery.is_namespaced(spec.resource), lambda _: True):
+            return
+        if not spec.is_inherited:
+            raise RefusedError(f"{spec.resource} is cluster-scoped: it cannot be limited to namespaces")
+        whole = EVERYTHING._replace(ranges=self.wanted[0].ranges)
+        self.wanted = (whole,)
+        self._store.partitions = {whole: Partition(len(self._store.layout.names))}
+
+    async def _until_answered(
+        self, ask: Callable[[], Awaitable[bool]], is_passing: Callable[[InformerError], bool]
+    ) -> bool:
+        """Ask the server about namespaces until it answers.
+
+        Args:
+            ask: Asks once.
+            is_passing: Tells of an error whether another try may help; others are raised.
+        """
         spec, settings, random = self._spec, self._source.settings, self._source.random
         delay = settings.backoff_initial
-        has_namespaces: bool | None = None
-        while has_namespaces is None:
+        while True:
             try:
-                has_namespaces = await self._discovery.is_namespaced(spec.resource)
+                answer = await ask()
             except InformerError as error:
+                if not is_passing(error):
+                    self._namespaced_error = None
+                    raise
                 self._namespaced_error = error
                 logger.warning(
                     "%s: cannot find out whether it has namespaces: %s; next try in %.1f s", spec.name, error, delay
@@ -189,12 +297,9 @@ class Following:
                 self._on_failure(WatchFailure(spec.resource, EVERYTHING, error, self.failures + 1, delay))
                 await asyncio.sleep(delay * (1 + settings.backoff_jitter * random.random()))
                 delay = min(delay * settings.backoff_factor, settings.backoff_max)
-        self._namespaced_error = None
-        if has_namespaces:
-            return
-        if not spec.is_inherited:
-            raise RefusedError(f"{spec.resource} is cluster-scoped: it cannot be limited to namespaces")
-        self._store.partitions = {EVERYTHING: Partition(len(self._store.layout.names))}
+            else:
+                self._namespaced_error = None
+                return answer
 
     def _on_failure(self, failure: WatchFailure) -> None:
         self.failures += 1
@@ -207,6 +312,182 @@ class Following:
         except BaseException as error:  # a CancelledError here is none of the loop's: nothing is awaited
             if count := self._tally.note(("on_watch_error", place_of(error))):
                 logger.exception("%s: on_watch_error raised%s", self._spec.name, so_often(count))
+
+    # -- scopes that come and go ------------------------------------------------------------------------------
+
+    def change(self, scopes: tuple[Scope, ...], muted: frozenset[Scope] = frozenset()) -> asyncio.Future[None]:
+        """Follow other scopes from now on.
+
+        Returns:
+            What is done once those that go have gone and those that come are asked for; wait for it with a shield.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.wanted = scopes
+        self._changes.append(_Change(scopes, muted, done))
+        if self._is_known and len(self._changes) == 1:
+            _ = self._host.start_stage(self._carry_out, "change of scopes")
+        return done
+
+    def change_unstarted(self, scopes: tuple[Scope, ...]) -> None:
+        """Follow other scopes from the start on."""
+        self.wanted = scopes
+        self._store.partitions = {scope: Partition(len(self._store.layout.names)) for scope in scopes}
+
+    def unite(self) -> asyncio.Future[None]:
+        """Follow all ranges, of which each has a watch of its own, by one watch from now on; none is listed again.
+
+        Ranges that have not synced are left out.
+
+        Returns:
+            What is done once that watch has been asked for; wait for it with a shield.
+        """
+        parts = tuple(scope for scope in self.wanted if scope.ranges and self._store.partitions[scope].is_synced)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if len(parts) < 2:
+            done.set_result(None)
+            return done
+        into = Scope(parts[0].namespace, tuple(sorted(each for scope in parts for each in scope.ranges)))
+        self.wanted = (*(scope for scope in self.wanted if scope not in parts), into)
+        self._changes.append(_Change(parts, frozenset(), done, into))
+        if len(self._changes) == 1:
+            _ = self._host.start_stage(self._carry_out, "change of scopes")
+        return done
+
+    async def wait_shown(self, scopes: Collection[Scope]) -> None:
+        """Wait until scopes are shown, or are not wanted any more; raises what the informer ends with."""
+        await self._dispatcher.wait_for_version(
+            lambda versions: all(scope in versions or scope not in self.wanted for scope in scopes)
+        )
+
+    async def _carry_out(self) -> None:
+        """Let scopes come and go, one change after the other. Begun again, it does what is left to do."""
+        while self._changes:
+            change = self._changes[0]
+            await (self._replace(change) if change.into is None else self._unite(change.scopes, change.into))
+            if self._connections is not None:
+                self._connections.resize(len(self.reflectors))
+            self._changes.remove(change)
+            if not change.done.done():
+                change.done.set_result(None)
+
+    async def _replace(self, change: _Change) -> None:
+        followed = {*self._store.partitions, *self._store.hidden}
+        gone, come = followed.difference(change.scopes), frozenset(change.scopes) - followed
+        await self._stop(gone)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await self._dispatcher.queue.put(Rescope(come, frozenset(gone), done, muted=change.muted & come))
+        await done
+        for scope in change.scopes:
+            if scope not in self.reflectors:
+                self._start_reflector(scope)
+
+    async def _unite(self, parts: tuple[Scope, ...], into: Scope) -> None:
+        modes = [one.mode for part in parts if (one := self._ownership(part)) is not None]
+        await self._stop(parts)
+        done: asyncio.Future[dict[Scope, str]] = asyncio.get_running_loop().create_future()
+        await self._dispatcher.queue.put(Unite(parts, into, done))
+        reached = await done
+        if into in self.reflectors:
+            return
+        version, shard = lowest_version(reached.values()), self._spec.shard
+        assert shard is not None, "scopes with ranges are those of a shard"
+        ranges = {each: reached[scope] for scope in reached for each in scope.ranges}
+        replays = Replays(shard.by, ranges, self._stored_version) if version else None
+        self._start_reflector(into, Resumption(version), replays)
+        if (ownership := self._ownership(into)) is not None and modes:
+            ownership.mode = "client" if "client" in modes else modes[0]
+
+    def _ownership(self, scope: Scope) -> Ownership | None:
+        reflector = self.reflectors.get(scope)
+        return None if reflector is None else reflector.ownership
+
+    def _stored_version(self, key: str) -> str:
+        entry = self._store.get(key)
+        return "" if entry is None else entry.version
+
+    async def _stop(self, scopes: Iterable[Scope]) -> None:
+        """End the reflectors of scopes; what they have put into the queue stays there."""
+        ending = []
+        for scope in scopes:
+            if (reflector := self.reflectors.pop(scope, None)) is not None:
+                task = self._tasks.pop(scope)
+                ending.append(task)
+                logger.debug("%s: %s is not followed any more, after %s", self._spec.name, scope, reflector.state)
+                self._host.stop_stage(task)
+        if ending:
+            await asyncio.wait(ending, timeout=STOP_WAIT)  # a hook may refuse to end: what it puts then is dropped
+
+    # -- shards -----------------------------------------------------------------------------------------------
+
+    async def _divide(self) -> None:
+        """Follow each namespace of a shard by itself, if the server does not filter, and there are few of them."""
+        spec, shard = self._spec, self._spec.shard
+        if shard is None or shard.by != "namespace" or any(scope.namespace for scope in self.wanted):
+            return
+        target = spec.target(self.wanted[0])
+        accept, selector = self._store.layout.object_type.list_accept, shard.selector
+        try:
+            has_namespaces = spec.is_namespaced and (
+                not spec.must_ask_namespaced
+                or await self._until_answered(lambda: self._discovery.is_namespaced(spec.resource), is_passing)
+            )
+            if not has_namespaces or await self._until_answered(
+                lambda: says_filtered(self._source, target, accept, selector), is_passing
+            ):
+                return
+        except InformerError:
+            return  # the list will meet with the same, and say so
+        if self._owned is None:
+            self._owned = OwnedNamespaces(share_of(shard), self._source, self._host, self._look_at_namespaces)
+        refusal, names = await self._owned.start(), self._owned.names
+        if refusal is not None or len(names) > MOST:
+            why = refusal or f"{len(names)} are the shard's own, more than {MOST}"
+            logger.info("%s: its namespaces are not followed one by one: %s", spec.name, why)
+            self._owned.stop()
+            self._owned = None
+            return
+        if words := skew(Counter(self._owned.all_names), shard.of, "namespaces", FEW):
+            logger.warning("%s: %s", spec.name, words)
+        self._is_divided = True
+        self.change_unstarted(tuple(map(Scope, names)))
+        if not names:
+            self._dispatcher.look_at_sync()
+
+    def _look_at_namespaces(self) -> None:
+        """Let namespaces come and go, as they do on the server: those that go once their objects have gone."""
+        if not self._is_divided or self._owned is None:
+            return
+        names = set(self._owned.names)
+        gone = [scope for scope in self.wanted if scope.namespace not in names]
+        kept = [scope for scope in self.wanted if scope not in gone or self._has_objects(scope)]
+        come = names.difference(scope.namespace for scope in kept)
+        if len(kept) != len(self.wanted) or come:
+            _ = self.change((*kept, *map(Scope, sorted(come))))
+        if any(scope in gone for scope in kept):
+            asyncio.get_running_loop().call_later(LOOK_AGAIN, self._look_at_namespaces)
+
+    def _has_objects(self, scope: Scope) -> bool:
+        partition = self._store.partition(scope)
+        return partition is not None and bool(partition.objects)
+
+    def _look_at_shard(self) -> None:
+        """Tell of what the lists of a shard have shown, once it changes."""
+        owned = [each.ownership for each in list(self.reflectors.values()) if each.ownership is not None]
+        modes = {each.mode for each in owned}
+        mode: ShardMode | None = "client" if "client" in modes else "server" if modes == {"server"} else None
+        if mode is not None and mode != self._shard_mode:
+            if mode == "client":
+                logger.warning("%s: %s", self._spec.name, NOT_FILTERED.format(resource=self._spec.resource))
+            elif self._shard_mode is not None:
+                logger.info("%s: the API server keeps the objects of other shards away now", self._spec.name)
+            self._shard_mode = mode
+        if not self._has_told_skew and None not in modes:
+            self._has_told_skew = True
+            for each in owned:
+                if self._spec.shard is not None and (words := skew(each.namespaces, self._spec.shard.of)):
+                    logger.warning("%s: %s", self._spec.name, words)
+                each.namespaces.clear()
+        self.look_again()
 
     # -- how they do ------------------------------------------------------------------------------------------
     # Other threads may ask for all of this: what may change meanwhile is looked at once, and no dict that may grow is
@@ -233,7 +514,9 @@ class Following:
         """Tell whether every scope has synced and follows the change stream right now, where its kind has one."""
         of_kind = {scope for scope, each in list(self.reflectors.items()) if _is_of_kind(each.last_error)}
         return all(
-            each.has_synced and not each.is_degraded and (each.is_watching or each.scope in of_kind) for each in scopes
+            each.has_synced and not each.is_degraded and (each.is_watching or each.scope in of_kind)
+            for each in scopes
+            if not each.is_coming
         )
 
     def health(self, now: float, whole: str, *, is_running: bool, has_failed: bool) -> tuple[ScopeHealth, ...]:
@@ -248,7 +531,8 @@ class Following:
         scopes = []
         if not whole and (error := self._namespaced_error) is not None:
             whole = f"finding out whether it has namespaces: {error}"
-        for scope, partition in self._store.partitions.items():
+        shown = self._store.partitions
+        for scope, partition in {**shown, **self._store.hidden}.items():
             reflector = self.reflectors.get(scope)
             state = None if reflector is None else reflector.state
             since = None if reflector is None else reflector.last_activity
@@ -263,7 +547,10 @@ class Following:
             silent_for = None if since is None else max(now - since, 0.0)
             is_watching = is_running and state is State.WATCHING
             is_degraded = partition.is_synced and (has_failed or not (error is None or _is_of_kind(error)))
-            scopes.append(ScopeHealth(scope, is_synced, is_watching, silent_for, reason, is_degraded))
+            is_coming = scope not in shown
+            mode = None if reflector is None or reflector.ownership is None else reflector.ownership.mode
+            mode = "namespace" if self._is_divided else mode
+            scopes.append(ScopeHealth(scope, is_synced, is_watching, silent_for, reason, is_degraded, is_coming, mode))
         return tuple(scopes)
 
     @property
@@ -284,6 +571,15 @@ class Following:
         """The error of the last attempt to list or watch, until one is healthy again."""
         errors = [self._namespaced_error, *(reflector.last_error for reflector in list(self.reflectors.values()))]
         return next((error for error in errors if error is not None), None)
+
+
+class _Change(NamedTuple):
+    """Scopes that are to be followed, some of them muted, and what is resolved when they are; or that become one."""
+
+    scopes: tuple[Scope, ...]
+    muted: frozenset[Scope]
+    done: asyncio.Future[None]
+    into: Scope | None = None
 
 
 def _is_of_kind(error: Exception | None) -> bool:

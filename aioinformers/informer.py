@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import warnings
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar, Unpack
 
-from aioinformers.cache.lister import Indexer, Lister, StoreReader
+from aioinformers.cache.lister import Indexer, Lister, ShardReader, StoreReader
 from aioinformers.checks import require_plain, require_seconds, shown, truth_of
 from aioinformers.delivery.handlers import Handler
 from aioinformers.delivery.listener import ConsumerOptions
@@ -20,7 +20,7 @@ from aioinformers.objects.layout import NAMESPACE_INDEX, IndexDefinition
 from aioinformers.objects.paths import join_key
 from aioinformers.options import HandlerOptions, StreamOptions, Until, check_options, require_until
 from aioinformers.pipeline import Phase, Pipeline
-from aioinformers.statistics import InformerHealth, InformerStatistics, reason_of
+from aioinformers.statistics import InformerHealth, InformerStatistics, reason_of, weakest
 from aioinformers.types import GroupVersionResource, ObjectKey, Scope, version_order
 
 __all__ = ["IndexChange", "SharedInformer", "pipeline_of"]
@@ -43,7 +43,9 @@ class SharedInformer(Generic[T]):
 
     def __init__(self, pipeline: Pipeline[T]) -> None:
         self._pipeline = pipeline
-        self._reader = StoreReader(pipeline.store, pipeline.name, pipeline.spec.resource, pipeline.require_readable)
+        spec = pipeline.spec
+        reads = (pipeline.store, pipeline.name, spec.resource, pipeline.require_readable)
+        self._reader = StoreReader(*reads) if spec.shard is None else ShardReader(*reads, spec.shard)
         self._runner: asyncio.Task[None] | None = None
         self._waits = 0
 
@@ -102,7 +104,7 @@ class SharedInformer(Generic[T]):
 
         Args:
             handler: A coroutine function of one event, or an object with any of ``async on_add(obj)``,
-                ``on_update(old, new)``, ``on_delete(obj)``.
+                ``on_update(old, new)``, ``on_delete(obj)``, ``on_released(obj)``.
             options: See :class:`HandlerOptions`.
 
         Returns:
@@ -145,6 +147,10 @@ class SharedInformer(Generic[T]):
         """Decorate ``async def function(obj)`` to be called for each deletion."""
         return self._decorate("on_delete", function)
 
+    def on_released(self, function: F) -> F:
+        """Decorate ``async def function(obj)`` to be called for each object that the informer follows no more."""
+        return self._decorate("on_released", function)
+
     @property
     def default_registration(self) -> Registration[T] | None:
         """The one registration that all decorated functions feed; None before it has joined."""
@@ -183,6 +189,34 @@ class SharedInformer(Generic[T]):
             self._pipeline.indexing.layout.with_fact(fields)  # what cannot be is refused here, not when it is entered
         options_ = consumer_options.with_default_resync(self.resync_period)
         return self._pipeline.roster.stream(options_, None if until is None else until.wait)
+
+    # -- namespaces -------------------------------------------------------------------------------------------
+
+    async def set_namespaces(self, namespaces: str | Sequence[str], *, timeout: float | None = None) -> None:
+        """Follow these namespaces from now on, and no others.
+
+        What is followed already stays untouched: nothing is listed again. A namespace that comes is shown, and its
+        objects are told as ``Added(initial=True)``, once its first list is whole: no read has to wait for it. A
+        namespace that goes leaves the cache at once; its objects have not been deleted, so that only ``on_released``
+        hears of them. Several calls are carried out one after the other.
+
+        Only informers of one's own have it, as :func:`aioinformers.new_informer` makes them, also in a factory that
+        has adopted them with ``add``.
+
+        Args:
+            namespaces: One namespace or several.
+            timeout: Seconds to wait for the namespaces that come; None waits without limit.
+
+        Cancellation: of the wait alone; the namespaces change nevertheless.
+
+        Raises:
+            RuntimeError: If the informer is shared by all who ask its factory for it.
+            ValueError: If a namespace cannot be, the kind has none, or the informer follows all namespaces.
+            TimeoutError: If the time is up: the namespaces are followed all the same, and it says what they wait for.
+            InformerClosedError: If the informer ends first.
+        """
+        with self._waiting():
+            await self._pipeline.set_namespaces(namespaces, timeout)
 
     # -- indexes ----------------------------------------------------------------------------------------------
 
@@ -265,7 +299,7 @@ class SharedInformer(Generic[T]):
     @property
     def last_sync_resource_version(self) -> str:
         """The resourceVersion that has been applied; of several scopes the newest."""
-        return max(self.resource_versions.values(), key=version_order)
+        return max(self.resource_versions.values(), key=version_order, default="")
 
     async def wait_for_resource_version(
         self, resource_version: str, *, namespace: str | None = None, timeout: float | None = None
@@ -282,7 +316,7 @@ class SharedInformer(Generic[T]):
 
         Raises:
             TypeError: If it is not a text.
-            ValueError: If it is not a decimal number, or the informer does not follow the namespace.
+            ValueError: If it is not a decimal number, or the informer does not follow the namespace, or no more.
             TimeoutError: If the time is up.
             InformerClosedError: If the informer ends first.
         """
@@ -299,6 +333,8 @@ class SharedInformer(Generic[T]):
         wanted = version_order(resource_version)
 
         def is_reached(versions: Mapping[Scope, str]) -> bool:
+            if scopes.isdisjoint(versions):
+                raise ValueError(f"{self.name} does not follow namespace {namespace!r} any more")
             return all(
                 version.isdecimal() and version_order(version) >= wanted
                 for scope, version in versions.items()
@@ -339,6 +375,8 @@ class SharedInformer(Generic[T]):
 
         Raises:
             TypeError: If the condition is an async function, or cannot be called with the object.
+            ValueError: If the informer has followed the object's namespace and does so no more.
+            NotOwnedError: If another shard has the object's namespace.
             TimeoutError: If the time is up, or ``until`` has been set.
             InformerClosedError: If the informer ends first.
         """
@@ -348,11 +386,15 @@ class SharedInformer(Generic[T]):
             require_until(until)
         text = key if isinstance(key, str) else join_key(*key)
         namespace = text.rpartition("/")[0]
+        self._reader.require_owned(namespace, text)
         store, show = self._pipeline.store, self._pipeline.store.layout.object_type.show
+        is_followed = store.follows(namespace)
         last: T | None = None
 
         def is_met() -> bool:
             nonlocal last
+            if is_followed and not store.follows(namespace):
+                raise ValueError(f"{self.name} does not follow namespace {namespace!r} any more")
             entry = store.get(text)
             last = None if entry is None else show(entry)
             return store.has_synced(namespace) and truth_of(condition(last), "condition")
@@ -415,16 +457,18 @@ class SharedInformer(Generic[T]):
         silences = [each.silent_for for each in scopes if each.silent_for is not None]
         return InformerHealth(
             name=pipeline.name,
-            has_synced=False not in [each.has_synced for each in scopes],
-            is_watching=False not in [each.is_watching for each in scopes],
+            has_synced=False not in [each.has_synced or each.is_coming for each in scopes],
+            is_watching=False not in [each.is_watching or each.is_coming for each in scopes],
             has_crashed=pipeline.phase is Phase.FAILED,
-            silent_for=max(silences) if len(silences) == len(scopes) else None,
+            silent_for=max(silences, default=None) if len(silences) == len(scopes) else None,
             rejected=pipeline.dispatcher.count_rejected(),
             reason=reason_of(scopes),
             scopes=scopes,
             is_degraded=True in [each.is_degraded for each in scopes],
             warnings=pipeline.following.notices,
             restarts=pipeline.tasks.restarts_since(pipeline.now() - 60.0),
+            shard="" if pipeline.spec.shard is None else str(pipeline.spec.shard),
+            shard_mode=None if pipeline.spec.shard is None else weakest(scopes) if scopes else "namespace",
             warm="" if pipeline.warming is None else pipeline.warming.remark,
             stale_for=None if pipeline.warming is None else pipeline.warming.stale_for,
         )

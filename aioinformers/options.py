@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypedDict, 
 from aioinformers.checks import is_coroutine_function, require_number, require_plain, shown, suggestion
 from aioinformers.delivery.events import Event
 from aioinformers.objects.layout import IndexDefinition
+from aioinformers.objects.shard import Shard
 from aioinformers.objects.transforms import drop_fields, keep_fields
 from aioinformers.settings import Settings
 from aioinformers.types import ALL_NAMESPACES, EVERYTHING, AllNamespaces, ListOptions, Scope
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HandlerOptions", "InformerOptions", "Namespaces", "StreamOptions", "Transform", "Transforms", "Tweak", "Until",
-    "check_options", "period_of", "require_until", "scopes_of", "settings_of", "transforms_of",
+    "check_options", "period_of", "require_until", "scopes_of", "settings_of", "shard_of",
+    "transforms_of",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -56,6 +58,8 @@ class InformerOptions(TypedDict, total=False):
         compact: Keep objects packed: a fraction of the memory, for some microseconds per event and read. None, the
             default, takes a shared informer as it is; a new one is not compact.
         optional: Waiting for a factory's caches does not wait for this one.
+        shard: Only the objects of one of several shards (``aioinformers.sharding.Shard``); None for all objects, also
+            where the factory has a shard. Left out, it is the factory's.
         warm: Where the state is stored for the next process, instead of the factory's ``warm``; None for nowhere.
     """
 
@@ -68,6 +72,7 @@ class InformerOptions(TypedDict, total=False):
     shared_objects: bool
     compact: bool | None
     optional: bool
+    shard: Shard | None
     warm: WarmCache | None
 
 
@@ -169,6 +174,20 @@ def scopes_of(namespace: Namespaces) -> tuple[Scope, ...]:
         if not _NAMESPACE.fullmatch(name):
             raise ValueError(f"{name!r} cannot be a namespace: for all of them leave it out or use ALL_NAMESPACES")
     return tuple(Scope(name) for name in sorted(set(names)))
+
+
+def shard_of(shard: Any) -> Shard | None:
+    """Return a shard as it was given; None for all objects.
+
+    Raises:
+        TypeError: If it is something else, such as ``"2/8"``; says how a shard is written.
+    """
+    if shard is None or isinstance(shard, Shard):
+        return shard
+    raise TypeError(
+        f"shard= is a Shard of aioinformers.sharding, such as Shard(2, of=8) for the third of eight, or None for all "
+        f"objects, not {shown(shard)}"
+    )
 
 
 def transforms_of(transform: Transforms) -> tuple[Transform, ...]:

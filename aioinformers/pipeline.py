@@ -8,7 +8,7 @@ import functools
 import logging
 import os
 import weakref
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -29,11 +29,13 @@ from aioinformers.listwatch.attempt import Target
 from aioinformers.loops import Deadline, Grace, require_loop
 from aioinformers.objects.compact import Packer
 from aioinformers.objects.layout import Layout
+from aioinformers.objects.ranges import Share
+from aioinformers.objects.shard import Shard
+from aioinformers.options import Namespaces, scopes_of
 from aioinformers.queue import PackingQueue, QueueItem, Reindex
 from aioinformers.statistics import InformerStatistics, ScopeHealth, reason_of
 from aioinformers.supervisor import Supervisor
 from aioinformers.tally import Tally, so_often
-from aioinformers.transport.pool import Reservation
 from aioinformers.transport.source import Source
 from aioinformers.types import EVERYTHING, GroupVersionResource, Scope, WatchFailure
 from aioinformers.warm.bytes import storing
@@ -75,7 +77,9 @@ class InformerSpec:
         query: Selectors and further query parameters.
         must_ask_namespaced: The kind is unknown: whether it has namespaces is asked before the first request.
         is_inherited: The namespaces are a default, which cluster-scoped kinds ignore.
+        is_namespaced: Its objects live in namespaces, as far as is known.
         is_foreign: Tells whether a list is of another kind, by its kind and apiVersion.
+        shard: The shard whose objects it follows, which the ranges of its scopes are of; None for all objects.
     """
 
     name: str
@@ -84,11 +88,20 @@ class InformerSpec:
     query: Mapping[str, str] = field(default_factory=dict)
     must_ask_namespaced: bool = False
     is_inherited: bool = False
+    is_namespaced: bool = True
     is_foreign: Callable[[str, str], bool] = lambda kind, api_version: False
+    shard: Shard | None = None
 
     def target(self, scope: Scope) -> Target:
         """Return what a reflector of one scope follows."""
-        return Target(self.resource, scope, self.query, self.is_foreign)
+        query = self.query
+        if (share := self.share(scope)) is not None:
+            query = {**query, "shardSelector": share.selector}
+        return Target(self.resource, scope, query, self.is_foreign, self.shard if scope.ranges else None)
+
+    def share(self, scope: Scope) -> Share | None:
+        """Return which objects of a scope are followed; None for all."""
+        return None if self.shard is None or not scope.ranges else Share(self.shard.by, scope.ranges)
 
 
 class Pipeline(Generic[T]):
@@ -108,6 +121,7 @@ class Pipeline(Generic[T]):
         crash: The bug that ended it, if one did.
         closed_because: Why it is closed although nobody has closed it; empty otherwise.
         owner: The factory that runs it, by name; empty for a standalone informer.
+        is_shared: Everybody who asks its factory for the same gets it.
         is_optional: Its factory's readiness does not wait for it.
         resync_period: Seconds; what handlers are given that do not say otherwise.
         tasks: Starts its tasks and starts them again.
@@ -136,6 +150,7 @@ class Pipeline(Generic[T]):
         self.crash: BaseException | None = None
         self.closed_because: str = ""
         self.owner: str = ""
+        self.is_shared: bool = False
         self.is_optional: bool = False
         self.resync_period: float = 0.0
         self.store: Store[T] = Store(layout, spec.scopes)
@@ -166,9 +181,8 @@ class Pipeline(Generic[T]):
         self._tally = Tally()
         self._grace = Grace()
         self.following: Following = Following(
-            spec, source, discovery, self.store, self.dispatcher, self._start_stage, self._synced.wait, on_watch_error,
-            self.warming,
-        )  # fmt: skip
+            self, spec, source, discovery, self.store, self.dispatcher, on_watch_error, self.warming
+        )
 
     @property
     def name(self) -> str:
@@ -195,10 +209,9 @@ class Pipeline(Generic[T]):
             raise InformerClosedError(f"{self.name} has been started before: make a new informer")
         self.loop = asyncio.get_running_loop()
         self.phase = Phase.RUNNING
-        connections: Reservation | None = None
         _running.add(self)
         try:
-            connections = self.source.reserve(self.name, len(self.spec.scopes))
+            self.following.open()
             self._start_stages()
             await self.tasks.supervise()
         except asyncio.CancelledError as error:
@@ -208,8 +221,6 @@ class Pipeline(Generic[T]):
             self._on_bug("supervisor", error)
         finally:
             await self._tear_down()
-            if connections is not None:
-                connections.release()
         if self._grace.cancelled is not None:
             raise self._grace.cancelled
         if self.crash is not None:
@@ -247,24 +258,37 @@ class Pipeline(Generic[T]):
     def _start_stages(self) -> None:
         self.roster.join_decorated(self.resync_period)
         self._start_dispatcher()
-        self._start_stage(self.following.run, "reflectors")
+        _ = self.start_stage(self.following.run, "reflectors")
         if self.warming is not None:
-            self._start_stage(self.warming.journal.run, "journal")
+            _ = self.start_stage(self.warming.journal.run, "journal")
         warn_after = self.source.settings.slow_handler_warning
-        self._start_stage(functools.partial(self.roster.watch, warn_after), "watchdog")
+        _ = self.start_stage(functools.partial(self.roster.watch, warn_after), "watchdog")
         self.roster.start()
 
     def _start_dispatcher(self) -> None:
         self._dispatching = self.tasks.start(self.dispatcher.run(), "dispatcher", self._start_dispatcher)
 
-    def _start_stage(self, run: Callable[[], Coroutine[Any, Any, None]], role: str) -> None:
-        """Start a task that ends before the dispatcher does."""
-        task = self.tasks.start(run(), role, functools.partial(self._start_stage, run, role))
+    def start_stage(self, run: Callable[[], Coroutine[Any, Any, None]], role: str) -> asyncio.Task[None]:
+        """Start a task that ends before the dispatcher does; a stranger who cancels it has it started again."""
+
+        def again() -> None:
+            _ = self.start_stage(run, role)
+
+        task = self.tasks.start(run(), role, again)
         self._stages.add(task)
         task.add_done_callback(self._stages.discard)
+        return task
+
+    def stop_stage(self, task: asyncio.Task[None]) -> None:
+        """Cancel such a task for good."""
+        self.tasks.dismiss(task)
+
+    async def wait_first_sync(self) -> None:
+        """Wait for the first sync, or the end."""
+        await self._synced.wait()
 
     def _put_change(self, change: Reindex) -> None:
-        self._start_stage(functools.partial(self._queue.put, change), "change of indexes")
+        _ = self.start_stage(functools.partial(self._queue.put, change), "change of indexes")
 
     def _on_bug(self, stage: str, error: BaseException) -> None:
         """A stage that raises has a bug: loud, and the end of this informer alone."""
@@ -288,6 +312,41 @@ class Pipeline(Generic[T]):
         self.following.look_again()
         logger.info("%s: synced, %d objects", self.name, len(self.store))
         self.roster.check_synced()
+
+    async def set_namespaces(self, namespaces: Namespaces, timeout: float | None) -> None:
+        """Follow other namespaces; see ``SharedInformer.set_namespaces``."""
+        self.require_loop()
+        scopes = self._scopes_of(namespaces)
+        if self.phase is Phase.NEW:
+            self.following.change_unstarted(scopes)
+            return
+        if self.phase is not Phase.RUNNING:
+            raise self._end_error()
+        async with Deadline(timeout, lambda: self._late(scopes, timeout)):
+            await asyncio.shield(self.following.change(scopes))
+            await self.following.wait_shown(scopes)
+
+    def _scopes_of(self, namespaces: Namespaces) -> tuple[Scope, ...]:
+        """Return the scopes of other namespaces; refuse what cannot be while the informer lives."""
+        if self.is_shared:
+            raise RuntimeError(
+                f"{self.name} is shared by all who ask {self.owner} for it, so that its namespaces stay: make one of "
+                f"your own with new_informer(), which factory.add() runs too"
+            )
+        if not self.spec.is_namespaced:
+            raise ValueError(f"{self.spec.resource} is cluster-scoped: it cannot be limited to namespaces")
+        wanted = scopes_of(namespaces)
+        if wanted == (EVERYTHING,) or any(not scope.namespace for scope in self.spec.scopes):
+            raise ValueError(
+                f"{self.name}: an informer follows either all namespaces or those that are named, for all its life: "
+                f"make another one"
+            )
+        ranges = self.spec.scopes[0].ranges
+        return tuple(Scope(scope.namespace, ranges) for scope in wanted)
+
+    def _late(self, scopes: Collection[Scope], timeout: float | None) -> str:
+        missing = ", ".join(str(scope) for scope in scopes if scope not in self.store.partitions)
+        return f"{self.name}: {missing} has not synced within {timeout:g} s: {self.reason() or 'starting'}"
 
     # -- teardown ---------------------------------------------------------------------------------------------
 
@@ -329,7 +388,7 @@ class Pipeline(Generic[T]):
         self.dispatcher.close(self._end_error())
         self._ended.set()
         self._synced.set()
-        self.following.look_again()
+        self.following.close(self._end_error())
 
     def _end_error(self) -> InformerError:
         if self.closed_because:

@@ -10,9 +10,11 @@ import msgspec
 
 from aioinformers.objects.deltas import Batch
 from aioinformers.objects.layout import Layout
+from aioinformers.objects.ranges import Judge
 from aioinformers.types import Scope
 
 __all__ = [
+    "Disown",
     "PackingQueue",
     "QueueItem",
     "Reindex",
@@ -20,6 +22,9 @@ __all__ = [
     "ReplaceBatch",
     "ReplaceBegin",
     "ReplaceEnd",
+    "Rescope",
+    "Unite",
+    "Unmute",
     "WatchBatch",
 ]  # fmt: skip
 
@@ -81,6 +86,13 @@ class ReplaceAbort(msgspec.Struct, frozen=True, gc=False):
     scope: Scope
 
 
+class Disown(msgspec.Struct, frozen=True, gc=False):
+    """A server has sent objects of others: remove what is not owned of a scope."""
+
+    scope: Scope
+    owns: Judge
+
+
 class Reindex(msgspec.Struct, frozen=True):  # an error of the future refers back to it: for the garbage collector
     """Rebuild the indexes for another layout, then resolve the future."""
 
@@ -88,7 +100,48 @@ class Reindex(msgspec.Struct, frozen=True):  # an error of the future refers bac
     done: asyncio.Future[None]
 
 
-QueueItem: TypeAlias = WatchBatch | ReplaceBegin | ReplaceBatch | ReplaceEnd | ReplaceAbort | Reindex
+class Rescope(msgspec.Struct, frozen=True):  # as above
+    """Let scopes come and go, then resolve the future. No reflector follows what goes any more.
+
+    Attributes:
+        added: Scopes that are shown once their first list is whole.
+        removed: Scopes that go, shown or not.
+        is_told: Whether consumers are told of what goes, as released.
+        muted: Those of the added ones that are not shown before :class:`Unmute` asks for it.
+        done: Resolved when it is done.
+    """
+
+    added: frozenset[Scope]
+    removed: frozenset[Scope]
+    done: asyncio.Future[None]
+    is_told: bool = True
+    muted: frozenset[Scope] = frozenset()
+
+
+class Unite(msgspec.Struct, frozen=True):  # as above
+    """Make one scope of several, whose objects it holds from now on. No reflector follows these any more.
+
+    Attributes:
+        scopes: The scopes; those that are not shown are left as they are.
+        into: The scope that they become.
+        done: Resolved with the version that each of them had reached; that of the new one is the lowest.
+    """
+
+    scopes: tuple[Scope, ...]
+    into: Scope
+    done: asyncio.Future[dict[Scope, str]]
+
+
+class Unmute(msgspec.Struct, frozen=True):  # as above
+    """Show a scope that has been followed muted, then resolve the future."""
+
+    scope: Scope
+    done: asyncio.Future[None]
+
+
+QueueItem: TypeAlias = (
+    WatchBatch | ReplaceBegin | ReplaceBatch | ReplaceEnd | ReplaceAbort | Disown | Reindex | Rescope | Unite | Unmute
+)
 
 
 class PackingQueue(asyncio.Queue[QueueItem]):

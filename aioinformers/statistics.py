@@ -6,6 +6,7 @@ import enum
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias, get_args
 
 from aioinformers.types import ObjectKey, Scope
 
@@ -13,9 +14,19 @@ __all__ = [
     "BusyKey", "BusyRun", "CompactStatistics", "ConsumerStatistics", "ControllerState", "ControllerStatistics",
     "Durations",
     "ElectionState", "ElectionStatistics", "FactoryHealth", "FailingKey", "Histogram", "InformerHealth",
-    "InformerStatistics", "QueueStatistics", "RequestStatistics", "ScopeHealth", "ScopeStatistics", "Transition",
-    "reason_of",
+    "InformerStatistics", "QueueStatistics", "RequestStatistics", "ScopeHealth", "ScopeStatistics", "ShardMode",
+    "Transition", "reason_of", "weakest",
 ]  # fmt: skip
+
+
+ShardMode: TypeAlias = Literal["server", "namespace", "client"]
+"""Who keeps the objects of other shards away from an informer.
+
+``"server"``: the API server sends nothing else. ``"namespace"``: nothing is asked for but the namespaces of the shard.
+``"client"``: the server sends all objects, and the informer drops others before they are decoded.
+"""
+
+_WEAKEST_FIRST: Final[tuple[ShardMode, ...]] = get_args(ShardMode)[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +352,8 @@ class ScopeHealth:
         silent_for: Seconds since the server was last heard of; None before that.
         is_degraded: It has synced, but the last attempt to follow it failed: what the cache holds may be out of date.
         reason: What it waits for and why; empty if nothing is wrong.
+        is_coming: It was added while the informer ran, and is hidden from all reads until its first list is whole.
+        shard_mode: Who keeps the objects of other shards away; None without a shard, and before the first list.
     """
 
     scope: Scope
@@ -349,11 +362,19 @@ class ScopeHealth:
     silent_for: float | None
     reason: str
     is_degraded: bool = False
+    is_coming: bool = False
+    shard_mode: ShardMode | None = None
 
 
 def reason_of(scopes: Iterable[ScopeHealth]) -> str:
     """Return the reasons of scopes, one that all have once."""
     return "; ".join(dict.fromkeys([each.reason for each in scopes if each.reason]))
+
+
+def weakest(scopes: Iterable[ScopeHealth]) -> ShardMode | None:
+    """Return the weakest way in which scopes are kept to a shard; None as long as that of one of them is not known."""
+    modes = {each.shard_mode for each in scopes}
+    return None if None in modes else next((mode for mode in _WEAKEST_FIRST if mode in modes), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +395,9 @@ class InformerHealth:
         warnings: What the server said beside its answers, such as that this version is deprecated.
         restarts: How many of its tasks somebody else has cancelled within the last minute, so that they were started
             again; of many, five.
+        shard: The shard whose objects it follows, in words; empty for all objects.
+        shard_mode: Who keeps the objects of other shards away: ``"server"``, ``"namespace"`` or ``"client"``, of
+            several scopes the weakest; None without a shard, and before the first list.
         warm: Whether it has started from what an earlier process had stored, and if not, why; empty without
             ``warm``.
         stale_for: Seconds since what listers answer from was stored, while it is not known to be current
@@ -391,6 +415,8 @@ class InformerHealth:
     is_degraded: bool = False
     warnings: tuple[str, ...] = ()
     restarts: int = 0
+    shard: str = ""
+    shard_mode: ShardMode | None = None
     warm: str = ""
     stale_for: float | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -22,6 +22,7 @@ __all__ = [
     "Scope",
     "WatchFailure",
     "is_version",
+    "lowest_version",
     "version_order",
 ]
 
@@ -145,6 +146,12 @@ def version_order(resource_version: str) -> tuple[int, str]:
     return len(resource_version), resource_version
 
 
+def lowest_version(versions: Iterable[str]) -> str:
+    """Return the lowest of some resourceVersions; empty if there is none, or one that cannot be compared."""
+    known = list(versions)
+    return min(known, key=version_order) if known and all(version.isdecimal() for version in known) else ""
+
+
 class Cause(enum.Enum):
     """The reason for an event. Members may be added later: match those you know, and ignore others."""
 
@@ -159,7 +166,7 @@ class Cause(enum.Enum):
     WARM = "warm"
     """The cache was filled from the state that an earlier process had stored."""
     SHARD = "shard"
-    """The object moved to this process from another one, or away from it."""
+    """This process follows the object since now, or no more: its shard or its namespace has come or gone."""
 
 
 _RESERVED = frozenset({

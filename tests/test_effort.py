@@ -143,9 +143,20 @@ def counting(steps: int) -> float:
     return time.thread_time() - begin
 
 
-def least(times: int, measure: Callable[[], tuple[float, ...]]) -> tuple[float, ...]:
-    """Measure several things several times, in turns, and return the least of each."""
-    return tuple(map(min, zip(*(measure() for _ in range(times)), strict=True)))
+def least(
+    times: int, measure: Callable[[], tuple[float, ...]], is_fine: Callable[..., bool], at_most: int = 15
+) -> tuple[float, ...]:
+    """Measure several things several times, in turns, and more often as long as it is not fine.
+
+    What else runs on a machine makes caches cold, which costs CPU time, too.
+
+    Returns:
+        The least of each.
+    """
+    found = tuple(map(min, zip(*(measure() for _ in range(times)), strict=True)))
+    while times < at_most and not is_fine(*found):
+        found, times = tuple(map(min, found, measure())), times + 1
+    return found
 
 
 PLAIN = 6
@@ -160,8 +171,12 @@ IS_DEEP_IN_BYTES = sys.version_info >= (3, 14)
 
 def check_steps(run: Callable[[bytes], Effort], data: bytes, largest: bytes, times: int = PLAIN) -> None:
     """Check that no step takes much longer than msgspec needs for the largest object."""
-    longest, plain, loop = least(3, lambda: (run(data).longest, skipping(largest), counting(SLICE)))
-    assert longest <= times * plain + loop, f"{1e3 * longest:.1f} ms, msgspec {1e3 * plain:.1f} ms"
+
+    def is_short(longest: float, plain: float, loop: float) -> bool:
+        return longest <= times * plain + loop
+
+    found = least(3, lambda: (run(data).longest, skipping(largest), counting(SLICE)), is_short)
+    assert is_short(*found), f"{1e3 * found[0]:.1f} ms, msgspec {1e3 * found[1]:.1f} ms"
 
 
 @pytest.mark.parametrize("write", [obj, obj_last])
@@ -204,8 +219,11 @@ def test_g12_an_object_that_is_too_deep_costs_nothing_once_its_name_is_known() -
     From Python 3.14 on it can be skipped, and is decoded once to know whether it could be read later.
     """
     bad, fair = event(obj(ENDLESS["too deep"](SIZE))), b"[%s1]" % repeated(b"[],", SIZE)
-    ours, plain = least(3, lambda: (watch(bad).total, skipping(fair)))
-    assert ours <= (PLAIN if IS_DEEP_IN_BYTES else 2) * plain
+
+    def is_cheap(ours: float, plain: float) -> bool:
+        return ours <= (PLAIN if IS_DEEP_IN_BYTES else 2) * plain
+
+    assert is_cheap(*least(3, lambda: (watch(bad).total, skipping(fair)), is_cheap))
 
 
 @pytest.mark.parametrize(
@@ -265,8 +283,12 @@ LISTS = [ordinary, unlike, alternating, after_a_large_one, among_look_alikes, of
 
 def check_growth(run: Callable[[int], Effort], size: int) -> None:
     """Check that four times as much takes about four times as long: far less than the sixteen of a quadratic effort."""
-    small, large = least(2, lambda: (run(size).total, run(4 * size).total))
-    assert large <= 8 * small, f"{1e3 * small:.1f} ms, four times as much {1e3 * large:.1f} ms"
+
+    def is_in_proportion(small: float, large: float) -> bool:
+        return large <= 8 * small
+
+    small, large = least(2, lambda: (run(size).total, run(4 * size).total), is_in_proportion)
+    assert is_in_proportion(small, large), f"{1e3 * small:.1f} ms, four times as much {1e3 * large:.1f} ms"
 
 
 @pytest.mark.parametrize("items", LISTS)

@@ -29,6 +29,7 @@ from aioinformers.errors import (
     InvalidSelectorError,
     NotFoundError,
     NotLeadingError,
+    NotOwnedError,
     QueueClosedError,
     ResourceNotFoundError,
     ResponseError,
@@ -38,6 +39,7 @@ from aioinformers.errors import (
 )
 
 START = "start the factory and `await factory.wait_for_cache_sync()` before reading"
+WHOLE = "ask an informer with shard=None, or the API server"
 MESSAGES: list[tuple[InformerError, str]] = [
     (
         CacheSyncError({"pods.v1": "403 Forbidden", "jobs.v1.batch": "listing"}, 30.0),
@@ -56,6 +58,17 @@ MESSAGES: list[tuple[InformerError, str]] = [
     (InformerCrashedError("pods.v1 crashed"), "pods.v1 crashed"),
     (NotLeadingError("ops/web", "b holds it now"), "not the leader of ops/web: b holds it now"),
     (NotFoundError("pods.v1", "prod/web"), "pods.v1 'prod/web' is not in the cache"),
+    *[
+        (
+            NotOwnedError("pods.v1", namespace, key),
+            f"whether there is {what} cannot be told: {where} belongs to another shard than pods.v1 follows; {WHOLE}",
+        )
+        for namespace, key, what, where in (
+            ("prod", "prod/web", "'prod/web'", "namespace 'prod'"),
+            ("", "n1", "'n1'", "what has no namespace"),
+            ("prod", "", "an object", "namespace 'prod'"),
+        )
+    ],
     (
         UnknownIndexError("node", ["namespace", "image"]),
         "no index 'node'; there are 'namespace', 'image': add it with add_indexers",
@@ -113,6 +126,7 @@ ALSO = {
     NotLeadingError: RuntimeError,
     QueueClosedError: RuntimeError,
     NotFoundError: LookupError,
+    NotOwnedError: LookupError,
     UnknownIndexError: LookupError,
     InvalidSelectorError: ValueError,
     InvalidPathError: ValueError,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -50,12 +52,25 @@ def running_pod(name: str, *, node: str = "n1", **labels: str) -> Document:
 
 
 @asynccontextmanager
-async def example(name: str, kubeconfig: Path, *, is_script: bool = False) -> AsyncIterator[asyncio.subprocess.Process]:
+async def example(
+    name: str,
+    kubeconfig: Path,
+    *,
+    is_script: bool = False,
+    arguments: Sequence[str] = (),
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run an example as its users do: as a module, or as a script."""
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONUNBUFFERED": "1", **variables}
     environment.pop("KUBERNETES_SERVICE_HOST", None)
     pipe = asyncio.subprocess.PIPE
-    command = [sys.executable, "-W", "error", *([f"examples/{name}.py"] if is_script else ["-m", f"examples.{name}"])]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        *([f"examples/{name}.py"] if is_script else ["-m", f"examples.{name}"]),
+        *arguments,
+    ]
     async with child_process(*command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe) as child:
         yield child
 
@@ -96,6 +111,53 @@ async def test_quickstart_prints_what_there_is_and_what_happens(server: FakeAPIS
     assert (child.returncode, err) == (0, b"")
 
 
+# -- sharded_exporter -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_filtered", [True, False])
+async def test_the_replicas_of_the_exporter_have_every_pod_once(tmp_path: Path, is_filtered: bool) -> None:
+    """With the server's filter and without it: the series are the same."""
+    async with FakeAPIServer(shard_selector=is_filtered) as server, AsyncExitStack() as stack:
+        for number in range(40):
+            server.create("pods", running_pod(f"web-{number}"))
+        path = tmp_path / "kubeconfig"
+        path.write_text(kubeconfig_of(server.url))
+        urls = []
+        for index in range(2):
+            variables = {"AIOINFORMERS_SHARDS": "2", "POD_INDEX": str(index)}
+            child = await stack.enter_async_context(
+                example("sharded_exporter", path, arguments=["0"], variables=variables)
+            )
+            (line,) = await lines_until(child.stdout, "/metrics")
+            assert line.startswith(f"shard {index} of 0 to 1, by uid: http://localhost:")
+            urls.append(line.rpartition(" ")[2])
+        http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+
+        async def scrape() -> list[set[str]]:
+            texts = [(await http.get(url)).text for url in urls]
+            mode = "server" if is_filtered else "client"
+            assert all(f'of="2",filtered_by="{mode}"' in text for text in texts if text.startswith("aioinformers"))
+            return [set(re.findall(r'kube_pod_info\{namespace="shop",pod="([^"]*)"', text)) for text in texts]
+
+        async with asyncio.timeout(60):
+            while sum(map(len, shares := await scrape())) < 40:
+                await asyncio.sleep(0.1)
+        assert min(map(len, shares)) > 5
+        assert shares[0] | shares[1] == {f"web-{number}" for number in range(40)}
+        server.delete("pods", "web-7", namespace="shop")
+        server.create("pods", running_pod("web-40"))
+        async with asyncio.timeout(60):
+            while set.union(*(shares := await scrape())) != {f"web-{number}" for number in range(41)} - {"web-7"}:
+                await asyncio.sleep(0.1)
+
+
+async def test_an_exporter_that_does_not_know_its_shard_says_what_is_missing(kubeconfig: Path) -> None:
+    async with example("sharded_exporter", kubeconfig, variables={"HOSTNAME": "laptop"}) as child:
+        _, err = await child.communicate()
+    assert child.returncode == 1
+    assert "AIOINFORMERS_SHARDS is not set" in err.decode()
+
+
 # -- fastapi_app ----------------------------------------------------------------------------------------------
 
 
@@ -117,7 +179,7 @@ async def served(app: FastAPI, kubeconfig: Path) -> AsyncIterator[httpx.AsyncCli
 
 
 async def until_ready(browser: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await browser.get("/_informers/readyz")).status_code != 200:
             await asyncio.sleep(0.02)
 
@@ -149,7 +211,7 @@ async def test_the_service_follows_the_cluster(server: FakeAPIServer, kubeconfig
         assert (await browser.get("/nodes/n1/pods")).json() == []
         server.create("pods", running_pod("web-1"))
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (found := (await browser.get("/nodes/n1/pods")).json()):
                 await asyncio.sleep(0.02)
 
@@ -212,7 +274,7 @@ async def test_the_service_sends_what_happens(server: FakeAPIServer, kubeconfig:
     server.create("deployments", deployment(2))
     async with served(service, kubeconfig) as browser, browser.stream("GET", "/deployments/events") as answer:
         lines = (line async for line in answer.aiter_lines() if line.startswith("data: "))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             first = await anext(lines)
             server.patch("deployments", "web", {"metadata": {"labels": {"a": "b"}}}, namespace="shop")
             server.patch("deployments", "web", {"status": {"readyReplicas": 3}}, namespace="shop")
@@ -268,7 +330,7 @@ async def test_the_operator_deploys_tells_and_cleans_up(
         await until(lambda: found(server, "deployments", "blog") is None)  # what it owned goes with it
 
         child.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             assert await child.wait() == 0
     assert server.get("leases", "website-operator", namespace="default")["spec"]["holderIdentity"] == ""
 
@@ -297,7 +359,7 @@ async def test_the_operator_ends_at_once_whatever_it_waits_for(
             await until(lambda: len(server.requests) > (2 if phase == "caches sync" else 4))
         await asyncio.sleep(0.3)
         child.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(6):
+        async with asyncio.timeout(20):  # the program gives itself 25 s to end
             assert await child.wait() == 0
     if phase != "the server is away":
         assert found(server, "deployments", "blog") is None
@@ -329,7 +391,7 @@ async def test_the_operator_in_a_service_says_what_fails(websites: FakeAPIServer
     server.fail("patch deployments", 403, times=None)
     async with served(operator_service, kubeconfig) as browser:
         await until_ready(browser)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (failing := (await browser.get("/failing")).json()):
                 await asyncio.sleep(0.02)
     assert "403" in failing["shop/blog"]

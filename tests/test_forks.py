@@ -57,7 +57,7 @@ async def check_waits(pods):
     await refused_later(pods.wait_for("default/a", lambda pod: True))
     await refused_later(pods.wait_synced())
     await refused_later(pods.wait_for_resource_version("1"))
-    await asyncio.wait_for(pods.wait_closed(), 5)
+    await asyncio.wait_for(pods.wait_closed(), 40)
 
 async def fork(child):
     pid = os.fork()
@@ -80,7 +80,7 @@ async def fork(child):
 TAIL = """
 async def whole():
     async with FakeAPIServer() as server, server.api_client() as api:
-        await asyncio.wait_for(main(server, api), 50)
+        await asyncio.wait_for(main(server, api), 90)
 
 asyncio.run(whole())
 """
@@ -89,7 +89,7 @@ asyncio.run(whole())
 def run(main: str) -> None:
     """Run a program whose ``main(server, api)`` forks."""
     command = [sys.executable, "-c", HEAD + main + TAIL]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
 
 
@@ -99,15 +99,15 @@ def test_g9_a_forked_child_does_not_pass_off_its_copy_as_the_cluster() -> None:
 async def main(server, api):
     async with SharedInformerFactory(api) as factory:
         pods = factory.core.v1.pods()
-        await factory.wait_for_cache_sync(timeout=5)
+        await factory.wait_for_cache_sync(timeout=40)
         server.create("pods", {"metadata": {"name": "a"}})
-        await pods.wait_for("default/a", lambda pod: pod is not None, timeout=5)
+        await pods.wait_for("default/a", lambda pod: pod is not None, timeout=40)
 
         async def again():
             await check_waits(pods)
             async with server.api_client() as own, SharedInformerFactory(own) as fresh:
                 mine = fresh.core.v1.pods()
-                await fresh.wait_for_cache_sync(timeout=5)
+                await fresh.wait_for_cache_sync(timeout=40)
                 assert len(mine.lister) == 1 and mine.is_watching
 
         def child():
@@ -117,7 +117,7 @@ async def main(server, api):
 
         await fork(child)
         server.create("pods", {"metadata": {"name": "b"}})
-        await pods.wait_for("default/b", lambda pod: pod is not None, timeout=5)
+        await pods.wait_for("default/b", lambda pod: pod is not None, timeout=40)
         assert len(pods.lister) == 2 and pods.is_live(60) and factory.health().is_ready
 """)
 
@@ -128,7 +128,7 @@ def test_a_child_that_another_thread_forks_says_so_too() -> None:
 async def main(server, api):
     async with SharedInformerFactory(api, namespace=["one", "two"]) as factory:
         pods = factory.core.v1.pods()
-        await factory.wait_for_cache_sync(timeout=5)
+        await factory.wait_for_cache_sync(timeout=40)
         await asyncio.to_thread(lambda: asyncio.run(fork(lambda: check_child(factory, pods))))
         assert pods.lister.list() == [] and pods.is_watching
 """)
@@ -150,6 +150,6 @@ async def main(server, api):
 
     await fork(child)
     async with early:
-        await early.wait_for_cache_sync(timeout=5)
+        await early.wait_for_cache_sync(timeout=40)
         assert pods.lister.list() == [] and pods.is_watching
 """)

@@ -14,7 +14,7 @@ from aioinformers.resources import GROUPS, Kind, kind_of_resource, kinds
 from tests.kit.fixtures import real_server_with
 from tests.kit.realserver import RealAPIServer
 
-pytestmark = [pytest.mark.realserver, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.realserver, pytest.mark.slow]
 
 FLAGS = ("--runtime-config=api/all=true", "--feature-gates=AllAlpha=true,AllBeta=true")
 

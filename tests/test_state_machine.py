@@ -340,7 +340,6 @@ def profile(examples: int, **options: Any) -> settings:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_g1_to_g8_hold_whatever_happens() -> None:
     before = next(STEPS)
     with quiet():

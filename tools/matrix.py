@@ -37,8 +37,24 @@ def interpreter(version: str) -> str | None:
     return None
 
 
-def test_on(version: str, python: str) -> bool:
-    """Run the tests on one interpreter, in an environment of its own."""
+def run_aloud(command: list[str]) -> list[str]:
+    """Run tests, show what they print as it comes, and return the summary of those that failed."""
+    said = bytearray()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        while some := os.read(running.stdout.fileno(), 65536):
+            sys.stdout.buffer.write(some)
+            sys.stdout.flush()
+            said += some
+    if running.returncode == 0:
+        return []
+    _, _, summary = said.decode(errors="replace").rpartition(" short test summary info ")
+    failures = [line for line in summary.splitlines()[1:][-50:] if not line.startswith("SKIPPED")]
+    return [*failures, f"exit code {running.returncode}"]
+
+
+def test_on(version: str, python: str) -> list[str]:
+    """Run the tests on one interpreter, in an environment of its own, and return what is wrong."""
     venv = ROOT / f".venv-{version}"
     pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if not (venv / ".installed").exists():
@@ -48,12 +64,12 @@ def test_on(version: str, python: str) -> bool:
         (venv / ".installed").touch()
     chosen = "not realserver and not slow and not once"
     command = [str(venv / "bin" / "python"), "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", "-m", chosen]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    return run_aloud(command)
 
 
 def main() -> int:
     """Run the matrix; exit code 1 if a version fails."""
-    failed = []
+    failed: dict[str, list[str]] = {}
     for version in sys.argv[1:] or VERSIONS:
         if version == "{}.{}".format(*sys.version_info):
             print(f"Python {version}: covered by `make test`", flush=True)
@@ -63,10 +79,10 @@ def main() -> int:
             print(f"Python {version}: not installed here, left out", flush=True)
             continue
         print(f"Python {version}: {python}", flush=True)
-        if not test_on(version, python):
-            failed.append(version)
-    if failed:
-        print(f"failed on Python {', '.join(failed)}", flush=True)
+        if wrong := test_on(version, python):
+            failed[version] = wrong
+    for version, wrong in failed.items():  # once more: other versions have come in between
+        print(f"failed on Python {version}:", *wrong, sep="\n", flush=True)
     return 1 if failed else 0
 
 

@@ -11,16 +11,32 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import get_ident
 from time import perf_counter
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from aioinformers.cache.indexer import Partition, Store
 from aioinformers.cache.packing import Packing
+from aioinformers.cache.rescoping import Rescoping, parts_of
+from aioinformers.cache.scopes import Scopes
+from aioinformers.cache.siblings import Displaced, displacing, remove_older
+from aioinformers.cache.slices import Slices
 from aioinformers.cache.staging import Staging, initial_state
 from aioinformers.cache.waits import Waits
 from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, Mailbox, Observer, Record
 from aioinformers.objects.deltas import DELETE, UPSERT, Batch, Delta
 from aioinformers.objects.layout import Entry
-from aioinformers.queue import QueueItem, Reindex, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
+from aioinformers.queue import (
+    Disown,
+    QueueItem,
+    Reindex,
+    ReplaceAbort,
+    ReplaceBatch,
+    ReplaceBegin,
+    ReplaceEnd,
+    Rescope,
+    Unite,
+    Unmute,
+    WatchBatch,
+)
 from aioinformers.statistics import Histogram
 from aioinformers.types import Cause, Scope, version_order
 
@@ -28,17 +44,11 @@ __all__ = ["Dispatcher", "Journal"]
 
 T = TypeVar("T")
 
-RELEASED = 64
-"""References that are let go of between two looks at the clock."""
-
 SLICE = 512
 """Objects per slice of the store, for a resync."""
 
 APPLYING_BOUNDS = (0.0001, 0.001, 0.01, 0.1)
 """Seconds: upper bounds of the times for a batch that are told apart."""
-
-LOOK = 64
-"""Steps of a fraction of a microsecond each between two looks at the clock."""
 
 
 @dataclass(slots=True)
@@ -48,6 +58,7 @@ class DispatchCounts:
     added: int = 0
     updated: int = 0
     deleted: int = 0
+    released: int = 0
     lists: int = 0
     unreadable: int = 0
 
@@ -98,16 +109,17 @@ class Dispatcher(Generic[T]):
         self._stored: set[Scope] = set()  # scopes that have the objects of an earlier process, and have not synced
         self._goals: dict[Scope, str] = {}  # the versions that make them synced
         self._is_measured = False
-        self._time_slice = time_slice
+        self._slices = Slices(time_slice)
         self._on_synced = on_synced
         self._on_rejected = on_rejected
         self._mailboxes: dict[Mailbox, None] = {}  # a dict: registration order, removal in O(1)
         self._staging: dict[Scope, Staging] = {}
+        self._scopes = Scopes(store)
+        self._rescoping = Rescoping(store, self._scopes, self, self._slices)
         self._waits = Waits()
         self._is_waiting = False
         self._item: QueueItem | None = None
         self._staged: Batch | None = None  # of a ReplaceBatch: it is not to be staged twice
-        self._slice_end = 0.0
         packer = store.layout.object_type.packer
         self._packing: Packing | None = None if packer is None else Packing(packer)
 
@@ -132,6 +144,12 @@ class Dispatcher(Generic[T]):
         if segments:
             mailbox.put_list(segments, len(self.store))
         self._mailboxes[mailbox] = None
+
+    def look_at_sync(self) -> None:
+        """Note that there is nothing to wait for, if no scope is followed."""
+        self.store.is_open = self.store.is_synced
+        if self.store.is_synced:
+            self._on_synced()
 
     def measure(self, *, is_on: bool) -> None:
         """Count from now on how long it takes to apply batches of events, or do so no more."""
@@ -172,7 +190,7 @@ class Dispatcher(Generic[T]):
         while True:
             if self.queue.empty():
                 if packing is not None and packing.waiting:
-                    await self._yield()
+                    await self._slices.pause()
                     await self._pack()
                     continue
                 self._is_waiting = True
@@ -180,7 +198,7 @@ class Dispatcher(Generic[T]):
                     item = await self.queue.get()
                 finally:
                     self._is_waiting = False
-                self._slice_end = time() + self._time_slice
+                self._slices.begin()
             else:
                 item = self.queue.get_nowait()
             if type(item) is WatchBatch:
@@ -189,8 +207,8 @@ class Dispatcher(Generic[T]):
             else:
                 self._item = item
                 await self._finish_item()
-            if time() > self._slice_end:
-                await self._yield()
+            if self._slices.is_over(time()):
+                await self._slices.pause()
                 await self._pack()
 
     @property
@@ -221,14 +239,14 @@ class Dispatcher(Generic[T]):
 
         Each case may be begun again from its first line, wherever it was cancelled.
         """
-        await self._merge()
+        await self.merge()
         await self._pack()
         match item:
             case ReplaceBegin(scope=scope, begun=begun):
-                await self._drop(scope)
-                self._staging[scope] = Staging(len(self.store.layout.names))
-                if not begun.done():
-                    begun.set_result(None)
+                await self.drop(scope)
+                if self.store.partition(scope) is not None:
+                    self._staging[scope] = Staging(len(self.store.layout.names))
+                _resolve(begun)
             case ReplaceBatch(scope=scope, batch=batch):
                 if self._staged is not batch:
                     self._stage(scope, batch)
@@ -239,32 +257,22 @@ class Dispatcher(Generic[T]):
                     self.store.layout.object_type.learn_kind(item.kind, item.api_version)
                 await self._replace(item)
             case ReplaceAbort(scope=scope):
-                await self._drop(scope)
+                await self.drop(scope)
+            case Disown():
+                await self._rescoping.disown(item)
             case Reindex():
                 await self._reindex(item)
+            case Rescope():
+                self._stored -= item.removed
+                for scope in item.removed:
+                    self._goals.pop(scope, None)
+                await self._rescoping.rescope(item)
+            case Unite():
+                await self._rescoping.unite(item)
+            case Unmute():
+                await self._rescoping.unmute(item)
             case _:
                 raise AssertionError(f"unknown queue item {item!r}")
-
-    # -- slices -----------------------------------------------------------------------------------------------
-
-    async def _yield(self) -> None:
-        await asyncio.sleep(0)
-        self._slice_end = asyncio.get_running_loop().time() + self._time_slice
-
-    async def _in_slices(self, steps: Iterable[object], every: int = LOOK) -> None:
-        """Take steps, and let other tasks run whenever the time slice is over."""
-        time = asyncio.get_running_loop().time
-        for count, _ in enumerate(steps):
-            if not count % every and time() > self._slice_end:
-                await self._yield()
-
-    async def _release(self, references: list[Any]) -> None:
-        """Let go of objects in slices: to free a hundred thousand at once takes longer than one."""
-        time = asyncio.get_running_loop().time
-        while references:
-            del references[-RELEASED:]
-            if time() > self._slice_end:
-                await self._yield()
 
     # -- watch ------------------------------------------------------------------------------------------------
 
@@ -279,9 +287,19 @@ class Dispatcher(Generic[T]):
         self.applying.note(perf_counter() - begin)
 
     def _apply(self, item: WatchBatch) -> None:
-        partition, batch = self.store.partitions[item.scope], item.batch
+        batch = item.batch
         deltas = self._current(batch)
-        records = self._put(partition, deltas, item.arrived)
+        partition = self.store.partitions.get(item.scope)
+        if partition is None:
+            partition = self._scopes.apply_unseen(item.scope, deltas, batch.version)
+            if self._packing is not None and partition is not None:
+                self._packing.waiting.append((partition, deltas))
+            return
+        if item.scope.ranges and (others := self._scopes.siblings(item.scope)):
+            deltas, displaced = displacing(deltas, others)
+            records = self.remove(displaced, Cause.WATCH) + self._put(partition, deltas, item.arrived)
+        else:
+            records = self._put(partition, deltas, item.arrived)
         if batch.version:
             partition.version = batch.version
         self.counts.unreadable += batch.unreadable
@@ -345,10 +363,13 @@ class Dispatcher(Generic[T]):
     # -- lists ------------------------------------------------------------------------------------------------
 
     def _stage(self, scope: Scope, batch: Batch) -> None:
-        staging = self._staging[scope]
+        staging = self._staging.get(scope)
+        if staging is None:
+            return  # it has gone
         deltas = self._current(batch)
         # Only this scope's reflector changes the partition, and it is listing.
-        for key, reason in staging.put(deltas, self.store.partitions[scope].objects):
+        live = self.store.partition(scope)
+        for key, reason in staging.put(deltas, {} if live is None else live.objects):
             self._on_rejected(key, reason)
         staging.unreadable += batch.unreadable
         if self._packing is not None:
@@ -357,61 +378,69 @@ class Dispatcher(Generic[T]):
     async def _replace(self, item: ReplaceEnd) -> None:
         if (staging := self._staging.get(item.scope)) is None:
             return  # it has been committed already
-        old = self.store.partitions[item.scope]
+        old = self.store.partition(item.scope)
+        if old is None:
+            return  # it has gone
         if item.is_stored and old.is_synced:
-            await self._drop(item.scope)  # it is older than what is there
+            await self.drop(item.scope)  # it is older than what is there
             return
+        if item.scope.ranges and (others := self._scopes.siblings(item.scope)):
+            await self._slices.take(remove_older(staging.partition, others, staging.displaced))
         if old.is_synced or item.scope in self._stored:
-            await self._in_slices(staging.compare(old))
+            await self._slices.take(staging.compare(old))
         else:
             staging.begin(Cause.WARM if item.is_stored else Cause.LIST)
         self._commit(item, staging)
-        await self._merge()
-        await self._yield()
-        rest = [*_parts(old), *staging.segments]
+        await self.merge()
+        await self._slices.pause()
+        rest = [*parts_of(old), *staging.segments]
         del old, staging
-        await self._release(rest)
+        await self._slices.release(rest)
 
-    async def _merge(self) -> None:
+    async def merge(self) -> None:
         """Merge the segments of a list that some mailbox had no room for."""
         for mailbox in list(self._mailboxes):  # who joins or leaves meanwhile has nothing to merge
             while mailbox.merge_next():
-                await self._yield()
+                await self._slices.pause()
 
     def _commit(self, item: ReplaceEnd, staging: Staging) -> None:
         """Swap the staged objects in and hand out the differences. Plain ``def``: seen whole or not at all."""
-        was_synced = self.store.is_synced
-        old = self.store.partitions[item.scope]
-        del self._staging[item.scope]
+        scope, store, counts = item.scope, self.store, self.counts
+        was_synced, old = store.is_synced, store.partition(scope)
+        del self._staging[scope]
         new = staging.partition
-        is_first = not (old.is_synced or item.scope in self._stored)
+        is_first = not (scope in self._stored or (old is not None and old.is_synced))
         if item.is_stored:
-            self._stored.add(item.scope)
+            self._stored.add(scope)
             new.is_stale = self.serves_stale
         else:
-            self._stored.discard(item.scope)
-            self._goals.pop(item.scope, None)
+            self._stored.discard(scope)
+            self._goals.pop(scope, None)
             new.is_synced = True
         new.version = item.version
-        self.store.partitions[item.scope] = new
-        self.store.is_open = self.store.is_readable()
-        counts = self.counts
         counts.lists += 1
+        if not self._scopes.install(scope, new):
+            return
         counts.unreadable += staging.unreadable
         counts.added += staging.counts[ADDED]
         counts.updated += staging.counts[UPDATED]
         counts.deleted += staging.counts[DELETED]
-        initial = staging.counts[ADDED] if is_first else 0
-        for mailbox in self._mailboxes:
-            mailbox.put_list(staging.segments, initial)
+        first = self.remove(staging.displaced, Cause.RELIST)
+        segments = [first, *staging.segments] if first else staging.segments
         if self.journal is not None and not item.is_stored:
-            self.journal.note_list(item.scope, staging.segments, is_first=is_first)
+            self.journal.note_list(scope, staging.segments, is_first=is_first)
+        self.tell(segments, staging.counts[ADDED] if is_first else 0, was_synced=was_synced)
+        if self._goals:
+            self._look_at_goal(scope)
+
+    def tell(self, segments: list[Sequence[Record]], initial: int, *, was_synced: bool) -> None:
+        """Hand out what has become of the store's partitions."""
+        for mailbox in self._mailboxes:
+            mailbox.put_list(segments, initial)
         self._waits.wake_keys(list(self._waits.for_keys))  # they look for themselves whether it was their key
         self._waits.wake_versions()
         if not was_synced and self.store.is_synced:
             self._on_synced()
-        if self._goals:
-            self._look_at_goal(item.scope)
 
     # -- what was stored --------------------------------------------------------------------------------------
 
@@ -422,14 +451,19 @@ class Dispatcher(Generic[T]):
             scope: The scope.
             goal: The resourceVersion, a number.
         """
-        if not self.store.partitions[scope].is_synced:
+        partition = self.store.partition(scope)
+        if partition is not None and not partition.is_synced:
             self._goals[scope] = goal
             self._look_at_goal(scope)
 
     def _look_at_goal(self, scope: Scope) -> None:
         """Take a scope that was stored as synced if it is as new as the server was when it was asked."""
-        goal, partition = self._goals.get(scope, ""), self.store.partitions[scope]
-        if not (goal and scope in self._stored) or version_order(partition.version) < version_order(goal):
+        goal, partition = self._goals.get(scope, ""), self.store.partition(scope)
+        if (
+            partition is None
+            or not (goal and scope in self._stored)
+            or version_order(partition.version) < version_order(goal)
+        ):
             return
         del self._goals[scope]
         self._stored.discard(scope)
@@ -439,13 +473,41 @@ class Dispatcher(Generic[T]):
         if self.store.is_synced:
             self._on_synced()
 
-    async def _drop(self, scope: Scope) -> None:
+    async def drop(self, scope: Scope) -> None:
         """Let go of a list that did not reach its end, if there is one."""
         if (staging := self._staging.pop(scope, None)) is None:
             return
-        rest = _parts(staging.partition)
+        rest = parts_of(staging.partition)
         del staging
-        await self._release(rest)
+        await self._slices.release(rest)
+
+    # -- for whole partitions ---------------------------------------------------------------------------------
+
+    def count(self, *, added: int = 0, deleted: int = 0, released: int = 0) -> None:
+        """Count changes."""
+        self.counts.added += added
+        self.counts.deleted += deleted
+        self.counts.released += released
+
+    def remove(self, displaced: list[Displaced], cause: Cause) -> list[Record]:
+        """Remove objects whose successors have come; return what consumers have to be told of it."""
+        removed = [(key, partition.remove(key)) for partition, key in displaced]
+        records = [Record(DELETED, key, old, old, cause, known=False) for key, old in removed if old is not None]
+        self.count(deleted=len(records))
+        return records
+
+    def tell_of(self, scope: Scope, records: list[Record]) -> None:
+        """Hand out some changes of a scope."""
+        for mailbox in self._mailboxes:
+            mailbox.put(records)
+        self._waits.wake_keys(record.key for record in records)
+        if self.journal is not None:
+            self.journal.note(scope, records)
+
+    def note_whole(self, scope: Scope, partition: Partition) -> None:
+        """Let what is stored of a scope for the next process begin anew."""
+        if self.journal is not None:
+            self.journal.note_list(scope, initial_state(partition), is_first=True)
 
     # -- compact ----------------------------------------------------------------------------------------------
 
@@ -459,10 +521,11 @@ class Dispatcher(Generic[T]):
         if packing is None or not packing.waiting:
             return
         has_backlog = any(mailbox.pending for mailbox in self._mailboxes)
-        await self._in_slices(packing.steps(has_backlog), every=1)
+        await self._slices.take(packing.steps(has_backlog), every=1)
         if packing.packer.is_crowded:
             staged = [staging.partition for staging in self._staging.values()]
-            await self._in_slices(packing.renewal([*self.store.partitions.values(), *staged]))
+            hidden = self.store.hidden.values()
+            await self._slices.take(packing.renewal([*self.store.partitions.values(), *hidden, *staged]))
 
     # -- indexes ----------------------------------------------------------------------------------------------
 
@@ -470,22 +533,21 @@ class Dispatcher(Generic[T]):
         if item.done.cancelled():
             return
         staged = {scope: staging.partition for scope, staging in self._staging.items()}
-        replaced = [*self.store.partitions.values(), *staged.values()]
+        replaced = [*self.store.partitions.values(), *staged.values(), *self.store.hidden.values()]
         try:
             layout = item.change(self.store.layout)
-            await self._in_slices(self.store.rebuilt(layout, staged))
+            await self._slices.take(self.store.rebuilt(layout, staged))
         except (ValueError, TypeError) as error:
             if not item.done.done():
                 item.done.set_exception(error)
             return
         for scope, partition in staged.items():
             self._staging[scope].partition = partition
-        await self._yield()
-        rest = [part for partition in replaced for part in _parts(partition)]
+        await self._slices.pause()
+        rest = [part for partition in replaced for part in parts_of(partition)]
         del replaced
-        await self._release(rest)
-        if not item.done.done():
-            item.done.set_result(None)
+        await self._slices.release(rest)
+        _resolve(item.done)
 
     # -- waits ------------------------------------------------------------------------------------------------
 
@@ -507,10 +569,10 @@ class Dispatcher(Generic[T]):
         self.store.is_open = False
         while not self.queue.empty():
             item = self.queue.get_nowait()
-            if isinstance(item, Reindex) and not item.done.done():
+            if isinstance(item, Reindex | Rescope | Unite | Unmute) and not item.done.done():
                 item.done.set_exception(error)
 
 
-def _parts(partition: Partition) -> list[Any]:
-    """Return what a partition refers to. What other threads still read of it is left as it is."""
-    return [*(keys for index in partition.indexes for keys in index.values()), *partition.objects.values()]
+def _resolve(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)

@@ -140,6 +140,7 @@ class Store(Generic[T]):
     other threads go through the one that they have found.
 
     Attributes:
+        hidden: Partitions of scopes that are followed and not shown yet; nobody but the dispatcher looks into them.
         building: Indexes that must not be read yet.
         writer: The thread that writes, once there is one: what it reads is not changed meanwhile.
         is_open: Reads need not ask whether they may: every scope can be read, and the informer has not ended.
@@ -150,6 +151,7 @@ class Store(Generic[T]):
         self.is_open: bool = False
         # One reference: a reader in another thread must never see the partitions of one layout with another.
         self._current = layout, {scope: Partition(len(layout.names)) for scope in scopes}
+        self.hidden: dict[Scope, Partition] = {}
         self.building: set[str] = set()
         layout.object_type.levels.find = self.get
 
@@ -175,6 +177,14 @@ class Store(Generic[T]):
             if not partition.is_synced:
                 return False
         return True
+
+    def partition(self, scope: Scope) -> Partition | None:
+        """Return the partition of a scope, shown or hidden; None if it is not followed."""
+        return self._current[1].get(scope) or self.hidden.get(scope)
+
+    def follows(self, namespace: str) -> bool:
+        """Tell whether objects of a namespace are, or may be, shown."""
+        return any(scope.namespace in ("", namespace) for scope in list(self._current[1]))
 
     def has_synced(self, namespace: str) -> bool:
         """Tell whether the first list of every scope that follows a namespace has been committed.
@@ -239,7 +249,8 @@ class Store(Generic[T]):
 
     def has_version(self, scope: Scope, key: str, uid: str, version: str) -> bool:
         """Tell whether this very version of an object is stored; without a version nobody knows."""
-        entry = self.partitions[scope].objects.get(key)
+        partition = self.partition(scope)
+        entry = None if partition is None else partition.objects.get(key)
         return entry is not None and bool(version) and entry.version == version and entry.uid == uid
 
     def label_set(self, entry: Entry) -> LabelSet:
@@ -358,6 +369,26 @@ class Store(Generic[T]):
         except ValueError:
             raise UnknownIndexError(name, layout.names) from None
 
+    def united(self, scopes: Iterable[Scope], into: Scope) -> Iterator[None]:
+        """Make one partition of several, and install it at the end.
+
+        A generator, so that its caller may let the loop run between steps; nobody else may write meanwhile.
+
+        Args:
+            scopes: Scopes that are shown.
+            into: The scope that they become.
+        """
+        parts = [self.partitions[scope] for scope in scopes]
+        new = Partition(len(self.layout.names))
+        new.is_synced = all(part.is_synced for part in parts)
+        for part in parts:
+            new.rejected |= part.rejected
+            for key, entry in part.objects.items():
+                new.put(key, entry)
+                yield
+        rest = {scope: partition for scope, partition in self.partitions.items() if scope not in scopes}
+        self.partitions = {**rest, into: new}
+
     def follow(self, layout: Layout[T]) -> None:
         """Follow another layout that has the same indexes."""
         self._current = layout, self.partitions
@@ -372,7 +403,7 @@ class Store(Generic[T]):
             staged: Partitions beside the store that follow its layout too; replaced in place.
         """
         rebuilt: list[dict[Scope, Partition]] = []
-        for partitions in (self.partitions, staged):
+        for partitions in (self.partitions, staged, self.hidden):
             fresh: dict[Scope, Partition] = {}
             for scope, old in partitions.items():
                 new = fresh[scope] = Partition(len(layout.names))
@@ -384,3 +415,4 @@ class Store(Generic[T]):
             rebuilt.append(fresh)
         self._current = layout, rebuilt[0]
         staged.update(rebuilt[1])
+        self.hidden = rebuilt[2]

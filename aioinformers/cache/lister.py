@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from aioinformers.cache.indexer import Store
 from aioinformers.checks import shown
-from aioinformers.errors import NotFoundError
+from aioinformers.errors import NotFoundError, NotOwnedError
 from aioinformers.objects.layout import NAMESPACE_INDEX, Entry
 from aioinformers.objects.paths import join_key
 from aioinformers.objects.selectors import (
@@ -24,9 +24,10 @@ from aioinformers.objects.selectors import (
     parse_field_selector,
     parse_label_selector,
 )
+from aioinformers.objects.shard import Shard, share_of
 from aioinformers.types import GroupVersionResource, ObjectKey
 
-__all__ = ["Indexer", "Lister", "NamespaceLister", "StoreReader"]
+__all__ = ["Indexer", "Lister", "NamespaceLister", "ShardReader", "StoreReader"]
 
 T = TypeVar("T")
 
@@ -50,6 +51,14 @@ class StoreReader(Generic[T]):
         self.name = name
         self.resource = resource
         self._require_readable = require_readable
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the cache holds the objects of one shard alone."""
+        return False
+
+    def require_owned(self, namespace: str, key: str = "") -> None:
+        """Refuse to say of another shard's objects that they are not there; see :class:`ShardReader`."""
 
     @property
     def index_names(self) -> tuple[str, ...]:
@@ -99,8 +108,12 @@ class StoreReader(Generic[T]):
         key = join_key(namespace, name)
         obj = None if "/" in name and not namespace else self.get(key, namespace)  # it could be taken for a key
         if obj is None:
-            raise NotFoundError(str(self.resource), key, self._advice(namespace, name, how))
+            raise self.not_found(key, self._advice(namespace, name, how))
         return obj
+
+    def not_found(self, key: str, advice: str = "") -> NotFoundError:
+        """Return the error for an object that the cache does not hold."""
+        return NotFoundError(str(self.resource), key, advice)
 
     def _advice(self, namespace: str, name: str, how: str) -> str:
         """Return how to ask for an object that was asked for without its namespace."""
@@ -183,6 +196,57 @@ class StoreReader(Generic[T]):
         return entries, lambda some: _labelled(store, _with_fields(judged, some), labels)
 
 
+class ShardReader(StoreReader[T]):
+    """The reads of a cache that holds one shard's objects.
+
+    Args:
+        store: As of any reader.
+        name: The same.
+        resource: The same.
+        require_readable: The same.
+        shard: The shard.
+    """
+
+    def __init__(
+        self,
+        store: Store[T],
+        name: str,
+        resource: GroupVersionResource,
+        require_readable: Callable[[str | None], None],
+        shard: Shard,
+    ) -> None:
+        super().__init__(store, name, resource, require_readable)
+        self._shard = shard
+        self._owns_namespace = functools.lru_cache(maxsize=1024)(share_of(shard).owns_namespace)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it holds the objects of one shard alone: it does."""
+        return True
+
+    def require_owned(self, namespace: str, key: str = "") -> None:
+        """Refuse to say of another shard's objects that they are not there.
+
+        Raises:
+            NotOwnedError: If the shard's objects are those of some namespaces, and this is none of them.
+        """
+        if not self._owns_namespace(namespace):
+            raise NotOwnedError(self.name, namespace, key)
+
+    def store(self, namespace: str | None = None) -> Store[T]:
+        """Return the store; raises, beside what :meth:`StoreReader.store` does, :class:`NotOwnedError`."""
+        if namespace is not None:
+            self.require_owned(namespace)
+        return super().store(namespace)
+
+    def not_found(self, key: str, advice: str = "") -> NotFoundError:
+        """Return the error for an object that the cache does not hold, but another shard may."""
+        partial = (
+            f"the cache is partial ({self._shard}), and another shard may have it" if self._shard.by == "uid" else ""
+        )
+        return super().not_found(key, "; ".join(filter(None, (advice, partial))))
+
+
 def _require_namespace(namespace: Any) -> None:
     if not isinstance(namespace, str):
         raise TypeError(f"a namespace is a text, not {shown(namespace)}")
@@ -225,11 +289,20 @@ class NamespaceLister(Generic[T]):
     def __repr__(self) -> str:
         return f"<NamespaceLister of {self._reader.name}, namespace {self.namespace}>"
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether it holds the objects of one shard alone: what is not here may be in another process.
+
+        Then nothing may be concluded from an object's absence, nor from a count.
+        """
+        return self._reader.is_partial
+
     def get(self, name: str) -> T:
         """Return the object of a name.
 
         Raises:
             NotFoundError: If the cache holds none.
+            NotOwnedError: If another shard has the namespace.
             CacheNotSyncedError: Before the first sync of the namespace.
             InformerClosedError: After the end.
         """
@@ -265,6 +338,14 @@ class Lister(Generic[T]):
     def __repr__(self) -> str:
         return f"<Lister of {self._reader.name}, {self._reader.count()}>"
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether it holds the objects of one shard alone: what is not here may be in another process.
+
+        Then nothing may be concluded from an object's absence, nor from a count.
+        """
+        return self._reader.is_partial
+
     def get(self, name: str, *, namespace: str | None = None) -> T:
         """Return one object.
 
@@ -274,6 +355,7 @@ class Lister(Generic[T]):
 
         Raises:
             NotFoundError: If the cache holds no such object; the server is never asked.
+            NotOwnedError: If another shard has its namespace.
             CacheNotSyncedError: Before the first sync of the namespace.
             InformerClosedError: After the end.
         """
@@ -301,6 +383,7 @@ class Lister(Generic[T]):
 
         Raises:
             InvalidSelectorError: If a selector cannot be parsed or is not possible on the cache.
+            NotOwnedError: If another shard has the namespace.
             CacheNotSyncedError: Before the first sync, of the namespace if one is given.
             InformerClosedError: After the end.
         """
@@ -350,6 +433,14 @@ class Indexer(Mapping[ObjectKey, T]):
 
     def __repr__(self) -> str:
         return f"<Indexer of {self._reader.name}, {self._reader.count()} by {', '.join(self._reader.index_names)}>"
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it holds the objects of one shard alone: what is not here may be in another process.
+
+        Then nothing may be concluded from an object's absence, nor from a count.
+        """
+        return self._reader.is_partial
 
     def __getitem__(self, key: ObjectKey | tuple[str, str] | str) -> T:
         return self._reader.find(*_parts_of(key), "a key is 'namespace/name'")
@@ -414,6 +505,7 @@ class Indexer(Mapping[ObjectKey, T]):
 
         Raises:
             NotFoundError: If the cache holds no such object.
+            NotOwnedError: If another shard has its namespace.
             CacheNotSyncedError: Before the first sync of its namespace.
             InformerClosedError: After the end.
         """
@@ -421,7 +513,7 @@ class Indexer(Mapping[ObjectKey, T]):
         text = join_key(namespace, name)
         entry = self._reader.store(namespace).get(text)
         if entry is None:
-            raise NotFoundError(str(self._reader.resource), text)
+            raise self._reader.not_found(text)
         return entry.version
 
 

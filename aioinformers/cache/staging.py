@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from aioinformers.cache.indexer import Partition
-from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, InitialState, Record
+from aioinformers.cache.siblings import Displaced
+from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, InitialState, Record, ReleasedState
 from aioinformers.objects.deltas import DELETE, UPSERT, Delta
 from aioinformers.objects.layout import Entry
 from aioinformers.types import Cause
 
-__all__ = ["Staging", "initial_state"]
+__all__ = ["Staging", "initial_state", "released_state"]
 
 SEGMENT = 1024
 """Records per segment of a list: long enough to be cheap to hand to many mailboxes, short enough to be freed soon."""
@@ -23,6 +24,7 @@ class Staging:
         partition: What the list has brought so far.
         unreadable: Items that could not even be told what they are about.
         segments: What consumers have to be told; empty before the end of the list.
+        displaced: Objects of other ranges that have successors in this list.
         counts: How many of these records are ADDED, UPDATED and DELETED.
     """
 
@@ -30,6 +32,7 @@ class Staging:
         self.partition: Partition = Partition(index_count)
         self.unreadable: int = 0
         self.segments: list[Sequence[Record]] = []
+        self.displaced: list[Displaced] = []
         self.counts: list[int] = [0, 0, 0]
         self._segment: list[Record] = []
 
@@ -93,7 +96,14 @@ class Staging:
 
 def initial_state(partition: Partition, cause: Cause = Cause.LIST) -> list[Sequence[Record]]:
     """Return what a consumer that knows nothing has to be told; a record is made when it is taken."""
+    return _segments(InitialState, partition, cause)
+
+
+def released_state(partition: Partition) -> list[Sequence[Record]]:
+    """Return what consumers have to be told of a partition that goes; a record is made when it is taken."""
+    return _segments(ReleasedState, partition, Cause.SHARD)
+
+
+def _segments(state: type[InitialState], partition: Partition, cause: Cause) -> list[Sequence[Record]]:
     keys, entries = list(partition.objects), list(partition.objects.values())
-    return [
-        InitialState(keys[at : at + SEGMENT], entries[at : at + SEGMENT], cause) for at in range(0, len(keys), SEGMENT)
-    ]
+    return [state(keys[at : at + SEGMENT], entries[at : at + SEGMENT], cause) for at in range(0, len(keys), SEGMENT)]

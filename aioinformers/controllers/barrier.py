@@ -34,8 +34,9 @@ class FollowedScope:
         self._informer, self._scope = informer, scope
         self.name: str = f"{informer.name}{scope.place}"
         self.source: Source = pipeline.source
-        self.path: str = spec.target(scope).path
-        self.query: Mapping[str, str] = spec.query
+        target = spec.target(scope)
+        self.path: str = target.path
+        self.query: Mapping[str, str] = target.query
 
     @property
     def version(self) -> str:

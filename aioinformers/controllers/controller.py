@@ -27,7 +27,7 @@ from aioinformers.controllers.outcomes import Requeue
 from aioinformers.controllers.plan import Plan
 from aioinformers.controllers.queue import WorkQueue
 from aioinformers.controllers.request import Request
-from aioinformers.controllers.sources import ByIndex, Cache, Keys, key_of
+from aioinformers.controllers.sources import ByIndex, Cache, Keys, key_of, require_together
 from aioinformers.coordination.election import LeaderElection
 from aioinformers.errors import InformerClosedError, InformerCrashedError
 from aioinformers.informer import SharedInformer
@@ -213,10 +213,12 @@ class Controller(Generic[T]):
 
         Raises:
             RuntimeError: If the controller runs; or the informer does, and drops what has to be known of objects.
+            ValueError: If the informer has a shard in which what belongs to them may be missing.
         """
         self._require_new("owns")
         if not isinstance(informer, SharedInformer):
             raise TypeError(f"owns() takes an informer, not {shown(informer)}")
+        require_together(self._plan.main, informer)
         self._plan.owned.append(Cache(informer))
         return self
 
@@ -232,10 +234,13 @@ class Controller(Generic[T]):
         Raises:
             TypeError: If ``to`` is neither, or an async function.
             RuntimeError: If the controller runs.
+            ValueError: If there is no such index; or the informer has a shard in which some of the others may be
+                missing.
         """
         self._require_new("watches")
         if not isinstance(informer, SharedInformer):
             raise TypeError(f"watches() takes an informer, not {shown(informer)}")
+        require_together(self._plan.main, informer)
         if isinstance(to, str):
             known = self._plan.main.pipeline.indexing.layout.names
             if to not in known:

@@ -360,7 +360,7 @@ class Engine(Generic[T]):
         if entry is None:
             if cleanup is not None:
                 cleanup.forget(key)
-            if plan.gone is None or key not in self._reconciled:
+            if plan.gone is None or key not in self._reconciled or not self._main.follows(key):
                 self._reconciled.discard(key)
                 self._failing.pop(key, None)
                 return None, None

@@ -36,7 +36,7 @@ class Followers:
             if cache.resource != write.resource or (not write.version and not cache.has_ties):
                 continue  # where there are no ties, a deletion may be no more than begun, which cannot be told
             existed = cache.entry(write.key) is not None
-            if existed or cache.shows(write.key, labels):
+            if existed or cache.shows(write.key, write.uid, labels):
                 yield write._replace(existed=existed, cache=number)
 
     def seen(self, write: Write) -> Seen | None:
@@ -45,7 +45,7 @@ class Followers:
         entry = cache.entry(write.key)
         if entry is not None:
             return Seen(entry.uid, entry.version, cache.ties(entry).is_ending)
-        if write.version and cache.has_reached(write.key, write.version):
+        if write.version and cache.has_reached(write.key, write.uid, write.version):
             return Seen("", write.version, is_ending=True)  # it has come and gone
         return None
 

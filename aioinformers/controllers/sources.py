@@ -19,7 +19,8 @@ from aioinformers.objects.layout import Entry
 from aioinformers.objects.paths import parse_path
 from aioinformers.objects.selectors import parse_label_selector
 from aioinformers.pipeline import Pipeline
-from aioinformers.types import Cause, ObjectKey, version_order
+from aioinformers.resources import kind_of_resource
+from aioinformers.types import Cause, ObjectKey, Scope, version_order
 
 __all__ = [
     "Add",
@@ -33,6 +34,7 @@ __all__ = [
     "WatchedSource",
     "key_of",
     "keys_of",
+    "require_together",
 ]
 
 T = TypeVar("T")
@@ -99,6 +101,10 @@ class Cache:
         """Return what is stored under a key."""
         return self.pipeline.store.get(str(key))
 
+    def follows(self, key: ObjectKey) -> bool:
+        """Tell whether the informer follows the namespace of a key: otherwise that it has no object says nothing."""
+        return self.pipeline.store.follows(key.namespace)
+
     @property
     def has_ties(self) -> bool:
         """Whether it knows what ties objects to others."""
@@ -118,15 +124,26 @@ class Cache:
         is_shown = layout.object_type.shows(parse_path("status"))
         return is_shown and (layout.schema is None or layout.schema.has_field("status"))
 
-    def shows(self, key: ObjectKey, labels: Mapping[str, str]) -> bool:
+    def _follows(self, scope: Scope, key: ObjectKey, uid: str) -> bool:
+        """Tell whether an object is in a scope; by uid, nothing can be told of one whose uid is not known."""
+        if scope.namespace not in ("", key.namespace):
+            return False
+        share = self.pipeline.spec.share(scope)
+        if share is None or share.by == "namespace":
+            return share is None or share.contains(key.namespace)
+        return bool(uid) and share.contains(uid)
+
+    def shows(self, key: ObjectKey, uid: str, labels: Mapping[str, str]) -> bool:
         """Tell whether the cache is going to show an object that has been written; False if that cannot be told.
 
         Args:
             key: The object's key.
+            uid: Its uid; empty if it is not known.
             labels: Its labels.
         """
         spec = self.pipeline.spec
-        if not any(scope.namespace in ("", key.namespace) and not scope.ranges for scope in spec.scopes):
+        followed = list(self.pipeline.store.partitions)
+        if not any(self._follows(scope, key, uid) for scope in followed):
             return False
         query = dict(spec.query)
         selector = query.pop("labelSelector", "")
@@ -134,18 +151,44 @@ class Cache:
             return False  # of fields, or what a user's function has asked for
         return not selector or parse_label_selector(selector).matches(labels)
 
-    def has_reached(self, key: ObjectKey, version: str) -> bool:
+    def has_reached(self, key: ObjectKey, uid: str, version: str) -> bool:
         """Tell whether the cache knows all that has happened to an object up to a resourceVersion."""
         return version.isdecimal() and any(
             partition.version.isdecimal() and version_order(partition.version) >= version_order(version)
             for scope, partition in self.pipeline.store.partitions.items()
-            if scope.namespace in ("", key.namespace) and not scope.ranges
+            if self._follows(scope, key, uid)
         )
 
     def release(self) -> None:
         """Ask no more."""
         while self._facts:
             self.pipeline.indexing.drop_fact(self._facts.pop())
+
+
+def require_together(main: Cache, informer: SharedInformer[Any]) -> None:
+    """Refuse a source whose shard may lack what belongs to, or leads to, an object of the controller's own.
+
+    Args:
+        main: The cache of the objects that are reconciled.
+        informer: The source.
+
+    Raises:
+        ValueError: If the source is sharded by uid, or otherwise than they are, or in a way in which it and they are
+            not kept together; says what would be.
+    """
+    own, other = main.pipeline.spec.shard, pipeline_of(informer).spec.shard
+    if other is None:
+        return
+    kinds = [kind for each in (main.informer, informer) if (kind := kind_of_resource(each.resource)) is not None]
+    are_apart = len({kind.is_namespaced for kind in kinds}) > 1
+    if other.by == "namespace" and own == other and not are_apart:
+        return
+    raise ValueError(
+        f"{informer.name} has the objects of one shard alone, and of those that lead to an object of "
+        f'{main.informer.name} some may be in another process. Either all of them have one shard with by="namespace", '
+        f'which keeps owners and what they own together, except with cluster-scoped ones; or, as by="uid" parts them, '
+        f"this informer has shard=None, and so follows all"
+    )
 
 
 def _urgency(cause: Cause, event: Event[Any]) -> Priority:

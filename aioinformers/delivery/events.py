@@ -12,7 +12,9 @@ from aioinformers.objects.layout import Entry
 from aioinformers.objects.object_types import ObjectType
 from aioinformers.types import Cause, GroupVersionResource, ObjectKey
 
-__all__ = ["EVENT_TYPES", "Added", "Deleted", "Event", "EventFactory", "Updated", "another", "record_of"]
+__all__ = [
+    "EVENT_TYPES", "Added", "Deleted", "Event", "EventFactory", "Released", "Updated", "another", "record_of",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -76,6 +78,24 @@ class Deleted(msgspec.Struct, Generic[T], frozen=True, gc=False):
     resource: GroupVersionResource = _NO_RESOURCE
 
 
+class Released(msgspec.Struct, Generic[T], frozen=True, gc=False):
+    """The informer does not follow an object any more, as :meth:`SharedInformer.set_namespaces` has asked for.
+
+    Only ``on_released`` hears of it, and ``on_error`` if that fails: for all others the object is as it was last told.
+
+    Attributes:
+        object: The last known state; the object may go on to live.
+        cause: What made the event.
+        key: Namespace and name, without decoding the object.
+        resource: The informer's resource.
+    """
+
+    object: T
+    cause: Cause = Cause.SHARD
+    key: ObjectKey = _NO_KEY
+    resource: GroupVersionResource = _NO_RESOURCE
+
+
 Event: TypeAlias = Added[T] | Updated[T] | Deleted[T]
 """What a handler gets: ``Added``, ``Updated`` or ``Deleted``."""
 
@@ -121,6 +141,7 @@ class EventFactory(Generic[T]):
 _added_record, _added_factory = (vars(Added)[name].__get__ for name in Added.__struct_fields__[:2])
 _updated_record, _updated_factory = (vars(Updated)[name].__get__ for name in Updated.__struct_fields__[:2])
 _deleted_record, _deleted_factory = (vars(Deleted)[name].__get__ for name in Deleted.__struct_fields__[:2])
+_released_record, _released_factory = (vars(Released)[name].__get__ for name in Released.__struct_fields__[:2])
 
 
 def _decoded(event: Any, memo: str, factory: EventFactory[Any], entry: Entry) -> Any:
@@ -129,9 +150,9 @@ def _decoded(event: Any, memo: str, factory: EventFactory[Any], entry: Entry) ->
     return obj
 
 
-def _reduced(event: Event[Any]) -> tuple[type[Event[Any]], tuple[Any, ...]]:
+def _reduced(event: Event[Any] | Released[Any]) -> tuple[type[Event[Any] | Released[Any]], tuple[Any, ...]]:
     """Pickle or copy an event as a plain one, which holds its objects."""
-    base = next(plain for plain in (Added, Updated, Deleted) if isinstance(event, plain))
+    base = next(plain for plain in (Added, Updated, Deleted, Released) if isinstance(event, plain))
     return base, tuple(getattr(event, name) for name in base.__struct_fields__)
 
 
@@ -239,16 +260,48 @@ class _LazyDeleted(Deleted[Any], frozen=True, gc=False, eq=False):
         return f"Deleted({self.resource} {self.key}, final_state_known={known}, cause={self.cause.name})"
 
 
-EVENT_TYPES: tuple[Callable[[Record, EventFactory[Any]], Event[Any]], ...] = (_LazyAdded, _LazyUpdated, _LazyDeleted)  # type: ignore[assignment]  # their slots hold other things than their names say
+class _LazyReleased(Released[Any], frozen=True, gc=False, eq=False):
+    _memo: Any = _UNSET
+
+    @property  # type: ignore[misc]  # a slot becomes a computed attribute
+    def object(self) -> Any:
+        memo = self._memo
+        if memo is not _UNSET:
+            return memo
+        return _decoded(self, "_memo", _released_factory(self), _released_record(self).entry)
+
+    @property  # type: ignore[misc]
+    def cause(self) -> Cause:
+        return _released_record(self).cause  # type: ignore[no-any-return]
+
+    @property  # type: ignore[misc]
+    def key(self) -> ObjectKey:
+        return ObjectKey.parse(_released_record(self).key)
+
+    @property  # type: ignore[misc]
+    def resource(self) -> GroupVersionResource:
+        return _released_factory(self).resource  # type: ignore[no-any-return]
+
+    __reduce__ = _reduced
+
+    def __repr__(self) -> str:
+        return f"Released({self.resource} {self.key}, cause={self.cause.name})"
+
+
+_LAZY = (_LazyAdded, _LazyUpdated, _LazyDeleted, _LazyReleased)
+
+EVENT_TYPES: tuple[Callable[[Record, EventFactory[Any]], Event[Any]], ...] = _LAZY  # type: ignore[assignment]  # their slots hold other things than their names say
 """What makes an event of a record, by the record's type."""
 
 _RECORDS: dict[type, Callable[[Any], Record]] = {
-    _LazyAdded: _added_record, _LazyUpdated: _updated_record, _LazyDeleted: _deleted_record
+    _LazyAdded: _added_record, _LazyUpdated: _updated_record, _LazyDeleted: _deleted_record,
+    _LazyReleased: _released_record,
 }  # fmt: skip
 
 
 _FACTORIES: dict[type, Callable[[Any], Any]] = {
-    _LazyAdded: _added_factory, _LazyUpdated: _updated_factory, _LazyDeleted: _deleted_factory
+    _LazyAdded: _added_factory, _LazyUpdated: _updated_factory, _LazyDeleted: _deleted_factory,
+    _LazyReleased: _released_factory,
 }  # fmt: skip
 
 
@@ -264,5 +317,5 @@ def record_of(event: Event[Any]) -> Record | None:
     return None if read is None else read(event)
 
 
-for _class in (_LazyAdded, _LazyUpdated, _LazyDeleted):  # users see the class that they match on
+for _class in _LAZY:  # users see the class that they match on
     _class.__name__ = _class.__qualname__ = _class.__name__.removeprefix("_Lazy")

@@ -9,11 +9,11 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, runti
 
 from aioinformers.checks import gives_awaitable, is_coroutine_function, name_of, near, require_arguments
 from aioinformers.delivery.events import Event, another
-from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED
+from aioinformers.delivery.mailbox import ADDED, DELETED, RELEASED, UPDATED
 
 __all__ = [
-    "AddHandler", "DeleteHandler", "EventHandler", "Handler", "HandlerSet", "UpdateHandler", "handler_set",
-    "require_coroutine_function",
+    "AddHandler", "DeleteHandler", "EventHandler", "Handler", "HandlerSet", "ReleaseHandler", "UpdateHandler",
+    "handler_set", "require_coroutine_function",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -47,7 +47,15 @@ class DeleteHandler(Protocol[T_contra]):
         """Take note that an object is gone; this is its last known state."""
 
 
-Handler: TypeAlias = EventHandler[T] | AddHandler[T] | UpdateHandler[T] | DeleteHandler[T]
+@runtime_checkable
+class ReleaseHandler(Protocol[T_contra]):
+    """An object that wants to know what its informer follows no more."""
+
+    async def on_released(self, obj: T_contra, /) -> None:
+        """Take note that nothing more will be told of an object, which may go on to live."""
+
+
+Handler: TypeAlias = EventHandler[T] | AddHandler[T] | UpdateHandler[T] | DeleteHandler[T] | ReleaseHandler[T]
 """Whatever ``add_event_handler`` accepts."""
 
 
@@ -60,6 +68,7 @@ _METHODS = {
     "on_add": _Method(ADDED, ("the object",)),
     "on_update": _Method(UPDATED, ("the old object", "the new one")),
     "on_delete": _Method(DELETED, ("the object",)),
+    "on_released": _Method(RELEASED, ("the object",)),
 }
 
 
@@ -67,7 +76,7 @@ class HandlerSet(Generic[T]):
     """What to call for each type of event; several functions of one type are awaited in turn, each with own objects."""
 
     def __init__(self) -> None:
-        self.by_type: list[EventHandler[T] | None] = [None, None, None]
+        self.by_type: list[EventHandler[T] | None] = [None, None, None, None]
         self._functions: list[Any] = []
 
     def add(self, event_type: int, function: EventHandler[T]) -> None:
@@ -76,7 +85,7 @@ class HandlerSet(Generic[T]):
         self.by_type[event_type] = function if before is None else _both(before, function)
 
     def add_method(self, method: str, function: Callable[..., Awaitable[Any]]) -> None:
-        """Call ``on_add(obj)``, ``on_update(old, new)`` or ``on_delete(obj)``.
+        """Call ``on_add(obj)``, ``on_update(old, new)``, ``on_delete(obj)`` or ``on_released(obj)``.
 
         Raises:
             TypeError: If the function is not a coroutine function.
@@ -111,9 +120,9 @@ def handler_set(handler: Any) -> HandlerSet[Any]:
     """Compile a handler.
 
     Raises:
-        TypeError: If it is neither a coroutine function of one event nor an object with ``on_add``, ``on_update`` or
-            ``on_delete`` coroutine methods, or if it is both; if it has further ``on_...`` methods, or one does not
-            take what it is called with.
+        TypeError: If it is neither a coroutine function of one event nor an object with ``on_add``, ``on_update``,
+            ``on_delete`` or ``on_released`` coroutine methods, or if it is both; if it has further ``on_...`` methods,
+            or one does not take what it is called with.
     """
     handlers: HandlerSet[Any] = HandlerSet()
     methods = {} if inspect.isclass(handler) else _methods_of(handler)
@@ -152,7 +161,8 @@ def _methods_of(handler: Any) -> dict[str, Any]:
         if name not in _METHODS:
             raise TypeError(
                 f"{name_of(handler)}.{name} would never be called: {_suggestion(name)}; a handler has on_add(obj), "
-                f"on_update(old, new) and on_delete(obj), any of them, and no other method named on_..."
+                f"on_update(old, new), on_delete(obj) and on_released(obj), any of them, and no other method named "
+                f"on_..."
             )
     return methods
 

@@ -275,7 +275,7 @@ class Listener(ABC, Generic[T]):
         matches = self._passes
         if record.type == ADDED:
             return record if matches(record.entry) else None
-        if record.type == DELETED:
+        if record.type >= DELETED:
             return record if matches(record.base) else None
         before, after = matches(record.base), matches(record.entry)
         if before and after:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, overload
 
 import msgspec
@@ -17,9 +17,12 @@ import msgspec
 from aioinformers.objects.layout import Entry
 from aioinformers.types import Cause
 
-__all__ = ["ADDED", "DELETED", "UPDATED", "InitialState", "KeyedMailbox", "Mailbox", "Observer", "Record", "merge"]
+__all__ = [
+    "ADDED", "DELETED", "RELEASED", "UPDATED", "InitialState", "KeyedMailbox", "Mailbox", "Observer", "Record",
+    "ReleasedState", "merge",
+]  # fmt: skip
 
-ADDED, UPDATED, DELETED = range(3)
+ADDED, UPDATED, DELETED, RELEASED = range(4)
 
 SEGMENT = 1024
 """Records of an overflow that are taken, or looked at, without a pause."""
@@ -29,9 +32,9 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     """One change of one object, shared by all consumers that have not merged it.
 
     Attributes:
-        type: ADDED, UPDATED or DELETED.
+        type: ADDED, UPDATED, DELETED or RELEASED: the informer does not follow it any more.
         key: Internal key.
-        entry: The new state; of a deletion the final or last known one.
+        entry: The new state; of what is gone or let go of the final or last known one.
         base: What the consumer was last given before; None for ADDED.
         cause: What made the change.
         arrived: Loop time at which a watch brought it, the earliest of what was merged; 0 of anything else.
@@ -50,7 +53,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 Pending: TypeAlias = tuple[Record, ...]
-"""One record of a key, or two: a deletion and the addition after it."""
+"""One record of a key, or two: that it is gone or let go of, and the addition after it."""
 
 
 def merge(pending: Pending, incoming: Record) -> Pending:
@@ -59,19 +62,21 @@ def merge(pending: Pending, incoming: Record) -> Pending:
         return (incoming,)
     tail, before = pending[-1], pending[:-1]
     arrived = tail.arrived or incoming.arrived
-    if incoming.cause is Cause.RESYNC and tail.type != DELETED:
+    if incoming.cause is Cause.RESYNC and tail.type < DELETED:
         return pending  # whatever is pending brings the current state anyway
     match tail.type, incoming.type:
         case 0, 1:
             return (*before, Record(ADDED, tail.key, incoming.entry, None, tail.cause, arrived, tail.initial))
-        case 0, 2:
+        case 0, (2 | 3):
             return before
         case 1, 1:
             return (*before, Record(UPDATED, tail.key, incoming.entry, tail.base, incoming.cause, arrived))
         case 1, 2:
             last, cause = incoming.entry, incoming.cause
             return (*before, Record(DELETED, tail.key, last, tail.base, cause, arrived, known=incoming.known))
-        case 2, 0:
+        case 1, 3:
+            return (*before, Record(RELEASED, tail.key, incoming.entry, tail.base, incoming.cause, arrived))
+        case ((2 | 3), 0):
             return (tail, incoming)
     raise AssertionError(f"a store cannot produce {incoming.type} after {tail.type} for one key")
 
@@ -81,16 +86,18 @@ class InitialState(Sequence[Record]):
 
     Args:
         keys: The objects' keys.
-        entries: Their entries.
-        cause: Why they are told.
+        entries: The objects.
+        cause: Why they are told of.
 
     Attributes:
         keys: The objects' keys.
+        cause: Why they are told of.
         takers: Mailboxes that are still to take it: as long as there are some, the records are kept for them.
     """
 
     def __init__(self, keys: Sequence[str], entries: Sequence[Entry], cause: Cause = Cause.LIST) -> None:
         self.keys: Sequence[str] = keys
+        self.cause: Cause = cause
         self.takers: int = 0
         self._entries = entries
         self._cause = cause
@@ -102,11 +109,14 @@ class InitialState(Sequence[Record]):
     def __iter__(self) -> Iterator[Record]:
         records = self._records
         if records is None:
-            items, cause = zip(self.keys, self._entries, strict=True), self._cause
-            records = [Record(ADDED, key, entry, None, cause, initial=True) for key, entry in items]
+            records = self._make(zip(self.keys, self._entries, strict=True))
         self.takers -= 1
         self._records = records if self.takers > 0 else None
         return iter(records)
+
+    def _make(self, items: Iterable[tuple[str, Entry]]) -> list[Record]:
+        cause = self.cause
+        return [Record(ADDED, key, entry, None, cause, initial=True) for key, entry in items]
 
     @overload
     def __getitem__(self, index: int) -> Record: ...
@@ -114,8 +124,16 @@ class InitialState(Sequence[Record]):
     def __getitem__(self, index: slice) -> Sequence[Record]: ...
     def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
         if isinstance(index, slice):
-            return InitialState(self.keys[index], self._entries[index], self._cause)
+            return type(self)(self.keys[index], self._entries[index], self.cause)
         return list(self)[index]
+
+
+class ReleasedState(InitialState):
+    """A slice of what the informer follows no more, as one release per object."""
+
+    def _make(self, items: Iterable[tuple[str, Entry]]) -> list[Record]:
+        cause = self.cause
+        return [Record(RELEASED, key, entry, entry, cause) for key, entry in items]
 
 
 class Mailbox:
@@ -176,7 +194,7 @@ class Mailbox:
         has_room = not (self._overflow or self._unmerged) and self.pending < self.limit
         (self._exact if has_room else self._unmerged).extend(segments)
         for segment in segments:
-            if segment.__class__ is InitialState:
+            if isinstance(segment, InitialState):
                 segment.takers += 1
         self.pending += sum(map(len, segments))
         self._after_put()

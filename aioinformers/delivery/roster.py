@@ -216,7 +216,7 @@ class Roster(Generic[T]):
     # -- decorated functions ----------------------------------------------------------------------------------
 
     def decorate(self, method: str, function: Callable[..., Awaitable[Any]]) -> bool:
-        """Take a function for ``on_add``, ``on_update`` or ``on_delete``; they feed one registration.
+        """Take a function for ``on_add``, ``on_update``, ``on_delete`` or ``on_released``; they feed one registration.
 
         Returns:
             Whether it is the first one: they are to join at the start, or a turn of the loop later.

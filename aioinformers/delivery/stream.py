@@ -11,7 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from aioinformers.delivery.events import Event
 from aioinformers.delivery.listener import ConsumerOptions, Listener, ListenerHost
-from aioinformers.delivery.mailbox import Record
+from aioinformers.delivery.mailbox import RELEASED, Record
 from aioinformers.statistics import ConsumerStatistics
 from aioinformers.types import END_OF_PROCESS
 
@@ -78,7 +78,7 @@ class StreamConsumer(Listener[T]):
         while True:
             for record in self._records:
                 judged = self._judge(record) if self._judges else record
-                if judged is None:
+                if judged is None or judged.type == RELEASED:
                     self.mailbox.settle(record)
                     continue
                 self._delivered = record

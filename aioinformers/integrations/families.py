@@ -59,6 +59,12 @@ FAMILIES: Final[tuple[Family, ...]] = (
     Family(
         "aioinformers_degraded", "gauge", "1 if what is cached may be out of date, as a request has failed.", _INFORMER
     ),
+    Family(
+        "aioinformers_shard_mode",
+        "gauge",
+        "1 for who keeps other shards' objects away: server, namespace or client.",
+        (*_INFORMER, "mode"),
+    ),
     Family("aioinformers_optional", "gauge", "1 if nobody waits for it.", _INFORMER),
     Family("aioinformers_live_age_seconds", "gauge", "Seconds since the server was last heard of.", _INFORMER),
     Family("aioinformers_events_total", "counter", "Changes applied to the cache.", (*_INFORMER, "type")),
@@ -168,6 +174,8 @@ def _of_informer(factory: FactoryView, informer: InformerView) -> Iterator[_Samp
     yield "aioinformers_synced", ours, health.has_synced
     yield "aioinformers_watching", ours, health.is_watching
     yield "aioinformers_degraded", ours, health.is_degraded
+    if health.shard_mode is not None:
+        yield "aioinformers_shard_mode", (*ours, health.shard_mode), 1
     yield "aioinformers_optional", ours, informer.is_optional
     if health.silent_for is not None:
         yield "aioinformers_live_age_seconds", ours, health.silent_for

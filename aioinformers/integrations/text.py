@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Final
 
 from aioinformers.integrations.probes import Probe
 from aioinformers.integrations.quantiles import quantile
 from aioinformers.integrations.snapshot import ControllerView, InformerView, Snapshot, Strain, by_advice, strain_of
-from aioinformers.statistics import ConsumerStatistics, Durations, ElectionStatistics, FailingKey, QueueStatistics
+from aioinformers.statistics import (
+    ConsumerStatistics,
+    Durations,
+    ElectionStatistics,
+    FailingKey,
+    InformerHealth,
+    QueueStatistics,
+    ShardMode,
+)
 
 __all__ = [
-    "duration", "lasting", "next_try", "probe_text", "quantile_text", "queued_text", "size", "statusz", "time_text",
-    "times",
+    "duration", "filtered", "lasting", "next_try", "probe_text", "quantile_text", "queued_text", "size", "statusz",
+    "time_text", "times",
 ]  # fmt: skip
 
 
@@ -80,6 +89,8 @@ def _informer(informer: InformerView) -> Iterator[str]:
         + f", {statistics.objects:,} objects, "
         f"{size(informer.stored_bytes)}, {changes}, {statistics.lists} lists{silence}{problem}"
     )
+    if health.shard:
+        yield f"    {health.shard}, {filtered(health)}"
     for warning in health.warnings:
         yield f"    the server warns: {warning}"
     for scope, each in statistics.scopes.items():
@@ -99,6 +110,19 @@ def _informer(informer: InformerView) -> Iterator[str]:
         strain = f" ({strain.value})" if (strain := strain_of(handler)) is not Strain.NONE else ""
         done = f"{handler.handled:,} handled{failed}{merged}{_usual(handler)}{busy}"
         yield f"    handler {name}{strain}: {queued}, {done}"
+
+
+def filtered(health: InformerHealth) -> str:
+    """Say who keeps the objects of other shards away from an informer that has one."""
+    return _FILTERED[health.shard_mode]
+
+
+_FILTERED: Final[Mapping[ShardMode | None, str]] = {
+    "server": "filtered by the server",
+    "namespace": "of which each namespace is followed",
+    "client": "filtered here",
+    None: "not listed yet",
+}
 
 
 def _usual(handler: ConsumerStatistics) -> str:

@@ -11,6 +11,7 @@ from aioinformers.listwatch.kinds import KindCheck
 from aioinformers.listwatch.recovery import Outcome
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.deltas import Batch
+from aioinformers.objects.shard import Shard
 from aioinformers.settings import Settings
 from aioinformers.transport.source import Body
 from aioinformers.types import GroupVersionResource, Scope
@@ -29,12 +30,14 @@ class Target:
         scope: What of it to follow.
         query: Selectors and further query parameters of every request.
         is_foreign: Tells whether a list is of another kind, by its kind and apiVersion.
+        shard: The shard whose objects are followed; None for all.
     """
 
     resource: GroupVersionResource
     scope: Scope
     query: Mapping[str, str]
     is_foreign: Callable[[str, str], bool]
+    shard: Shard | None = None
 
     @property
     def path(self) -> str:
@@ -95,7 +98,7 @@ class Attempt:
 
     def note(self, batch: Batch) -> None:
         """Note what has been handed to the dispatcher."""
-        self.delivered += len(batch.deltas) + batch.bookmarks
+        self.delivered += len(batch.deltas) + batch.foreign + batch.bookmarks
         self.bookmarks += batch.bookmarks
 
     def outcome(self, error: InformerError | None, version: str, now: float) -> Outcome:
@@ -120,18 +123,20 @@ class OpenWatch(NamedTuple):
     timeout: float
 
 
-def watch_query(target: Target, settings: Settings, random: float, seconds: float | None) -> dict[str, str]:
-    """Return the query of a watch.
+def watch_query(
+    selectors: Mapping[str, str], settings: Settings, random: float, seconds: float | None
+) -> dict[str, str]:
+    """Return the query of a watch, without the version that it begins at.
 
     Args:
-        target: What it is of.
-        settings: Say how long it lasts.
-        random: A number in [0, 1), so that not all watches end at once.
+        selectors: What every request has.
+        settings: Between which times the server is to close it.
+        random: A number in [0, 1), which chooses one of them, so that not all watches end at once.
         seconds: How long it lasts nevertheless; None for as long as they say.
     """
     timeout = settings.watch_timeout_min + random * (settings.watch_timeout_max - settings.watch_timeout_min)
     timeout = timeout if seconds is None else seconds
-    return {**target.query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": f"{timeout:.0f}"}
+    return {**selectors, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": f"{timeout:.0f}"}
 
 
 def use_of(outcome: Outcome) -> str:

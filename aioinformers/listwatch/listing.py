@@ -31,10 +31,12 @@ class ListMeta(NamedTuple):
     Attributes:
         resourceVersion: The version of the whole list; empty if it has none.
         next: The token of the next page; empty after the last one.
+        shard: The selector of shards by which the server has filtered; empty if it does not say that it has.
     """
 
     resourceVersion: str  # noqa: N815
     next: str
+    shard: str = ""
 
 
 class ListHead(NamedTuple):
@@ -54,6 +56,7 @@ class ListHead(NamedTuple):
 class _Meta(msgspec.Struct, rename={"next": "continue"}, gc=False):
     resourceVersion: str | None = None  # noqa: N815
     next: str | None = None
+    shardInfo: Any = None  # noqa: N815  where it is none, it says nothing
 
 
 class _Head(msgspec.Struct, rename={"api_version": "apiVersion"}, gc=False):
@@ -71,7 +74,9 @@ class _Head(msgspec.Struct, rename={"api_version": "apiVersion"}, gc=False):
     def shown(self) -> ListHead:
         """Return it with empty texts for what is null or absent."""
         meta = self.metadata or _Meta()
-        return ListHead(self.kind or "", self.api_version or "", ListMeta(meta.resourceVersion or "", meta.next or ""))
+        shard = meta.shardInfo.get("selector") if isinstance(meta.shardInfo, dict) else None
+        shown = ListMeta(meta.resourceVersion or "", meta.next or "", shard if isinstance(shard, str) else "")
+        return ListHead(self.kind or "", self.api_version or "", shown)
 
 
 _decode_head = msgspec.json.Decoder(_Head).decode

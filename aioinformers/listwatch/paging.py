@@ -32,7 +32,7 @@ class Paging:
 
     def note(self, batch: Batch) -> None:
         """Note some of the page's objects."""
-        self._items += len(batch.deltas) + batch.unreadable
+        self._items += len(batch.deltas) + batch.unreadable + batch.foreign
         if self._first_key is None and batch.deltas:
             self._first_key = batch.deltas[0][1]
 

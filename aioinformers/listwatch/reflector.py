@@ -22,19 +22,22 @@ from aioinformers.errors import (
     ResponseError,
 )
 from aioinformers.listwatch.absences import Absences
-from aioinformers.listwatch.attempt import Attempt, OpenWatch, Target, behind, use_of, watch_query
+from aioinformers.listwatch.attempt import Attempt, OpenWatch, Target, behind, watch_query
 from aioinformers.listwatch.early import EarlyEvents
+from aioinformers.listwatch.failures import Failures
 from aioinformers.listwatch.history import History
-from aioinformers.listwatch.kinds import KindCheck, refuse_strangers
-from aioinformers.listwatch.listing import ListDecoder, ListHead
+from aioinformers.listwatch.kinds import KindCheck
+from aioinformers.listwatch.listing import ListHead
 from aioinformers.listwatch.liveness import Liveness
+from aioinformers.listwatch.ownership import Decoders, Ownership, screen_of
 from aioinformers.listwatch.paging import EMPTY_PAGES, Paging, page_query
 from aioinformers.listwatch.portions import Portions
 from aioinformers.listwatch.recovery import TRANSITIONS, Outcome, Plan, State, advance, first_plan, resumed_plan
+from aioinformers.listwatch.replays import Replays
 from aioinformers.listwatch.wire import WatchDecoder
 from aioinformers.objects.deltas import Batch
 from aioinformers.objects.layout import Layout
-from aioinformers.queue import QueueItem, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
+from aioinformers.queue import Disown, QueueItem, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
 from aioinformers.transport.door import is_made_up
 from aioinformers.transport.notices import MOST_AT_ONCE
 from aioinformers.transport.source import Body, Source
@@ -70,10 +73,10 @@ class Reflector:
     Attributes:
         state: What it is doing.
         version: The last resourceVersion that it has put into the queue.
-        last_error: The error of the last attempt, until an attempt is healthy again.
         notices: What the server said beside its answers, such as that the version is deprecated.
         history: What it has done.
         hurry: Ends the present delay when it is done; None before the first.
+        ownership: What of the target is owned, if that is a shard.
     """
 
     def __init__(
@@ -92,30 +95,36 @@ class Reflector:
         self.target = target
         self.state: State = State.WAITING
         self.version: str = ""
-        self.last_error: Exception | None = None
         self.notices: dict[str, None] = {}
         self.history: History = History()
         self.hurry: asyncio.Future[None] | None = None
+        self.ownership: Ownership | None = None if target.shard is None else Ownership(target.shard, target.scope)
         self._source = source
-        self._settings = source.settings
+        # What comes before a watch's own events does not say of which shard it is.
+        self._settings = source.settings if target.shard is None else replace(source.settings, watch_list=False)
         self._queue = queue
         self._layout = layout
-        self._on_failure = on_failure
+        self._failed = Failures(target, on_failure)
         self._is_stored = is_stored
         self._offer = offer
         self._takes_offers = takes_offers
         self._find_absence = find_absence
         self._on_state = on_state
-        self._prefix = f"{target.scope.namespace}/" if target.scope.namespace else ""  # of all keys of a namespace
+        self._decoders = self.ownership or Decoders()
+        self._screen = screen_of(self.ownership, target.scope.namespace)
         self._liveness = Liveness(lambda: source.is_closed, source.settings.time_slice)
         self._portions = Portions()
         self._plan: Plan | None = None
         self._due = 0.0  # loop time until which the plan waits
         self._attempt = Attempt()
         self._is_attempting = False
-        self._failures = 0  # in a row, as users count them: those of a plan only measure its delay
         self._has_listed = False  # a list has been put into the queue, and was not let go of
         self._absences = Absences(source.settings.gone_after)
+
+    @property
+    def last_error(self) -> Exception | None:
+        """The error of the last attempt, until an attempt is healthy again."""
+        return self._failed.last_error
 
     @property
     def last_activity(self) -> float | None:
@@ -139,16 +148,22 @@ class Reflector:
                 return f"{doing} ({remark})"
         return doing
 
-    def resume_from(self, version: str, goal: str) -> None:
-        """Begin, when it is run, with a watch from what an earlier process has stored, which the dispatcher has.
+    def resume_from(self, version: str, goal: str, replays: Replays | None = None) -> None:
+        """Begin, when it is run, with a watch from what the dispatcher has already.
 
         Args:
             version: The resourceVersion of that; empty if it does not fit, so that a list has to replace it.
-            goal: The one that the server has had since.
+            goal: The one that the server has had since; empty if nothing depends on its being reached soon.
+            replays: What that watch tells again; None if it is nothing.
         """
         if version:
             self._plan = resumed_plan(version, goal, self._source.streams_again_at)
         self.version, self._has_listed = version, True
+        if replays is not None:
+            self._screen = replays.before(self._screen, self._forget_replays)
+
+    def _forget_replays(self) -> None:
+        self._screen = screen_of(self.ownership, self.target.scope.namespace)
 
     async def run(self) -> None:
         """Follow the target until cancelled; then the connection is closed and nothing half-done is left.
@@ -203,6 +218,9 @@ class Reflector:
             await self._not_ended_by_others(self._begin_attempt(plan))
         except InformerError as failure:
             error = failure
+        if (ownership := self.ownership) is not None and ownership.is_betrayed:
+            await self._queue.put(Disown(self.target.scope, ownership.owns))
+            ownership.is_betrayed = False
         return attempt.outcome(error, self.version, asyncio.get_running_loop().time())
 
     def _begin_attempt(self, plan: Plan) -> Coroutine[Any, Any, None]:
@@ -244,27 +262,8 @@ class Reflector:
         self._is_attempting = False
         self.history.conclude(plan, outcome, following)
         self._source.streams_again_at = max(self._source.streams_again_at, following.streams_again_at)
-        self._report(following, outcome)
+        self._failed.note(following, outcome)
         return following
-
-    def _report(self, plan: Plan, outcome: Outcome) -> None:
-        """Tell users about a failure, given the plan that follows its outcome."""
-        if not plan.failures or (outcome.has_list and plan.unwatched <= 1) or outcome.delivered:
-            self._failures = 0
-        error = outcome.error
-        if error is None and plan.delay:  # a clean end, but the watch did no good
-            error = ConnectionFailedError(f"the server closed the watch after {outcome.lived:.1f} s {use_of(outcome)}")
-        if error is None:
-            if not plan.failures:
-                self.last_error = None
-            return
-        self.last_error = error
-        self._failures += 1
-        failure = WatchFailure(self.target.resource, self.target.scope, error, self._failures, plan.delay)
-        # The first failures and then each doubling: a long outage must not fill the log.
-        level = logging.WARNING if self._failures & (self._failures - 1) == 0 else logging.DEBUG
-        logger.log(level, "%s: %s; next try in %.1f s (failure %d)", self.target, error, plan.delay, self._failures)
-        self._on_failure(failure)
 
     # -- what may be gone -------------------------------------------------------------------------------------
 
@@ -330,6 +329,7 @@ class Reflector:
 
     async def _begin(self) -> None:
         """Begin a list once what was queued before has been applied: ``is_stored`` must not judge by an old store."""
+        self._forget_replays()
         begun = asyncio.get_running_loop().create_future()
         await self._queue.put(ReplaceBegin(self.target.scope, begun))
         await begun
@@ -341,7 +341,7 @@ class Reflector:
         self._attempt.has_list = self._has_listed = True
         self._absences.forget()
         self.version = version
-        self.last_error = None
+        self._failed.last_error = None
 
     def _turn(self) -> Turn:
         return Turn(self._source.lists, self.target.resource.group, str(self.target), lambda: self._liveness.waits_for)
@@ -405,11 +405,11 @@ class Reflector:
                 token, limit, paging = "", 0, Paging()
 
     async def _list_page(self, query: Mapping[str, str], paging: Paging, turn: Turn) -> ListHead:
-        settings, liveness = self._settings, self._liveness
-        decoder = ListDecoder(self._layout(), settings.max_object_bytes)
+        settings, liveness, layout = self._settings, self._liveness, self._layout()
+        decoder = self._decoders.list_decoder(layout, settings.max_object_bytes, is_first=not paging.pages)
         decoder.is_stored = self._is_stored
         decoder.check_head = self._refuse_foreign
-        accept = decoder.layout.object_type.list_accept
+        accept = layout.object_type.list_accept
         async with (
             self._open(query, settings.header_timeout, accept, compression=settings.compression) as body,
             liveness.limit_silence(lambda: settings.list_silence_timeout, "the list"),
@@ -433,8 +433,8 @@ class Reflector:
         for batch in batches:
             await self._liveness.pause()
             paging.note(batch)
-            if self._prefix:
-                refuse_strangers(batch, self._prefix)
+            if self._screen is not None:
+                self._screen(batch)
             await self._queue.put(ReplaceBatch(self.target.scope, batch))
 
     # -- WATCH with initial objects ---------------------------------------------------------------------------
@@ -474,8 +474,8 @@ class Reflector:
                 batches = decoder.feed(data)
                 for batch in batches:
                     self._refuse_lost(batch)
-                    if self._prefix:
-                        refuse_strangers(batch, self._prefix)
+                    if self._screen is not None:
+                        self._screen(batch)
                     await self._liveness.pause()
                     await self._queue.put(ReplaceBatch(scope, batch))
                     # Once objects have come, only the mark may be missing: older servers send it late.
@@ -507,16 +507,16 @@ class Reflector:
         self._liveness.touch()
 
     def _watch_query(self, seconds: float | None = None) -> dict[str, str]:
-        return watch_query(self.target, self._settings, self._source.random.random(), seconds)
+        return watch_query(self.target.query, self._settings, self._source.random.random(), seconds)
 
     @contextlib.asynccontextmanager
     async def _open_watch(self, query: Mapping[str, str], header_timeout: float) -> AsyncIterator[OpenWatch]:
         """Give a watch that the server has answered."""
-        decoder = WatchDecoder(self._layout(), self._settings.max_object_bytes)
+        decoder = self._decoders.watch_decoder(self._layout(), self._settings.max_object_bytes)
         async with self._open(query, header_timeout, decoder.layout.object_type.watch_accept) as body:
             self._attempt.opened = asyncio.get_running_loop().time()
             if self.state is State.OPENING:
-                self.last_error = None  # connected again; a new problem will show by itself
+                self._failed.last_error = None  # connected again; a new problem will show by itself
                 self._enter(State.WATCHING)
             yield OpenWatch(body, decoder, KindCheck(self._refuse_object), float(query["timeoutSeconds"]))
 
@@ -547,8 +547,8 @@ class Reflector:
     async def _put_events(self, batches: Iterable[Batch]) -> None:
         portions, time, arrived = self._portions, asyncio.get_running_loop().time, self.last_activity or 0.0
         for batch in batches:
-            if self._prefix:
-                refuse_strangers(batch, self._prefix)
+            if self._screen is not None:
+                self._screen(batch)
             for portion in portions.of(batch):
                 await self._liveness.pause()
                 item, began = WatchBatch(self.target.scope, portion, arrived), time()
@@ -561,8 +561,8 @@ class Reflector:
 
     def _put_early(self, batch: Batch) -> None:
         """Put events where they are taken at once."""
-        if self._prefix:
-            refuse_strangers(batch, self._prefix)
+        if self._screen is not None:
+            self._screen(batch)
         time = asyncio.get_running_loop().time
         began, events = time(), len(batch.deltas)
         if not self._offer(WatchBatch(self.target.scope, batch, began)):
@@ -584,6 +584,4 @@ class Reflector:
     def _current(self, decoder: WatchDecoder) -> WatchDecoder:
         """Return a decoder for the current layout: indexes may have been added or removed."""
         layout = self._layout()
-        if decoder.layout is layout or decoder.has_rest:
-            return decoder
-        return WatchDecoder(layout, self._settings.max_object_bytes)
+        return decoder if decoder.layout is layout or decoder.has_rest else decoder.for_layout(layout)

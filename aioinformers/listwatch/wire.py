@@ -98,6 +98,7 @@ class ObjectDecoder:
         self.layout = layout
         self.is_stored: Callable[[str, str, str], bool] | None = None
         self._batch = Batch([], "", layout)
+        self._is_plain = layout.is_plain
 
     def _take_batch(self) -> Batch:
         batch, self._batch = self._batch, Batch([], "", self.layout)
@@ -194,6 +195,10 @@ class WatchDecoder(ObjectDecoder):
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(layout.reader.projection).decode
         self._arrival: ArrivalReader | None = arrival_reader(layout)
 
+    def for_layout(self, layout: Layout[Any]) -> WatchDecoder:
+        """Return a decoder for another layout, which goes on where this one ends."""
+        return WatchDecoder(layout, self._max_line)
+
     @property
     def has_rest(self) -> bool:
         """Whether the bytes so far end inside a line."""
@@ -266,7 +271,7 @@ class WatchDecoder(ObjectDecoder):
 
     def _keep_bytes(self, data: bytes, spans: list[_Span]) -> Iterator[Batch]:
         """Read lines of objects whose bytes are kept, or whose bytes must be read twice."""
-        decode, read, is_plain = self._decode, self.layout.reader.read, self.layout.is_plain
+        decode, read, is_plain = self._decode, self.layout.reader.read, self._is_plain
         operation, prefix, size = _NO_PREFIX
         batch, limit = self._batch, BATCH_BYTES
         for start, end in spans:

@@ -34,6 +34,7 @@ class Batch(msgspec.Struct, gc=False):
         unreadable: Number of lines or items without a readable key.
         bookmarks: Number of bookmarks among the lines.
         lost: How many of the unreadable lines may have been events of objects in the cache: a list has to repair that.
+        foreign: How many objects, or events of them, were left out as they are of another process's shard.
     """
 
     deltas: list[Delta]
@@ -43,3 +44,4 @@ class Batch(msgspec.Struct, gc=False):
     unreadable: int = 0
     bookmarks: int = 0
     lost: int = 0
+    foreign: int = 0

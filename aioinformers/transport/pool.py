@@ -71,6 +71,11 @@ class Reservation:
         self._count = scopes
         self._pool.add(scopes, name, limit)
 
+    def resize(self, scopes: int) -> None:
+        """Hold another number of connections from now on."""
+        change, self._count = scopes - self._count, scopes
+        self._pool.add(change, self._name, self._limit)
+
     def release(self) -> None:
         """Give the connections back; once is enough, and more often does no harm."""
         count, self._count = self._count, 0

@@ -62,7 +62,7 @@ async def busy(shop: Program) -> AsyncIterator[None]:
 
     controller = Controller(sites, reconcile=reconcile, name="sites", concurrency=4)
     election = LeaderElection(factory.api_client, "sites", namespace="shop", identity="sites-6d5f7-x2x9q")
-    await factory.wait_for_cache_sync(timeout=10)
+    await factory.wait_for_cache_sync(timeout=40)
     async with controller.running(election=election, grace=0), asyncio.TaskGroup() as tasks:
         changing = tasks.create_task(_change(shop))
         try:

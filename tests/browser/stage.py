@@ -25,6 +25,8 @@ __all__ = ["Looking", "Program", "browser", "look", "program"]
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
+PATIENCE = 40.0
+"""Seconds after which a page that does not show what it should never will, however busy the machine is."""
 QUICK_TO_RETRY = Settings(backoff_initial=0.05, backoff_max=0.5)
 """So that the end of an outage is seen soon; a program waits up to thirty seconds."""
 
@@ -68,7 +70,7 @@ class Looking:
         self.page = page
         self.complaints: list[str] = []
 
-    async def waits_for(self, expression: str, *, seconds: float = 5.0) -> None:
+    async def waits_for(self, expression: str, *, seconds: float = PATIENCE) -> None:
         """Wait until an expression in JavaScript is true.
 
         Playwright's own way has the page evaluate a text, which its Content-Security-Policy refuses.
@@ -77,7 +79,7 @@ class Looking:
             while not await self.page.evaluate(expression):
                 await asyncio.sleep(0.03)
 
-    async def shows(self, text: str, *, seconds: float = 5.0) -> None:
+    async def shows(self, text: str, *, seconds: float = PATIENCE) -> None:
         """Wait until the page shows a text."""
         await self.page.get_by_text(text).first.wait_for(timeout=seconds * 1000)
 

@@ -18,9 +18,18 @@ from aioinformers.errors import IndexConflictError
 from aioinformers.objects.deltas import DELETE, REJECT, UPSERT, Batch, Delta
 from aioinformers.objects.layout import Entry, Layout
 from aioinformers.objects.object_types import object_type_of
-from aioinformers.queue import QueueItem, Reindex, ReplaceAbort, ReplaceBatch, ReplaceBegin, ReplaceEnd, WatchBatch
+from aioinformers.queue import (
+    Disown,
+    QueueItem,
+    Reindex,
+    ReplaceAbort,
+    ReplaceBatch,
+    ReplaceBegin,
+    ReplaceEnd,
+    WatchBatch,
+)
 from aioinformers.testing import FakeAPIServer
-from aioinformers.types import Scope
+from aioinformers.types import Cause, Scope
 from tests.kit import factory_on
 
 pytestmark = pytest.mark.virtual_time
@@ -384,3 +393,75 @@ async def test_the_end_answers_waits_and_changes_of_indexes_that_are_still_queue
             await wait
     assert line.queue.empty()
     assert versions(line) == {}
+
+
+# -- what turns out to be another shard's -------------------------------------------------------------------------
+
+
+def is_even(key: str, _uid: str | None) -> bool:
+    return int(key.rpartition("/")[2]) % 2 == 0
+
+
+async def test_what_is_not_owned_is_removed_in_slices_and_told_where_it_had_been_told() -> None:
+    line = Line(["a", "b"])
+    mailboxes = [Mailbox(1000)]
+    async with running(line):
+        line.relist("a", range(300))
+        line.relist("b", range(5))
+        await line.settle()
+        line.dispatcher.join(mailboxes[0])
+        told = replay(mailboxes[0])
+        assert len(told) == 305
+        line.queue.put_nowait(Disown(Scope("a"), is_even))
+        await line.until(lambda: len(line.store) < 305)
+        assert len(line.store) > 155, "others have their turn in between"
+        mailboxes.append(Mailbox(1000))
+        line.dispatcher.join(mailboxes[1])
+        await line.settle()
+        assert set(versions(line)) == {f"a/{n}" for n in range(0, 300, 2)} | {f"b/{n}" for n in range(5)}
+        assert replay(mailboxes[1]) == versions(line)
+        records = [record for taken in iter(mailboxes[0].take, None) for record in taken]
+        assert {record.key for record in records} == set(told) - set(versions(line))
+        assert {(each.type, each.cause, each.known) for each in records} == {(DELETED, Cause.SHARD, False)}
+        assert line.dispatcher.counts.deleted == 150
+
+
+async def test_who_was_told_nothing_of_it_is_told_nothing() -> None:
+    line = Line(["a"])
+    mailbox = Mailbox(1000)
+    async with running(line):
+        line.relist("a", [])
+        await line.settle()
+        line.dispatcher.join(mailbox)
+        line.queue.put_nowait(line.watch("a", range(4)))
+        line.queue.put_nowait(Disown(Scope("a"), is_even))
+        await line.settle()
+        assert replay(mailbox) == versions(line)
+        assert set(versions(line)) == {"a/0", "a/2"}
+
+
+async def test_a_dispatcher_that_is_cancelled_meanwhile_goes_on_with_it() -> None:
+    line = Line(["a"])
+    mailbox = Mailbox(1000)
+    async with running(line):
+        line.relist("a", range(300))
+        await line.settle()
+        line.dispatcher.join(mailbox)
+        line.queue.put_nowait(Disown(Scope("a"), is_even))
+        await line.until(lambda: len(line.store) < 300)
+    assert len(line.store) > 150
+    async with running(line):
+        await line.queue.join()
+        assert set(versions(line)) == {f"a/{n}" for n in range(0, 300, 2)}
+        assert replay(mailbox) == versions(line)
+
+
+async def test_who_waits_for_an_object_sees_that_it_has_left() -> None:
+    line = Line(["a"])
+    async with running(line):
+        line.relist("a", range(3))
+        await line.settle()
+        gone = asyncio.create_task(line.dispatcher.wait_for("a/1", lambda: line.store.get("a/1") is None))
+        await asyncio.sleep(0)
+        line.queue.put_nowait(Disown(Scope("a"), is_even))
+        await gone

@@ -23,7 +23,7 @@ from tests.kit import Recorder, cached, version_of
 from tests.kit.fixtures import real_server_with
 from tests.kit.realserver import RealAPIServer
 
-pytestmark = [pytest.mark.realserver, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.realserver, pytest.mark.slow]
 
 SETTINGS = Settings(
     backoff_jitter=0.0,
@@ -129,7 +129,7 @@ class Scene:
             self.follow(informer)
             self.follow(informer, pause=0.005, limit=30, concurrency=2)
         await self.factory.start()
-        await self.factory.wait_for_cache_sync(timeout=30)
+        await self.factory.wait_for_cache_sync(timeout=120)
 
     async def ready(self) -> None:
         """Wait until the server answers again."""
@@ -149,7 +149,7 @@ class Scene:
         found = [o for n in namespaces for o in (await getattr(self._core, f"list_namespaced_{kind}")(n)).items]
         return {f"{o.metadata.namespace}/{o.metadata.name}": version_of(o) for o in found}
 
-    async def converge(self, seconds: float = 60) -> None:
+    async def converge(self, seconds: float = 200) -> None:
         """Wait until caches and handlers have what the server has, and check how they came there."""
         wanted = [
             await self.contents("config_map", self.namespaces),
@@ -238,7 +238,7 @@ async def test_history_that_is_lost_while_the_connection_is_away_means_a_relist(
         await asyncio.sleep(2)
         scene.proxy.refuse = False
         for informer, before in zip(scene.informers, lists, strict=True):
-            async with asyncio.timeout(40):
+            async with asyncio.timeout(120):
                 while informer.statistics().lists == before:
                     await asyncio.sleep(0.1)
         assert any(isinstance(failure.error, GoneError) for failure in scene.failures)
@@ -274,9 +274,9 @@ async def test_streams_of_initial_objects_may_be_compressed(monkeypatch: pytest.
             accountant = Accountant()
             informer.add_event_handler(accountant)
             await fresh.start()
-            await fresh.wait_for_cache_sync(timeout=30)
+            await fresh.wait_for_cache_sync(timeout=120)
             last = await core.create_namespaced_config_map(scene.namespaces[0], {"metadata": {"name": "last"}})
-            await informer.wait_for((scene.namespaces[0], last.metadata.name), lambda o: o is not None, timeout=10)
+            await informer.wait_for((scene.namespaces[0], last.metadata.name), lambda o: o is not None, timeout=60)
             assert informer.lister.get("big7", namespace=scene.namespaces[0]).data["text"].endswith(" 7")
             assert accountant.problems == []
         finally:

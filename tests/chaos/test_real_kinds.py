@@ -63,7 +63,7 @@ class Scene:
         await self.until_answered(200, f"/apis/{self.group}/v1/{plural}")
 
     async def until_answered(self, status: int, path: str) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while (await self.rest.get(path)).status != status:
                 await asyncio.sleep(0.05)
 
@@ -76,7 +76,7 @@ class Scene:
         path = self.rest.path("gadgets", group=f"{self.group}/v1")
         path = path if is_namespaced else f"/apis/{self.group}/v1/gadgets"
         obj = {"apiVersion": f"{self.group}/v1", "kind": "Gadget", "metadata": {"name": name}}
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while (made := await self.rest.post(path, obj)).status != 201:
                 assert made.status in (404, 405, 409, 429, 500, 503), made.body  # not established yet
                 await asyncio.sleep(0.1)
@@ -91,7 +91,7 @@ class Scene:
     async def until_told(self, *kinds: str) -> None:
         """Wait for what the handler is to be told besides the first objects."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while sorted(self.recorder.kinds()[2:]) != sorted(kinds):
                     await asyncio.sleep(0.05)
         assert sorted(self.recorder.kinds()[2:]) == sorted(kinds), self.gadgets.health()
@@ -218,7 +218,7 @@ async def test_g5_a_namespace_that_is_deleted_with_the_rights_in_it_leaves_no_gh
             assert len(maps.lister) == 2
             assert f"namespace {rest.namespace} is still there" in maps.health().reason
             await end_namespace(rest)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while len(maps.lister):
                     await asyncio.sleep(0.1)
             assert f"there is no namespace {rest.namespace} any more" in maps.health().reason

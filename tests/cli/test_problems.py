@@ -25,7 +25,7 @@ from tests.cli.shell import Shell
 async def test_a_refused_connection_fails_at_once(shell: Shell, command: str, unused_tcp_port: int) -> None:
     shell.configure(dead=f"http://127.0.0.1:{unused_tcp_port}")
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         result = await shell.run(command, "pods", "--context", "dead")
 
     assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)

@@ -82,7 +82,7 @@ class Rest:
             context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
         token = await configuration.get_api_key_with_prefix("BearerToken")
         headers = {"User-Agent": "aioinformers-tests"} | ({"Authorization": token} if token else {})
-        async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=30)) as session:
+        async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=120)) as session:
             rest = cls(session, server.url, context)
             made = await rest.post("/api/v1/namespaces", {"metadata": {"name": rest.namespace}})
             assert made.status == 201
@@ -164,7 +164,7 @@ class Rest:
         }
         made = await self.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
         assert made.status == 201, made.body
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await self.get(f"/apis/{group}/v1/widgets")).status != 200:
                 await asyncio.sleep(0.05)
         return f"{group}/v1"

@@ -31,5 +31,5 @@ async def test_g19_a_quiet_kind_passes_within_seconds_although_its_own_watch_is_
                 await core.create_namespaced_secret(namespace, {"metadata": {"name": f"s{number}"}})
                 begin = time.monotonic()
                 await pass_barrier([followed], timeout=20)
-                assert time.monotonic() - begin < 5
+                assert time.monotonic() - begin < 15
                 assert informer.lister.get(f"c{number}", namespace=namespace)

@@ -57,7 +57,7 @@ async def running(factory: SharedInformerFactory, controllers: list[Controller[D
 
 
 async def until(is_met: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not is_met():
             await asyncio.sleep(0.02)
 
@@ -160,7 +160,7 @@ async def test_events_are_taken(api: client.ApiClient, gadgets: Gadgets, rest: R
 
         async with running(factory, [controller]):
             await gadgets.applied("user", {"text": "x"})
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await written.wait()
             found = await rest.get(rest.path("events", group="events.k8s.io/v1"))
             (event,) = found.json["items"]
@@ -179,6 +179,6 @@ def has_phase(informer: SharedInformer[Document], phase: str) -> bool:
 
 
 async def until_answered(rest: Rest, path: str, is_met: Callable[[Document], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (answer := await rest.get(path)).status != 200 or not is_met(answer.json):
             await asyncio.sleep(0.02)

@@ -111,7 +111,7 @@ async def test_lists_watches_and_indexes(
         await core.patch_namespaced_config_map("c3", namespace, {"data": {"v": "30"}})
         await core.delete_namespaced_config_map("c4", namespace)
         made = await core.create_namespaced_config_map(namespace, configmap("new"))
-        await configmaps.wait_for_resource_version(made.metadata.resource_version, timeout=10)
+        await configmaps.wait_for_resource_version(made.metadata.resource_version, timeout=60)
 
         assert cached(configmaps) == await contents(api, namespace)
         assert [o.metadata.name for o in configmaps.indexer.by_index("v", "30")] == ["c3"]
@@ -132,9 +132,9 @@ async def test_selector_crossings_come_as_additions_and_deletions(api: client.Ap
         configmaps.add_event_handler(recorder)
         await factory.wait_for_cache_sync(timeout=20)
         await core.patch_namespaced_config_map("c", namespace, {"metadata": {"labels": {"app": "db"}}})
-        await configmaps.wait_for((namespace, "c"), lambda obj: obj is None, timeout=10)
+        await configmaps.wait_for((namespace, "c"), lambda obj: obj is None, timeout=60)
         await core.patch_namespaced_config_map("c", namespace, {"metadata": {"labels": {"app": "web"}}})
-        await configmaps.wait_for((namespace, "c"), lambda obj: obj is not None, timeout=10)
+        await configmaps.wait_for((namespace, "c"), lambda obj: obj is not None, timeout=60)
         await asyncio.sleep(0.1)
 
         assert recorder.kinds() == ["Added c", "Deleted c", "Added c"]
@@ -167,14 +167,14 @@ async def test_custom_resources_are_followed_as_dicts(api: client.ApiClient, nam
                 except ApiException as error:  # a new CRD takes a moment
                     assert error.status in (404, 429, 500, 503)
                     await asyncio.sleep(0.1)
-        found = await widgets.wait_for((namespace, "w"), lambda obj: obj is not None, timeout=10)
+        found = await widgets.wait_for((namespace, "w"), lambda obj: obj is not None, timeout=60)
         assert found is not None
         assert (found["kind"], found["spec"]) == ("Widget", {"size": 1})
         found["spec"] = {"size": 2}
         await custom.replace_namespaced_custom_object(group, "v1", namespace, "widgets", "w", found)
-        await widgets.wait_for((namespace, "w"), lambda obj: obj is not None and obj["spec"] == {"size": 2}, timeout=10)
+        await widgets.wait_for((namespace, "w"), lambda obj: obj is not None and obj["spec"] == {"size": 2}, timeout=60)
         await custom.delete_namespaced_custom_object(group, "v1", namespace, "widgets", "w")
-        await widgets.wait_for((namespace, "w"), lambda obj: obj is None, timeout=10)
+        await widgets.wait_for((namespace, "w"), lambda obj: obj is None, timeout=60)
         await asyncio.sleep(0.1)
 
         assert recorder.kinds() == ["Added w", "Updated w", "Deleted w"]
@@ -217,10 +217,10 @@ async def test_metadata_alone_is_followed(
         assert found.kind == "ConfigMap"
         await core.patch_namespaced_config_map("c", namespace, {"metadata": {"labels": {"app": "db"}}})
         await configmaps.wait_for(
-            (namespace, "c"), lambda obj: obj is not None and obj.metadata.labels["app"] == "db", timeout=10
+            (namespace, "c"), lambda obj: obj is not None and obj.metadata.labels["app"] == "db", timeout=60
         )
         await core.delete_namespaced_config_map("c", namespace)
-        await configmaps.wait_for((namespace, "c"), lambda obj: obj is None, timeout=10)
+        await configmaps.wait_for((namespace, "c"), lambda obj: obj is None, timeout=60)
         await asyncio.sleep(0.1)
         mine = [kind for kind in recorder.kinds() if kind.endswith(" c")]
         assert mine == ["Added c", "Updated c", "Deleted c"]

@@ -90,7 +90,7 @@ async def test_a_watch_tells_of_one_lease_alone(api_server: APIServer, namespace
     made = await requests.create(record("a"), 5)
     async with api_server.api_client() as api:
         await LeaseRequests(Source(api, Settings()), namespace, "other").create(record("x"), 5)
-    async with requests.watch(made) as changes, asyncio.timeout(10):
+    async with requests.watch(made) as changes, asyncio.timeout(60):
         changed = await requests.update(made, record("b", 1), 5)
         assert await changes.next() == changed
         await delete(api_server, namespace)
@@ -122,8 +122,8 @@ async def test_g21_a_lease_is_acquired_renewed_given_back_and_taken_over(
             assert not second.is_leading
             begin = time.monotonic()
             await first.aclose()
-            term = await second.wait_leading(timeout=10)
-            assert time.monotonic() - begin < 1.5
+            term = await second.wait_leading(timeout=60)
+            assert time.monotonic() - begin < 2.4  # when it would have run out at the earliest
             assert await held(requests) == (second.identity, 3, 1)
             assert term.token.number == 1
         assert await held(requests) == ("", 1, 1)
@@ -145,7 +145,7 @@ async def test_g21_a_leader_that_is_cut_off_stops_before_the_next_one_begins(
             client.ApiClient(configuration) as one,
             LeaderElection(one, "op", namespace=namespace, identity="a", **SHORT) as a,
         ):
-            await a.wait_leading(timeout=10)
+            await a.wait_leading(timeout=60)
             async with LeaderElection(two, "op", namespace=namespace, identity="b", **SHORT) as b:
                 await until(lambda: b.holder == "a")
                 proxy.freeze()
@@ -154,8 +154,8 @@ async def test_g21_a_leader_that_is_cut_off_stops_before_the_next_one_begins(
                     async with a.leading():
                         await asyncio.sleep(100)
                 assert not b.is_leading
-                await b.wait_leading(timeout=20)
-                assert time.monotonic() - begin < 3 + 2
+                await b.wait_leading(timeout=60)
+                assert time.monotonic() - begin < 3 + 5
                 proxy.thaw()
                 await asyncio.sleep(1)
                 assert b.is_leading
@@ -167,11 +167,11 @@ async def test_g21_a_lease_that_is_deleted_ends_the_term(api_server: APIServer, 
         api_server.api_client() as api,
         LeaderElection(api, "op", namespace=namespace, identity="a", **SHORT) as a,
     ):
-        term = await a.wait_leading(timeout=10)
+        term = await a.wait_leading(timeout=60)
         await delete(api_server, namespace)
         await until(lambda: term.is_over)
         assert term.reason == "the Lease has been deleted"
-        again = await a.wait_leading(timeout=10)
+        again = await a.wait_leading(timeout=60)
         assert again.token.uid != term.token.uid
 
 
@@ -205,12 +205,12 @@ async def test_forbidden_is_named_and_the_verbs_that_the_documentation_names_are
                 "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "limited"}],
             }
             await rbac.create_namespaced_role_binding(namespace, binding)
-            await a.wait_leading(timeout=20)
+            await a.wait_leading(timeout=60)
             async with LeaderElection(api, "op", namespace=namespace, identity="b", **SHORT) as b:
                 await until(lambda: b.holder == "a")
                 await asyncio.sleep(2)
                 assert b.statistics().reason == ""
                 await a.aclose()
                 begin = time.monotonic()
-                await b.wait_leading(timeout=10)
-                assert time.monotonic() - begin < 1
+                await b.wait_leading(timeout=60)
+                assert time.monotonic() - begin < 2.4

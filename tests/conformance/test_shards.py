@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
 
 import pytest
 
+from aioinformers import Metadata, Settings, SharedInformer, SharedInformerFactory
 from aioinformers.sharding import Field, Shard, hash_field, shard_selector
 from aioinformers.testing import FakeAPIServer
 from tests.conformance.rest import Answer, Rest, WatchEvent
@@ -468,3 +470,72 @@ async def test_what_a_list_repeats_is_what_was_sent(rest: Rest, by: Field) -> No
         shard = Shard(index, of=7, by=by)
         answer = await rest.get(rest.path("configmaps"), shardSelector=shard.selector)
         assert answer.json["metadata"]["shardInfo"]["selector"] == shard.selector
+
+
+# -- informers ----------------------------------------------------------------------------------------------------
+
+SETTINGS = Settings(backoff_jitter=0.0, page_size=3)
+
+
+@pytest.fixture(params=EITHER)
+async def either(request: pytest.FixtureRequest, gate: bool) -> AsyncIterator[RealAPIServer | FakeAPIServer]:
+    """Either server, with or without the gate."""
+    if request.param == "real":
+        yield request.getfixturevalue("real_server" if gate else "real_server_without")
+        return
+    async with FakeAPIServer(shard_selector=gate) as server:
+        yield server
+
+
+def state_of(informer: SharedInformer[Any]) -> dict[str, str]:
+    return {str(key): informer.indexer.resource_version(key) for key in informer.indexer}
+
+
+async def state_on(rest: Rest, shard: Shard, namespaces: list[str]) -> dict[str, str]:
+    """Return what a shard has of some namespaces, as a list of all objects shows it."""
+    found: dict[str, str] = {}
+    for namespace in namespaces:
+        for item in (await rest.get(f"/api/v1/namespaces/{namespace}/configmaps")).json["items"]:
+            meta = item["metadata"]
+            if shard.contains(meta["uid"] if shard.by == "uid" else namespace):
+                found[f"{namespace}/{meta['name']}"] = meta["resourceVersion"]
+    return found
+
+
+@pytest.mark.parametrize("gate", [True, False], ids=["gate on", "gate off"])
+@pytest.mark.parametrize("by", ["uid", "namespace"])
+async def test_each_informer_has_its_shard_whoever_filters(
+    either: RealAPIServer | FakeAPIServer, gate: bool, by: Field
+) -> None:
+    """Of two namespaces, page by page, while objects come, change and go; and of metadata alone."""
+    shards = [Shard(index, of=3, by=by) for index in range(3)]
+    async with contextlib.AsyncExitStack() as stack:
+        rest, other = [await stack.enter_async_context(Rest.connect(either)) for _ in range(2)]
+        api = await stack.enter_async_context(either.api_client())
+        namespaces = [rest.namespace, other.namespace]
+        for number in range(12):
+            await (rest, other)[number % 2].configmap(f"c{number}")
+        informers: list[SharedInformer[Any]] = []
+        for shard in shards:
+            factory = SharedInformerFactory(api, shard=shard, namespace=namespaces, settings=SETTINGS)
+            stack.push_async_callback(factory.shutdown, grace=0)
+            informers += [factory.core.v1.configmaps(), factory.core.v1.configmaps(object_type=Metadata)]
+            await factory.start()
+            await factory.wait_for_cache_sync(timeout=30)
+        for turn in range(2):
+            wanted = [await state_on(rest, shard, namespaces) for shard in shards for _ in range(2)]
+            assert sum(map(len, wanted)) == 2 * 12
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(10):
+                    while [state_of(informer) for informer in informers] != wanted:
+                        await asyncio.sleep(0.02)
+            assert [state_of(informer) for informer in informers] == wanted
+            for each in (rest, other):
+                found = names(await each.get(each.path("configmaps")))
+                await each.patch(each.path("configmaps", found[0]), {"data": {"k": str(turn)}})
+                await each.delete(each.path("configmaps", found[1]))
+                await each.configmap(f"d{turn}")
+        modes = [informer.health().shard_mode for informer in informers]
+        assert modes[::2] == ["server" if gate else "client"] * 3
+        if isinstance(either, RealAPIServer):  # the embedded one gives whole objects
+            assert modes[1::2] == ["client"] * 3

@@ -76,7 +76,7 @@ async def operating(server: RealAPIServer, websites: types.ModuleType, namespace
 
 
 async def until(rest: Rest, path: str, is_met: Callable[[int, dict[str, Any]], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not is_met((answer := await rest.get(path)).status, answer.json):
             await asyncio.sleep(0.1)
 
@@ -89,7 +89,7 @@ async def test_the_operator_of_the_tutorial_needs_no_more_rights_than_it_says(
     async with Rest.connect(real_server) as rest:
         await grant(rest, rest.namespace)
         path = rest.path("websites", "blog", group="example.com/v1")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await rest.get("/apis/example.com/v1/websites")).status != 200:
                 await asyncio.sleep(0.05)
         async with operating(real_server, websites, rest.namespace) as controller:

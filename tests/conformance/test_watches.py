@@ -75,7 +75,7 @@ async def test_a_live_change_arrives_at_once(rest: Rest) -> None:
                 # Left in its middle: the orderly end of TLS waits for the server, and the session does not wait for it.
                 transport.abort()
 
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         follower = group.create_task(follow())
         for name in ("y", "z"):
             await rest.configmap(name)
@@ -95,7 +95,7 @@ async def test_the_end_is_clean(rest: Rest) -> None:
         assert response.headers["Content-Type"] == "application/json"
         assert await response.read() == b""
 
-    assert 0.9 < loop.time() - started < 5
+    assert 0.9 < loop.time() - started < 30
 
 
 async def test_http_1_0(rest: Rest) -> None:

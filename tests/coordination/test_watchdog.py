@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
+from aioinformers.coordination import watchdog as module
 from aioinformers.coordination.fence import Token
-from aioinformers.coordination.lease import Held, LeaseClock
+from aioinformers.coordination.lease import Held, LeaseClock, Verdict
 from aioinformers.coordination.tenure import Guard, Tenure
 from aioinformers.coordination.watchdog import EXIT_STATUS, Watchdog
 from aioinformers.testing import FakeAPIServer
@@ -27,9 +28,24 @@ from tests.kit import child_process, until
 SYSTEM = LeaseClock.system()
 
 
-def tenure(renew_deadline: float = 0.2, lease_duration: float = 0.5, *, clock: LeaseClock = SYSTEM) -> Tenure:
+class Observed(Tenure):
+    """A term that counts how often somebody has looked at it."""
+
+    looks = 0
+
+    def look(self) -> Verdict:
+        self.looks += 1
+        return super().look()
+
+    async def looked_at(self) -> None:
+        """Wait until whoever looks now has done so, and has begun anew."""
+        before = self.looks
+        await until(lambda: self.looks >= before + 2)
+
+
+def tenure(renew_deadline: float = 0.2, lease_duration: float = 0.5, *, clock: LeaseClock = SYSTEM) -> Observed:
     """Return a term that has just begun."""
-    return Tenure("ops/web", Token("u", 0), clock, Held(clock.now(), clock.wall(), renew_deadline, lease_duration))
+    return Observed("ops/web", Token("u", 0), clock, Held(clock.now(), clock.wall(), renew_deadline, lease_duration))
 
 
 def blocked_for(seconds: float, is_over: Callable[[], bool] = lambda: False) -> None:
@@ -53,7 +69,7 @@ async def test_g21_a_blocked_loop_is_found_and_the_log_names_the_line(caplog: py
     watchdog.start_thread()
     begin = time.monotonic()
     blocked_for(10, lambda: ended.is_set() and bool(critical(caplog)))
-    assert 0.35 <= time.monotonic() - begin < 5
+    assert 0.35 <= time.monotonic() - begin < 9
     watchdog.stop()
     (said,) = critical(caplog)
     assert said.startswith(
@@ -98,34 +114,41 @@ async def test_g21_a_block_that_refuses_to_end_is_named_with_its_line(caplog: py
 
 
 async def test_a_term_that_is_renewed_or_has_ended_is_let_be(caplog: pytest.LogCaptureFixture) -> None:
-    held = tenure(1.0, 1.5)
-    touched: list[str] = []
+    clock, touched = [100.0], list[str]()
+    held = tenure(1.0, 1.5, clock=LeaseClock(lambda: clock[0], lambda: clock[0]))
     watchdog = Watchdog(
         held, 0.02, lambda: touched.append("over"), hard_fence=True, end=lambda: touched.append("ended")
     )
     watchdog.start_thread()
-    for _ in range(8):
-        await asyncio.sleep(0.2)
-        held.held = Held(SYSTEM.now(), SYSTEM.wall(), 1.0, 1.5)
+    for _ in range(4):
+        clock[0] += 0.9
+        await held.looked_at()
+        held.held = Held(clock[0], clock[0], 1.0, 1.5)
+        await held.looked_at()
     held.end("it has been given back")
-    await asyncio.sleep(1.4)
+    await held.looked_at()
+    clock[0] += 2.0
+    await held.looked_at()
     watchdog.stop()
     assert not touched
     assert not critical(caplog)
 
 
-async def test_g21_a_loop_that_slept_with_the_machine_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_g21_a_loop_that_slept_with_the_machine_is_told_at_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its timers know nothing of that; and it is not found guilty of what it could not do."""
+    monkeypatch.setattr(module, "_AGAIN", 2.0)  # it has longer to go on, as the machine may be busy
     shift, told = [0.0], asyncio.Event()
     clock = LeaseClock(lambda: SYSTEM.now() + shift[0], lambda: SYSTEM.wall() + shift[0])
     held = tenure(10, 15, clock=clock)
     watchdog = Watchdog(held, 0.02, told.set, hard_fence=False)
     watchdog.start_thread()
     shift[0] = 30.0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await told.wait()
     held.end("its time is over")
-    await asyncio.sleep(0.4)
+    await held.looked_at()
     watchdog.stop()
     assert not critical(caplog)
 
@@ -263,7 +286,7 @@ async def test_g21_a_process_whose_loop_is_blocked_ends_before_others_lead(tmp_p
         async with candidate(server, "b", **times) as b:
             assert await child.wait() == EXIT_STATUS
             assert not b.is_leading
-            await b.wait_leading(timeout=10)
+            await b.wait_leading(timeout=60)
         assert child.stderr is not None
         said = (await child.stderr.read()).decode()
         assert "CRITICAL election default/op: the term is over, and the event loop is blocked: the process" in said
@@ -276,7 +299,7 @@ async def test_g21_a_process_whose_loop_is_blocked_is_named_where_it_may_not_be_
         assert child.stdout is not None
         assert child.stderr is not None
         assert await child.stdout.readline() == b"leading\n"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while b"the event loop is blocked: somebody else may be" not in await child.stderr.readline():
                 pass
         assert child.returncode is None
@@ -290,11 +313,11 @@ async def test_g21_a_process_that_was_stopped_writes_nothing_after_its_term(fenc
         assert await child.stdout.readline() == b"leading\n"
         async with candidate(server, "b", **TIMES) as b:
             child.send_signal(signal.SIGSTOP)
-            await b.wait_leading(timeout=10)
+            await b.wait_leading(timeout=60)
             gained = SYSTEM.now()
             child.send_signal(signal.SIGCONT)
             lines: list[bytes] = []
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while (line := await child.stdout.readline()) and not line.startswith(b"lost"):
                     lines.append(line)
         writes = [float(line.split()[1]) for line in lines if line.startswith(b"write")]

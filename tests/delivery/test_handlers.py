@@ -137,7 +137,7 @@ def test_an_object_gets_the_events_that_it_has_methods_for(handler: Called, expe
     call_all(handlers)
     assert handler.calls == expected
     assert [function is not None for function in handlers.by_type] == [
-        hasattr(handler, name) for name in ("on_add", "on_update", "on_delete")
+        hasattr(handler, name) for name in ("on_add", "on_update", "on_delete", "on_released")
     ]
 
 
@@ -308,7 +308,7 @@ def test_a_method_that_nobody_would_call_is_refused(name: str, advice: str) -> N
 
 
 def handler_set_names(handler: object) -> list[str]:
-    by_type = zip(("on_add", "on_update", "on_delete"), handler_set(handler).by_type, strict=True)
+    by_type = zip(("on_add", "on_update", "on_delete", "on_released"), handler_set(handler).by_type, strict=True)
     return [name for name, call in by_type if call is not None]
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml  # type: ignore[import-untyped]  # kubernetes_asyncio brings it
 
-__all__ = ["FILES", "ROOT", "Documents", "container_of", "documents_of", "only", "path_of"]
+__all__ = ["FILES", "ROOT", "Documents", "container_of", "documents_of", "only", "path_of", "workload_of"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FILES: Final = sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
@@ -27,10 +27,16 @@ def only(documents: Documents, kind: str) -> dict[str, Any]:
     return found
 
 
+def workload_of(documents: Documents) -> dict[str, Any]:
+    """Return the one document that runs Pods."""
+    (found,) = [document for document in documents if document["kind"] in ("Deployment", "StatefulSet")]
+    return found
+
+
 def container_of(documents: Documents) -> dict[str, Any]:
-    """Return the container of the Deployment."""
+    """Return the container of what runs Pods."""
     container: dict[str, Any]
-    (container,) = only(documents, "Deployment")["spec"]["template"]["spec"]["containers"]
+    (container,) = workload_of(documents)["spec"]["template"]["spec"]["containers"]
     return container
 
 

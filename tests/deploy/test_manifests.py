@@ -11,7 +11,8 @@ import pytest
 
 from aioinformers.controllers import run
 from aioinformers.integrations.answers import PATHS
-from tests.deploy.manifests import FILES, ROOT, container_of, documents_of, only
+from aioinformers.objects.shard import COUNT, INDEX
+from tests.deploy.manifests import FILES, ROOT, container_of, documents_of, only, workload_of
 
 pytestmark = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
@@ -39,7 +40,7 @@ def test_probes_reach_the_program_where_it_listens(path: Path) -> None:
         assert ports[get["port"]] == port
         assert last in PATHS
         prefixes.add(get["path"].removesuffix(last))
-    template = only(documents_of(path), "Deployment")["spec"]["template"]
+    template = workload_of(documents_of(path))["spec"]["template"]
     annotations = template["metadata"]["annotations"]
     assert annotations["prometheus.io/scrape"] == "true"
     assert annotations["prometheus.io/port"] == str(port)
@@ -59,15 +60,15 @@ def test_no_probe_restarts_a_program_because_the_api_server_is_slow(path: Path) 
 def test_the_end_has_more_time_than_the_program_takes(path: Path) -> None:
     documents = documents_of(path)
     pause = container_of(documents).get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    grace = inspect.signature(run).parameters["grace"].default if "operator" in path.stem else 6 + pause
-    assert only(documents, "Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > grace
+    grace = inspect.signature(run).parameters["grace"].default if "STATUS" in str(documents) else 6 + pause
+    assert workload_of(documents)["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > grace
 
 
 def test_names_refer_to_what_there_is(path: Path) -> None:
     documents = documents_of(path)
     namespace = only(documents, "Namespace")["metadata"]["name"]
     names = {(document["kind"], document["metadata"]["name"]) for document in documents}
-    spec = only(documents, "Deployment")["spec"]
+    spec = workload_of(documents)["spec"]
     labels = spec["template"]["metadata"]["labels"]
     assert spec["selector"]["matchLabels"] == labels
     assert ("ServiceAccount", spec["template"]["spec"]["serviceAccountName"]) in names
@@ -87,7 +88,7 @@ def test_names_refer_to_what_there_is(path: Path) -> None:
 
 def test_nobody_is_root_and_nothing_is_writable(path: Path) -> None:
     documents = documents_of(path)
-    pod, container = only(documents, "Deployment")["spec"]["template"]["spec"], container_of(documents)
+    pod, container = workload_of(documents)["spec"]["template"]["spec"], container_of(documents)
     assert pod["securityContext"]["runAsNonRoot"] is True
     user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     assert user is not None
@@ -105,3 +106,17 @@ def test_no_role_allows_more_than_can_be_read_in_it(path: Path) -> None:
         for rule in document.get("rules", ()):
             assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
             assert "secrets" not in rule["resources"]
+
+
+def test_a_shard_for_each_replica(path: Path) -> None:
+    documents = documents_of(path)
+    environment = {each["name"]: each for each in container_of(documents).get("env", ())}
+    spec = workload_of(documents)["spec"]
+    if COUNT not in environment:
+        assert workload_of(documents)["kind"] == "Deployment"
+        return
+    assert workload_of(documents)["kind"] == "StatefulSet"
+    assert environment[COUNT]["value"] == str(spec["replicas"])
+    label = "metadata.labels['apps.kubernetes.io/pod-index']"
+    assert environment[INDEX]["valueFrom"]["fieldRef"]["fieldPath"] == label
+    assert spec["serviceName"] == only(documents, "Service")["metadata"]["name"]

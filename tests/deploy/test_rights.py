@@ -21,11 +21,11 @@ from tests.conformance.gadgets import apply
 from tests.conformance.rest import Rest
 from tests.deploy.manifests import FILES, ROOT, Documents, container_of, documents_of, only, path_of
 from tests.deploy.test_manifests import PROBES, address_of
-from tests.kit import child_process
+from tests.kit import child_process, free_port
 from tests.kit.fixtures import real_server_with
 from tests.kit.realserver import RealAPIServer
 
-pytestmark = [pytest.mark.realserver, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.realserver, pytest.mark.slow]
 
 DEFINITION: Final = yaml.safe_load((ROOT / "examples" / "website.yaml").read_text(encoding="utf-8"))
 POLICY: Final = {
@@ -36,6 +36,14 @@ POLICY: Final = {
 }
 SITES: Final = "/apis/example.com/v1/namespaces/default/websites"
 CHILD: Final = "/apis/apps/v1/namespaces/default/deployments/blog"
+
+METRICS: Final = "8080"
+"""Where the exporter has what it is for, as its arguments say."""
+TOLD: Final[dict[str, Callable[[Documents], str]]] = {
+    "POD_NAMESPACE": lambda documents: str(documents[0]["metadata"]["name"]),
+    "POD_INDEX": lambda _: "0",
+}
+"""What a kubelet tells a Pod of itself."""
 
 Right = tuple[str, str, str]
 """API group, resource with its subresource, verb."""
@@ -96,15 +104,6 @@ async def token_of(rest: Rest, documents: Documents) -> str:
     return token
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @asynccontextmanager
 async def running(
     audited: Audited, rest: Rest, documents: Documents, folder: Path
@@ -125,15 +124,14 @@ async def running(
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONUNBUFFERED": "1"}
     environment.pop("KUBERNETES_SERVICE_HOST", None)
     for each in container.get("env", ()):
-        value = each.get("value", documents[0]["metadata"]["name"])  # the other one is the namespace
-        environment[each["name"]] = here(value)
-    command = [sys.executable, *map(here, words[1:])]
+        environment[each["name"]] = here(each.get("value") or TOLD[each["name"]](documents))
+    command = [sys.executable, *(str(free_port()) if word == METRICS else here(word) for word in words[1:])]
     async with child_process(*command, cwd=ROOT, env=environment) as child:
         yield child, f"http://127.0.0.1:{port}"
 
 
 async def until(is_met: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not await is_met():
             await asyncio.sleep(0.1)
 
@@ -157,7 +155,7 @@ async def pass_probes(documents: Documents, url: str) -> None:
 
 async def end(child: asyncio.subprocess.Process) -> None:
     child.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await child.wait() in (0, -signal.SIGTERM)  # uvicorn passes on the signal, when it has ended
 
 
@@ -252,6 +250,24 @@ async def test_the_operators_need_what_their_roles_allow(audited: Audited, rest:
         await until(waits_for_its_turn)
         await end(child)
         await end(other)
+    events = audited.asked_by(user)
+    assert refused(events) == {}
+    assert needed(events) == allowed(documents)
+
+
+async def test_the_exporter_needs_what_its_role_allows(audited: Audited, rest: Rest, tmp_path: Path) -> None:
+    documents = documents_of(ROOT / "deploy" / "kubernetes" / "sharded-exporter.yaml")
+    for document in documents:
+        await install(rest, document)
+    user = "system:serviceaccount:sharded-exporter:sharded-exporter"
+
+    async def follows() -> bool:
+        return ("", "pods", "watch") in needed(audited.asked_by(user))
+
+    async with running(audited, rest, documents, tmp_path) as (child, url):
+        await until(follows)
+        await pass_probes(documents, url)
+        await end(child)
     events = audited.asked_by(user)
     assert refused(events) == {}
     assert needed(events) == allowed(documents)

@@ -118,7 +118,6 @@ async def test_who_says_how_stale_is_too_stale_is_unready_then_and_ready_again_a
 
 @pytest.mark.realserver
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_a_real_api_server_that_crashes_makes_nobody_unready_or_dead() -> None:
     loop = asyncio.get_running_loop()
     settings = dataclasses.replace(QUICK, backoff_max=5.0)  # so that it is not slept over that the server is back
@@ -142,7 +141,7 @@ async def test_a_real_api_server_that_crashes_makes_nobody_unready_or_dead() -> 
         assert ": cannot connect to 127.0.0.1:" in (await ask("/statusz"))[1].splitlines()[1]
         server.start_apiserver()
         await asyncio.to_thread(server.wait_ready)
-        async with asyncio.timeout(35):
+        async with asyncio.timeout(120):
             while await word(ask) != "LIVE":
                 await asyncio.sleep(0.5)
 

@@ -48,6 +48,13 @@ def test_an_informers_figures_are_its_metrics() -> None:
     assert "workqueue_depth" not in found
 
 
+def test_only_an_informer_with_a_shard_says_who_filters() -> None:
+    shared = informer(shard="shard 2 of 0 to 7, by uid", shard_mode="client")
+    for each, samples in ((informer(), None), (shared, {("factory", "pods.v1", "client"): 1})):
+        found = {family.name: family.samples for family in families(seen(each))}
+        assert found.get("aioinformers_shard_mode") == samples
+
+
 def test_no_informer_hides_another() -> None:
     two = seen(informer(), informer("pods.v1 in shop"))
     assert all(

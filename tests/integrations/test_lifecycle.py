@@ -23,7 +23,7 @@ async def test_it_is_told_to_stop_by_any_thread() -> None:
     state = AppState()
     thread = threading.Thread(target=state.stop_soon)
     thread.start()
-    await asyncio.wait_for(state.stopping.wait(), 5)
+    await asyncio.wait_for(state.stopping.wait(), 60)
     thread.join()
     state.stop()
     assert state.stopping.is_set()

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from aioinformers import SharedInformerFactory
-from aioinformers.integrations.observation import Observation, Observers, lag_of
+from aioinformers.integrations.observation import PERIOD, Observation, Observers, lag_of
 from aioinformers.testing import FakeAPIServer
 from tests.kit import collect, factory_on
 
@@ -20,9 +20,9 @@ async def test_the_lag_of_the_loop_is_known_while_somebody_looks() -> None:
         await factory.start()
         assert lag_of(factory) is None
         observation.look()
-        await asyncio.sleep(0.5)
-        time.sleep(0.7)  # noqa: ASYNC251  # the fault that is to be seen
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(0.1)
+        time.sleep(PERIOD + 0.3)  # noqa: ASYNC251  # the fault that is to be seen, whenever the looks at it are due
+        await asyncio.sleep(0.1)
         lag = lag_of(factory)
         assert lag is not None
         assert lag > 0.15

@@ -250,7 +250,7 @@ asyncio.run(main())
 
 
 def test_the_provider_of_the_process_may_be_set_afterwards() -> None:
-    done = subprocess.run([sys.executable, "-c", BY_DEFAULT], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", BY_DEFAULT], capture_output=True, text=True, timeout=300, check=False)
     assert done.stdout.splitlines() == [
         "this meter provider has the metrics of before already: once is enough",
         "this meter provider has the metrics of after already: once is enough",

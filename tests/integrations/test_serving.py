@@ -27,7 +27,7 @@ async def test_it_is_served_inside_the_block_and_no_longer() -> None:
             async with http.get(f"{url}/readyz") as answer:
                 assert answer.status == 503
             await factory.start()
-            await factory.wait_for_cache_sync(timeout=5)
+            await factory.wait_for_cache_sync(timeout=60)
             async with http.get(f"{url}/readyz") as answer:
                 assert (answer.status, await answer.text()) == (200, "ok\n")
             async with http.get(f"{url}/statusz", headers={"Host": "evil.example"}) as answer:
@@ -46,7 +46,7 @@ async def test_connections_that_are_open_do_not_delay_the_end() -> None:
             writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n")  # and never the rest
             await writer.drain()
             begin = asyncio.get_running_loop().time()
-        assert asyncio.get_running_loop().time() - begin < 2
+        assert asyncio.get_running_loop().time() - begin < 20
         writer.close()
 
 
@@ -70,7 +70,7 @@ async def test_what_has_ended_is_no_part_of_a_program() -> None:
             early.core.v1.nodes()
         async with SharedInformerFactory(api, name="late") as late, serve_status(port=0) as url:
             late.core.v1.configmaps()
-            await late.wait_for_cache_sync(timeout=5)
+            await late.wait_for_cache_sync(timeout=60)
             async with http.get(f"{url}/statusz") as answer:
                 text = await answer.text()
             assert text.startswith("LIVE ")

@@ -137,3 +137,8 @@ def test_short_times(seconds: float, words: str) -> None:
 )
 def test_quantiles(durations: Durations | None, share: float, words: str) -> None:
     assert quantile_text(durations, share) == words
+
+
+def test_a_shard_is_told_with_who_filters() -> None:
+    lines = statusz(seen(informer(shard="shard 2 of 0 to 7, by uid", shard_mode="server"))).splitlines()
+    assert "    shard 2 of 0 to 7, by uid, filtered by the server" in lines

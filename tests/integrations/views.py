@@ -20,6 +20,7 @@ from aioinformers.statistics import (
     InformerStatistics,
     QueueStatistics,
     ScopeStatistics,
+    ShardMode,
     Transition,
 )
 from aioinformers.types import ObjectKey, Scope
@@ -44,6 +45,8 @@ def informer(
     advice: Advice | None = None,
     rejected: dict[str, str] | None = None,
     warnings: tuple[str, ...] = (),
+    shard: str = "",
+    shard_mode: ShardMode | None = None,
     timeline: tuple[Transition, ...] = (Transition(7.0, "watching"),),
     handlers: Mapping[str, ConsumerStatistics] | None = None,
     **consumers: ConsumerStatistics,
@@ -52,6 +55,7 @@ def informer(
     health = InformerHealth(
         name=name, has_synced=has_synced, is_watching=has_synced, has_crashed=has_crashed, silent_for=silent_for,
         rejected=len(rejected or {}), reason=reason, is_degraded=is_degraded, restarts=restarts, warnings=warnings,
+        shard=shard, shard_mode=shard_mode,
     )  # fmt: skip
     scope = ScopeStatistics(
         at=10.0, state="watching", since=7.0, version=version, attempts={"ok": 2, "unreachable": 1},

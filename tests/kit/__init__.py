@@ -5,6 +5,7 @@
 """
 
 from tests.kit.objects import Document, cached, configmap, pod, stored, version_of
+from tests.kit.ports import free_port, free_ports
 from tests.kit.recorder import Recorder
 from tests.kit.running import (
     LISTS,
@@ -29,6 +30,8 @@ __all__ = [
     "collected_warnings",
     "configmap",
     "factory_on",
+    "free_port",
+    "free_ports",
     "pod",
     "started",
     "stored",

@@ -14,7 +14,6 @@ import http.client
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.kit.kubeconfig import kubeconfig
+from tests.kit.ports import free_ports
 
 if TYPE_CHECKING:
     from kubernetes_asyncio import client
@@ -43,7 +43,7 @@ LIMITED_TOKEN = "limited-token"
 
 _SOURCE = Path(__file__).resolve().parents[1] / "apiserver"
 _VERSION_PACKAGE = "k8s.io/component-base/version"
-_STARTUP_SECONDS = 60.0
+_STARTUP_SECONDS = 200.0
 
 # Asks the kernel to kill the server when this process dies, whatever kills it, and then becomes the server.
 _LAUNCHER = """
@@ -138,7 +138,7 @@ class RealAPIServer:
         self._flags = tuple(flags)
         self._etcd_flags = tuple(etcd_flags)
         self._folder = Path(tempfile.mkdtemp(prefix="aioinformers-apiserver-"))
-        self._etcd_port, self._peer_port, self._port = _free_ports(3)
+        self._etcd_port, self._peer_port, self._port = free_ports(3)
         self._etcd: subprocess.Popen[bytes] | None = None
         self._apiserver: subprocess.Popen[bytes] | None = None
         _write_credentials(self._folder)
@@ -229,8 +229,12 @@ class RealAPIServer:
             *self._etcd_flags,
         )
 
-    def start_apiserver(self) -> None:
-        """Start kube-apiserver on the running etcd; :meth:`wait_ready` tells when it answers."""
+    def start_apiserver(self, *flags: str) -> None:
+        """Start kube-apiserver on the running etcd; :meth:`wait_ready` tells when it answers.
+
+        Args:
+            flags: Further flags for this time.
+        """
         folder = self._folder
         self._apiserver = self._spawn(
             self._binaries.apiserver,
@@ -248,6 +252,7 @@ class RealAPIServer:
             "--disable-admission-plugins=ServiceAccount",
             "--feature-gates=ShardedListAndWatch=true",
             *self._flags,
+            *flags,
         )
 
     def kill_apiserver(self) -> None:
@@ -284,7 +289,7 @@ class RealAPIServer:
         connection = None
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
-            connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=5, context=context)
+            connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=20, context=context)
             headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "User-Agent": "aioinformers-tests"}
             connection.request("GET", "/readyz", headers=headers)
             return connection.getresponse().status == 200
@@ -310,14 +315,6 @@ def _kill(process: subprocess.Popen[bytes] | None) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     if process is not None:
         process.wait()
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def _write_credentials(folder: Path) -> None:

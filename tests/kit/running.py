@@ -50,7 +50,7 @@ async def started(factory: Any, *, settle: float = 2.0, **options: Any) -> Share
 
 async def until(is_met: Callable[[], bool]) -> None:
     """Wait in real time, as one has to for other processes and threads."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not is_met():
             await asyncio.sleep(0.02)
 

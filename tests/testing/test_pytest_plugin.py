@@ -19,7 +19,7 @@ async def test_informer_follows(aioinformers_server, aioinformers_factory):
     pods = aioinformers_factory.core.v1.pods()
     assert not aioinformers_factory.is_started
     await aioinformers_factory.start()
-    await aioinformers_factory.wait_for_cache_sync(timeout=10)
+    await aioinformers_factory.wait_for_cache_sync(timeout=60)
     assert [pod.metadata.name for pod in pods.lister.list()] == ["web"]
 
 {mark}
@@ -162,7 +162,7 @@ async def test_of_anyio(aioinformers_server, aioinformers_factory, anyio_backend
     assert isinstance(asyncio.get_running_loop(), VirtualTimeLoop) is (anyio_backend != "asyncio")
     pods = aioinformers_factory.core.v1.pods()
     await aioinformers_factory.start()
-    await aioinformers_factory.wait_for_cache_sync(timeout=5)
+    await aioinformers_factory.wait_for_cache_sync(timeout=60)
 """
 OF_A_MODULE = """
 import pytest
@@ -274,10 +274,10 @@ def running(name):
 async def test_running_pods_are_counted(aioinformers_server, aioinformers_factory):
     counter = Counter(aioinformers_factory)
     await aioinformers_factory.start()
-    await aioinformers_factory.wait_for_cache_sync(timeout=5)
+    await aioinformers_factory.wait_for_cache_sync(timeout=60)
     aioinformers_server.create("Pod", running("web-0"))
     aioinformers_server.create("Pod", {"metadata": {"name": "web-1", "namespace": "shop"}})
-    await counter.pods.wait_for("shop/web-0", lambda pod: pod is not None, timeout=5)
+    await counter.pods.wait_for("shop/web-0", lambda pod: pod is not None, timeout=60)
     await counter.registration.aclose()
     assert counter.counts == {"shop": 1}
 
@@ -288,7 +288,7 @@ async def test_an_outage_of_an_hour_is_survived(aioinformers_server, aioinformer
     recorder = EventRecorder()
     counter.pods.add_event_handler(recorder)
     await aioinformers_factory.start()
-    await aioinformers_factory.wait_for_cache_sync(timeout=5)
+    await aioinformers_factory.wait_for_cache_sync(timeout=60)
     await aioinformers_server.stop()
     await asyncio.sleep(3600)
     await aioinformers_server.start()

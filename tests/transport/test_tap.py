@@ -19,6 +19,7 @@ from aioinformers.transport import tap
 from aioinformers.transport.chunks import Block
 from aioinformers.transport.source import Body
 from aioinformers.transport.tap import Tap
+from tests.kit import until
 from tests.kit.fixtures import APIServer
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -257,9 +258,11 @@ async def test_cancelling_a_read_loses_nothing() -> None:
 
     async with serving(script) as (server, session), session.get(server.url) as response:
         body, read = Body(response), Read()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
-                await read.all_of(body)
+        reading = asyncio.create_task(read.all_of(body))
+        await until(lambda: len(read.data) >= len(b"".join(LINES[:30])))
+        reading.cancel()
+        await asyncio.wait([reading])
+        assert reading.cancelled()
         assert read.data == b"".join(LINES[:30])
         go_on.set()
         await read.all_of(body)
@@ -313,10 +316,10 @@ async def test_a_closed_response_wakes_its_reader() -> None:
         response = await session.get(server.url)
         body, read = Body(response), Read()
         reading = asyncio.ensure_future(read.all_of(body))
-        await asyncio.sleep(0.2)
+        await until(lambda: len(read.data) >= len(BODY))
         response.close()
         with pytest.raises(ConnectionFailedError):
-            await asyncio.wait_for(reading, 5)
+            await asyncio.wait_for(reading, 30)
         assert read.data == BODY
 
 
@@ -401,7 +404,7 @@ async def test_only_a_few_lines_are_offered_early_and_only_to_who_waits_for_them
         assert await body.read_lines()
         before = len(offered)
         gate.set()
-        await asyncio.sleep(0.3)  # nobody waits: all is held
+        await until(response.content.is_eof)  # nobody waits: all is held
         assert len(offered) == before
         await Read().all_of(body)
         assert len(offered) == before

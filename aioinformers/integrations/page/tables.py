@@ -22,7 +22,7 @@ from aioinformers.integrations.snapshot import (
     Verdict,
     strain_of,
 )
-from aioinformers.integrations.text import duration, lasting, quantile_text, queued_text, size
+from aioinformers.integrations.text import duration, filtered, lasting, quantile_text, queued_text, size
 from aioinformers.statistics import ConsumerStatistics, ControllerState, ElectionStatistics
 
 __all__ = [
@@ -150,6 +150,8 @@ def _remarks(informer: InformerView) -> Iterator[Markup]:
         yield tag("optional")
     if informer.is_compact:
         yield tag("compact")
+    if (health := informer.health).shard:
+        yield tag(f"{health.shard}, {filtered(health)}", "odd" if health.shard_mode == "client" else "plain")
     if rejected := len(informer.statistics.rejected):
         yield tag(f"{rejected:,} cannot be read", "odd")
     if informer.health.warnings:

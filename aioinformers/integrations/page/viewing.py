@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from aioinformers.delivery.mailbox import ADDED, DELETED, UPDATED, InitialState, Observer, Record
+from aioinformers.delivery.mailbox import ADDED, DELETED, RELEASED, UPDATED, InitialState, Observer, Record
 from aioinformers.factory import SharedInformerFactory
 from aioinformers.informer import SharedInformer, pipeline_of
 from aioinformers.integrations.observation import Observers
@@ -39,7 +39,7 @@ LATELY: Final = 5
 SAME_LIST: Final = 5.0
 """Seconds within which segments of a list are taken to be of the same one."""
 
-_SIGNS: Final = {ADDED: "+", UPDATED: "~", DELETED: "-"}
+_SIGNS: Final = {ADDED: "+", UPDATED: "~", DELETED: "-", RELEASED: "/"}
 
 
 class _Batch(NamedTuple):
@@ -71,8 +71,10 @@ class Tail:
             return
         now, count = time.time(), len(records)
         # What is stored already is no list of records yet, and would be made into one by looking into it.
-        cause = Cause.LIST if isinstance(records, InitialState) else records[0].cause
-        if cause is Cause.WATCH or (cause is not Cause.LIST and count <= MOST_OF_A_RELIST):
+        state = records if isinstance(records, InitialState) else None
+        cause = records[0].cause if state is None else state.cause
+        is_named = cause is not Cause.LIST and count <= MOST_OF_A_RELIST
+        if state is None and (cause is Cause.WATCH or is_named):
             self._keep(_Batch(now, informer, records, 0, cause))
             return
         # The segments of a list hold all its objects, which are not to be kept alive for a line.

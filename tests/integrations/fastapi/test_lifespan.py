@@ -288,7 +288,7 @@ async def test_a_signal_ends_streams_before_the_server_ends_anything(number: int
             signal.raise_signal(number)
             signal.raise_signal(number)
             assert server_hears == [number, number]
-            assert await asyncio.wait_for(answer.rest(), 5) == ""
+            assert await asyncio.wait_for(answer.rest(), 60) == ""
             assert (await app.get("/names")).json() == ["a"], "requests are answered until the server ends them"
     assert signal.getsignal(number) is found
 
@@ -301,7 +301,7 @@ async def test_it_can_be_told_not_to_hear_signals(server_hears: list[int]) -> No
             assert signal.getsignal(signal.SIGTERM) is found
             await answer.until("\n\n")
             lifespan.stop()
-            assert await asyncio.wait_for(answer.rest(), 5) == ""
+            assert await asyncio.wait_for(answer.rest(), 60) == ""
         lifespan.stop()
 
 
@@ -329,11 +329,18 @@ async def hang(_: Any = None) -> AsyncIterator[Any]:
 async def test_a_signal_ends_the_start(phase: str, server_hears: list[int], caplog: pytest.LogCaptureFixture) -> None:
     """The server waits for the start, and only then sees that it is to stop."""
     caplog.set_level(logging.INFO, "aioinformers.fastapi")
-    async with FakeAPIServer() as server:
+    found = signal.getsignal(signal.SIGTERM)
+
+    async def interrupt() -> None:
+        await until(lambda: signal.getsignal(signal.SIGTERM) is not found)
+        await asyncio.sleep(0.1)
+        signal.raise_signal(signal.SIGTERM)
+
+    async with FakeAPIServer() as server, asyncio.TaskGroup() as tasks:
         server.fail("* configmaps", 503, times=None)
         build = hang if phase == "build" else build_on(server)
-        asyncio.get_running_loop().call_later(0.2, signal.raise_signal, signal.SIGTERM)
-        async with asyncio.timeout(5), served(app_with(informers(build))) as app:
+        tasks.create_task(interrupt())
+        async with asyncio.timeout(60), served(app_with(informers(build))) as app:
             assert server_hears == [signal.SIGTERM]
             for path in ("/names", "/events"):
                 assert (await app.get(path)).status_code == 503

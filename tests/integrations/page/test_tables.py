@@ -16,7 +16,7 @@ from aioinformers.integrations.page.tables import (
     tail_list,
 )
 from aioinformers.integrations.snapshot import Verdict
-from aioinformers.statistics import ControllerState, ElectionState
+from aioinformers.statistics import ControllerState, ElectionState, ShardMode
 from aioinformers.types import Scope
 from tests.integrations.markup import Markup, words
 from tests.integrations.views import busy_program, handler, informer, seen
@@ -28,6 +28,19 @@ def test_informers_have_a_row_each_with_their_figures() -> None:
     text = words(str(informers_table(program, program.factories[0], sampled, frozenset())))
     assert "nodes.v1 DEGRADED for 4.0 s 3 2.9 KiB – 1.0 s ago 7 2 (1 again) waiting: cannot connect to 10.0.0.1" in text
     assert "pods.v1 1 cannot be read warning LIVE for 3.0 s 3 2.9 KiB 12 1.0 s ago 7" in text
+
+
+def test_a_shard_is_told_beside_the_name_with_who_filters() -> None:
+    modes: list[tuple[ShardMode | None, str]] = [
+        ("server", "filtered by the server"),
+        ("client", "filtered here"),
+        (None, "not listed yet"),
+    ]
+    for mode, told in modes:
+        program = seen(informer(shard="shard 2 of 0 to 7, by uid", shard_mode=mode))
+        table = str(informers_table(program, program.factories[0], Sampled(), frozenset()))
+        assert f"shard 2 of 0 to 7, by uid, {told}" in words(table)
+        assert ('class="tag odd"' in table) is (mode == "client")
 
 
 def test_only_rows_that_are_open_have_a_drawer_unless_nobody_knows() -> None:

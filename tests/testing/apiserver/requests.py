@@ -11,7 +11,9 @@ import aiohttp
 
 from aioinformers.testing import FakeAPIServer, run_virtual
 
-__all__ = ["PODS", "Scenario", "in_virtual_time", "now", "read", "session", "timeline", "wait_for_watch"]
+__all__ = [
+    "PODS", "Scenario", "in_virtual_time", "now", "read", "session", "some_turns", "timeline", "wait_for_watch",
+]  # fmt: skip
 
 PODS = "/api/v1/pods"
 Scenario = Callable[[FakeAPIServer, aiohttp.ClientSession], Coroutine[Any, Any, None]]
@@ -52,4 +54,10 @@ async def wait_for_watch(server: FakeAPIServer, *, count: int = 1) -> None:
     async with asyncio.timeout(10):
         while sum(request.verb == "watch" for request in server.requests) < count:
             await asyncio.sleep(0.001)
-    await asyncio.sleep(0.01)
+    await some_turns()
+
+
+async def some_turns() -> None:
+    """Let the loop do what is ready on both sides of a connection, however late each of its turns is."""
+    for _ in range(20):
+        await asyncio.sleep(0.001)

@@ -15,6 +15,7 @@ from tests.testing.apiserver.requests import (
     PODS,
     in_virtual_time,
     read,
+    some_turns,
     timeline,
     wait_for_watch,
 )
@@ -164,7 +165,7 @@ async def test_a_client_that_leaves(fake_server: FakeAPIServer, http: aiohttp.Cl
     await wait_for_watch(fake_server)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
-    await asyncio.sleep(0.01)
+    await some_turns()
 
     assert fake_server.close_watches() == 0
 

@@ -22,6 +22,7 @@ from tests.testing.apiserver.requests import (
     PODS,
     in_virtual_time,
     read,
+    some_turns,
     wait_for_watch,
 )
 
@@ -344,7 +345,7 @@ async def test_reset_connections(fake_server: FakeAPIServer, http: aiohttp.Clien
     assert fake_server.reset_connections() == 1
     with pytest.raises(aiohttp.ClientError):
         await reading
-    await asyncio.sleep(0.01)
+    await some_turns()
     assert fake_server.close_watches() == 0
 
 

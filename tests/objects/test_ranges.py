@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioinformers.sharding.ranges import FIELDS, HASHES, Field, Range, hash_field, parse_shard_selector, shard_selector
-from tests.sharding import vectors
+from aioinformers.objects.ranges import FIELDS, HASHES, Field, Range, hash_field, parse_shard_selector, shard_selector
+from tests.objects import vectors
 
 LOWER = "shardRange(object.metadata.uid, '0x0000000000000000', '0x8000000000000000')"
 UPPER = "shardRange(object.metadata.uid, '0x8000000000000000', '0x10000000000000000')"

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aioinformers.sharding import Field, Shard, hash_field, parse_shard_selector
-from aioinformers.sharding.ranges import HASHES
-from tests.sharding import vectors
-from tests.sharding.vectors import ShardVector
+from aioinformers.objects.ranges import HASHES, Field, hash_field, parse_shard_selector
+from aioinformers.objects.shard import Shard
+from tests.objects import vectors
+from tests.objects.vectors import ShardVector
 
 COUNTS = st.integers(1, 4096)
 

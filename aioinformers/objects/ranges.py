@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable
-from typing import Final, Literal, TypeAlias, get_args
+from collections.abc import Callable, Iterable
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from aioinformers.checks import shown, suggestion
 
 __all__ = [
-    "FIELDS", "HASHES", "Field", "Range", "hash_field", "parse_shard_selector", "require_field", "shard_selector",
+    "FIELDS", "HASHES", "Field", "Judge", "Range", "Share", "hash_field", "parse_shard_selector", "require_field",
+    "shard_selector",
 ]  # fmt: skip
 
 Field: TypeAlias = Literal["uid", "namespace"]
@@ -18,10 +20,16 @@ Field: TypeAlias = Literal["uid", "namespace"]
 Range: TypeAlias = tuple[int, int]
 """The first hash of a range, and the one after its last."""
 
+Judge: TypeAlias = Callable[[str, str | None], bool]
+"""Tells whether an object is one's own, by its internal key and its uid; None if the uid could not be read."""
+
 FIELDS: Final[tuple[Field, ...]] = get_args(Field)
 
 HASHES: Final = 1 << 64
 """How many hashes there are."""
+
+_NAMESPACES: Final = 1 << 14
+"""Namespaces whose hashes are remembered."""
 
 _BASIS: Final = 0xCBF29CE484222325
 _PRIME: Final = 0x100000001B3
@@ -112,3 +120,43 @@ def parse_shard_selector(text: str) -> tuple[Field, tuple[Range, ...]]:
     if shard_selector(ranges, by=field) != text:
         raise ValueError(f"not as an API server writes it, with 16 digits for each hash: {shown(text)}")
     return field, tuple(ranges)
+
+
+class Share(NamedTuple):
+    """The objects whose hashes lie in some ranges.
+
+    Attributes:
+        by: The field that is hashed.
+        ranges: The ranges, at least one.
+    """
+
+    by: Field
+    ranges: tuple[Range, ...]
+
+    @property
+    def selector(self) -> str:
+        """The ``shardSelector`` of the ranges, in the form in which a server repeats it."""
+        return shard_selector(self.ranges, by=self.by)
+
+    def contains(self, value: str) -> bool:
+        """Tell whether the hash of a uid, or of a namespace's name, lies in the ranges."""
+        hashed = hash_field(value)
+        for begin, end in self.ranges:  # noqa: SIM110  a generator takes longer
+            if begin <= hashed < end:
+                return True
+        return False
+
+    def owns_namespace(self, namespace: str) -> bool:
+        """Tell whether objects of a namespace may be among them; of what has no namespace, that is ``""``."""
+        return self.by != "namespace" or self.contains(namespace)
+
+    def judge(self) -> Judge:
+        """Return what tells of an object whether it is among them: 3 to 4 µs by uid, far less by namespace.
+
+        An object of which only the key is known is among them, unless the key tells otherwise.
+        """
+        if self.by == "uid":
+            contains = self.contains
+            return lambda _, uid: uid is None or contains(uid)
+        in_ranges = functools.lru_cache(maxsize=_NAMESPACES)(self.contains)
+        return lambda key, _: in_ranges(key.rpartition("/")[0])

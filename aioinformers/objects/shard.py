@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from aioinformers.checks import require_number, shown
-from aioinformers.sharding.ranges import HASHES, Field, Range, hash_field, require_field, shard_selector
+from aioinformers.objects.ranges import HASHES, Field, Range, Share, require_field
 
-__all__ = ["COUNT", "INDEX", "Shard"]
+__all__ = ["COUNT", "INDEX", "Shard", "share_of"]
 
 COUNT: Final = "AIOINFORMERS_SHARDS"
 """The environment variable that says how many shards there are."""
@@ -97,7 +97,7 @@ class Shard:
     @property
     def selector(self) -> str:
         """The shard's ``shardSelector``, in the form in which a server repeats it."""
-        return shard_selector([self.range], by=self.by)
+        return share_of(self).selector
 
     def contains(self, value: str) -> bool:
         """Tell whether an object belongs to the shard.
@@ -108,11 +108,15 @@ class Shard:
         Raises:
             TypeError: If it is not a text.
         """
-        begin, end = self.range
-        return begin <= hash_field(value) < end
+        return share_of(self).contains(value)
 
     def __str__(self) -> str:
         return f"shard {self.index} of {_indexes(self.of)}, by {self.by}"
+
+
+def share_of(shard: Shard) -> Share:
+    """Return the objects that belong to a shard."""
+    return Share(shard.by, (shard.range,))
 
 
 def _indexes(of: int) -> str:

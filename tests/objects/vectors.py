@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from aioinformers.sharding import Field
+from aioinformers.objects.ranges import Field
 
 _FILE = Path(__file__).resolve().parents[1] / "data" / "sharding" / "vectors.json"
 _WRITTEN = json.loads(_FILE.read_text(encoding="utf-8"))
