@@ -1,6 +1,6 @@
 """A program that stores its caches under load and is killed at any moment, and the comparison of what comes after it.
 
-``python -m tests.chaos.kills URL FOLDER NAMESPACE`` is the program.
+``python -m tests.chaos.kills URL FOLDER NAMESPACE TOKEN AUTHORITIES`` is the program.
 """
 
 from __future__ import annotations
@@ -34,11 +34,15 @@ def informers_of(factory: SharedInformerFactory, namespace: str) -> list[SharedI
     ]
 
 
-async def follow(url: str, path: str, namespace: str) -> None:
+async def follow(url: str, path: str, namespace: str, token: str, authorities: str) -> None:
     """Store caches, more often than usual, until killed."""
     journal.PERIOD = 0.03  # type: ignore[misc]
+    configuration = client.Configuration(host=url)
+    if token:
+        configuration.api_key, configuration.api_key_prefix = {"BearerToken": token}, {"BearerToken": "Bearer"}
+        configuration.ssl_ca_cert = authorities
     async with (
-        client.ApiClient(client.Configuration(host=url)) as api,
+        client.ApiClient(configuration) as api,
         SharedInformerFactory(api, warm=WarmCache(path)) as factory,
     ):
         informers_of(factory, namespace)
@@ -91,7 +95,8 @@ async def kill_and_compare(
     async with client.ApiClient(configuration) as api:
         for number in range(rounds):
             async with load(api, namespace, chance.randrange(1 << 30)):
-                arguments = (str(configuration.host), str(path), namespace)
+                token, authorities = configuration.api_key.get("BearerToken", ""), configuration.ssl_ca_cert or ""
+                arguments = (str(configuration.host), str(path), namespace, token, authorities)
                 async with child_process(
                     sys.executable, "-m", "tests.chaos.kills", *arguments, stdout=asyncio.subprocess.PIPE
                 ) as child:
