@@ -11,7 +11,7 @@ from __future__ import annotations
 from aioinformers import errors
 from aioinformers.building import new_informer
 from aioinformers.cache.lister import Indexer, Lister, NamespaceLister
-from aioinformers.delivery.events import Added, Deleted, Event, Updated
+from aioinformers.delivery.events import Added, Deleted, Event, Released, Updated
 from aioinformers.delivery.registration import Registration
 from aioinformers.delivery.stream import Stream
 from aioinformers.discovery import ApiResource
@@ -76,6 +76,7 @@ __all__ = [
     "ObjectMeta",
     "OwnerReference",
     "Registration",
+    "Released",
     "Scope",
     "ScopeHealth",
     "Settings",

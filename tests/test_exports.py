@@ -35,7 +35,7 @@ PROMISED = {
     "ALL_NAMESPACES", "Added", "ApiStatusError", "BusyKey", "CacheNotSyncedError", "CacheSyncError", "Cause",
     "ConsumerStatistics", "Deleted", "Event", "FactoryHealth", "GroupVersionResource", "Indexer", "InformerClosedError",
     "InformerCrashedError", "InformerError", "InformerHealth", "InformerStatistics", "ListOptions", "Lister",
-    "Metadata", "NamespaceLister", "NotFoundError", "ObjectKey", "Registration", "ScopeHealth", "Settings",
+    "Metadata", "NamespaceLister", "NotFoundError", "ObjectKey", "Registration", "Released", "ScopeHealth", "Settings",
     "SharedInformer", "SharedInformerFactory", "Stream", "Updated", "WatchFailure", "__version__", "drop_fields",
     "errors", "keep_fields", "new_informer", "strip_managed_fields",
 }  # fmt: skip
