@@ -174,7 +174,7 @@ class Following:
         self._is_divided = False  # each of a shard's namespaces is followed by itself
         self._is_known = False  # what the scopes are: the server may have had to be asked
         self._connections: Reservation | None = None
-        self._warmed: set[Scope] = set()
+        self._warm_starts: dict[Scope, asyncio.Task[None] | None] = {}  # until the reflector is started
 
     def open(self) -> None:
         """Count the connections that it will hold. Needs a running loop."""
@@ -195,16 +195,15 @@ class Following:
     async def run(self) -> None:
         """Start one reflector per scope, once it is known what the scopes are."""
         spec = self._spec
-        if spec.must_ask_namespaced and any(scope.namespace for scope in self.wanted):
-            await self._ask_namespaced()
-        if not self._is_known:
+        if not self._is_known:  # else a stranger has cancelled what is below
+            if spec.must_ask_namespaced and any(scope.namespace for scope in self.wanted):
+                await self._ask_namespaced()
             await self._divide()
-        self._is_known = True
-        for scope in self._store.partitions:
-            if scope not in self.reflectors:
+            self._is_known = True
+            for scope in self._store.partitions:
                 self._start_scope(scope)
-        if self._changes:
-            _ = self._host.start_stage(self._carry_out, "change of scopes")
+            if self._changes:
+                _ = self._host.start_stage(self._carry_out, "change of scopes")
         if spec.must_ask_namespaced:
             await self._host.wait_first_sync()
             await self._discovery.note_definition(spec.resource)
@@ -212,17 +211,20 @@ class Following:
     def _start_scope(self, scope: Scope) -> None:
         if self._warming is None:
             self._start_reflector(scope)
-        elif scope not in self._warmed:
-            self._warmed.add(scope)
+        else:
+            self._warm_starts[scope] = None
             _ = self._host.start_stage(
                 functools.partial(self._start_warm, self._warming, scope), f"warm start{scope.place}"
             )
 
     async def _start_warm(self, warming: Warming, scope: Scope) -> None:
         """Start a reflector once what was stored of its scope has been taken over, or found not to fit."""
+        if scope not in self._warm_starts:
+            return  # it has gone, and was started again for somebody had cancelled it just before
+        self._warm_starts[scope] = asyncio.current_task()
         resumption = await warming.begin(scope, self._spec.target(scope).path)
-        if scope not in self.reflectors and scope in self._store.partitions:
-            self._start_reflector(scope, resumption)
+        del self._warm_starts[scope]
+        self._start_reflector(scope, resumption)
 
     def _start_reflector(
         self, scope: Scope, resumption: Resumption | None = None, replays: Replays | None = None
@@ -378,7 +380,7 @@ class Following:
         await self._dispatcher.queue.put(Rescope(come, frozenset(gone), done, muted=change.muted & come))
         await done
         for scope in change.scopes:
-            if scope not in self.reflectors:
+            if scope not in self.reflectors and scope not in self._warm_starts:
                 self._start_reflector(scope)
 
     async def _unite(self, parts: tuple[Scope, ...], into: Scope) -> None:
@@ -409,6 +411,9 @@ class Following:
         """End the reflectors of scopes; what they have put into the queue stays there."""
         ending = []
         for scope in scopes:
+            if (start := self._warm_starts.pop(scope, None)) is not None:
+                ending.append(start)
+                self._host.stop_stage(start)
             if (reflector := self.reflectors.pop(scope, None)) is not None:
                 task = self._tasks.pop(scope)
                 ending.append(task)
