@@ -172,6 +172,7 @@ class Following:
         self._changes: list[_Change] = []
         self._owned: OwnedNamespaces | None = None
         self._is_divided = False  # each of a shard's namespaces is followed by itself
+        self._next_look: asyncio.TimerHandle | None = None
         self._is_known = False  # what the scopes are: the server may have had to be asked
         self._connections: Reservation | None = None
         self._warm_starts: dict[Scope, asyncio.Task[None] | None] = {}  # until the reflector is started
@@ -185,6 +186,8 @@ class Following:
         if self._connections is not None:
             self._connections.release()
         self._is_divided = False
+        if self._next_look is not None:
+            self._next_look.cancel()
         for change in self._changes:
             if not change.done.done():
                 change.done.set_exception(error)
@@ -338,12 +341,18 @@ class Following:
     def unite(self) -> asyncio.Future[None]:
         """Follow all ranges, of which each has a watch of its own, by one watch from now on; none is listed again.
 
-        Ranges that have not synced are left out.
+        Ranges that are not shown yet are left out.
 
         Returns:
             What is done once that watch has been asked for; wait for it with a shield.
+
+        Raises:
+            ValueError: If it follows ranges of several namespaces: there is a watch for each namespace.
         """
-        parts = tuple(scope for scope in self.wanted if scope.ranges and self._store.partitions[scope].is_synced)
+        shown = self._store.partitions
+        parts = tuple(each for each in self.wanted if each.ranges and each in shown and shown[each].is_synced)
+        if len({each.namespace for each in parts}) > 1:
+            raise ValueError(f"{self._spec.name}: ranges of several namespaces cannot be followed by one watch")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if len(parts) < 2:
             done.set_result(None)
@@ -443,7 +452,9 @@ class Following:
         except InformerError:
             return  # the list will meet with the same, and say so
         if self._owned is None:
-            self._owned = OwnedNamespaces(share_of(shard), self._source, self._host, self._look_at_namespaces)
+            self._owned = OwnedNamespaces(
+                share_of(shard), self._source, self._host, self._look_at_namespaces, self._on_failure
+            )
         refusal, names = await self._owned.start(), self._owned.names
         if refusal is not None or len(names) > MOST:
             why = refusal or f"{len(names)} are the shard's own, more than {MOST}"
@@ -468,8 +479,11 @@ class Following:
         come = names.difference(scope.namespace for scope in kept)
         if len(kept) != len(self.wanted) or come:
             _ = self.change((*kept, *map(Scope, sorted(come))))
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
         if any(scope in gone for scope in kept):
-            asyncio.get_running_loop().call_later(LOOK_AGAIN, self._look_at_namespaces)
+            self._next_look = asyncio.get_running_loop().call_later(LOOK_AGAIN, self._look_at_namespaces)
 
     def _has_objects(self, scope: Scope) -> bool:
         partition = self._store.partition(scope)
@@ -536,6 +550,7 @@ class Following:
         scopes = []
         if not whole and (error := self._namespaced_error) is not None:
             whole = f"finding out whether it has namespaces: {error}"
+        division_error = self._division_error
         shown = self._store.partitions
         for scope, partition in {**shown, **self._store.hidden}.items():
             reflector = self.reflectors.get(scope)
@@ -549,14 +564,23 @@ class Following:
                 doing = before or "starting" if reflector is None else reflector.activity(now)
                 doing = "applying the list" if state is State.WATCHING else doing
                 reason = f"{doing}{scope.place}" + ("" if error is None else f": {error}")
+            if not reason and division_error is not None:
+                reason = f"following the namespaces that there are: {division_error}"
             silent_for = None if since is None else max(now - since, 0.0)
             is_watching = is_running and state is State.WATCHING
-            is_degraded = partition.is_synced and (has_failed or not (error is None or _is_of_kind(error)))
+            is_ill = has_failed or division_error is not None or not (error is None or _is_of_kind(error))
+            is_degraded = partition.is_synced and is_ill
             is_coming = scope not in shown
             mode = None if reflector is None or reflector.ownership is None else reflector.ownership.mode
             mode = "namespace" if self._is_divided else mode
             scopes.append(ScopeHealth(scope, is_synced, is_watching, silent_for, reason, is_degraded, is_coming, mode))
         return tuple(scopes)
+
+    @property
+    def _division_error(self) -> Exception | None:
+        """Why a namespace that comes may not be seen, if each of a shard's namespaces is followed by itself."""
+        owned = self._owned
+        return None if owned is None or not self._is_divided else owned.last_error
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -574,7 +598,11 @@ class Following:
     @property
     def last_error(self) -> Exception | None:
         """The error of the last attempt to list or watch, until one is healthy again."""
-        errors = [self._namespaced_error, *(reflector.last_error for reflector in list(self.reflectors.values()))]
+        errors = [
+            self._namespaced_error,
+            self._division_error,
+            *(reflector.last_error for reflector in list(self.reflectors.values())),
+        ]
         return next((error for error in errors if error is not None), None)
 
 

@@ -195,3 +195,30 @@ async def _follow(gate: bool, steps: list[tuple[str, Any]]) -> None:
         assert cached(here.informer) == stored(here.server, "configmaps")
         assert list(here.informer.resource_versions) == [WHOLE]
         assert here.informer.health().reason == ""
+
+
+async def test_a_range_that_is_coming_is_left_out() -> None:
+    async with FakeAPIServer(shard_selector=True) as server, server.api_client() as api:
+        informer = new_informer(api, CONFIGMAPS, shard=Shard(0, of=1), settings=QUICK)
+        following = pipeline_of(informer).following
+        following.change_unstarted((LOW,))
+        async with informer:
+            await informer.wait_synced(timeout=30)
+            coming = following.change((LOW, HIGH))
+            await following.unite()
+            await coming
+            await asyncio.sleep(2)
+            assert list(informer.resource_versions) == [LOW, HIGH]
+            await following.unite()
+            assert list(informer.resource_versions) == [WHOLE]
+
+
+async def test_ranges_of_several_namespaces_stay_apart() -> None:
+    async with FakeAPIServer(shard_selector=True) as server, server.api_client() as api:
+        informer = new_informer(api, CONFIGMAPS, namespace=["a", "b"], shard=Shard(0, of=1), settings=QUICK)
+        following = pipeline_of(informer).following
+        following.change_unstarted((LOW._replace(namespace="a"), HIGH._replace(namespace="b")))
+        async with informer:
+            await informer.wait_synced(timeout=30)
+            with pytest.raises(ValueError, match="of several namespaces cannot be followed by one watch"):
+                following.unite()
