@@ -15,7 +15,7 @@ from aioinformers.checks import truth_of
 from aioinformers.discovery import Discovery
 from aioinformers.errors import ApiStatusError, InformerError
 from aioinformers.listwatch.attempt import Target
-from aioinformers.listwatch.ownership import Ownership, skew
+from aioinformers.listwatch.ownership import skew
 from aioinformers.listwatch.recovery import State
 from aioinformers.listwatch.reflector import Reflector
 from aioinformers.listwatch.replays import Replays
@@ -170,6 +170,7 @@ class Following:
         self._live_waits: list[asyncio.Future[None]] = []
         self._tasks: dict[Scope, asyncio.Task[None]] = {}
         self._changes: list[_Change] = []
+        self._parted: dict[Scope, tuple[list[ShardMode | None], bool]] = {}  # how the parts of a union did
         self._owned: OwnedNamespaces | None = None
         self._is_divided = False  # each of a shard's namespaces is followed by itself
         self._next_look: asyncio.TimerHandle | None = None
@@ -393,24 +394,22 @@ class Following:
                 self._start_reflector(scope)
 
     async def _unite(self, parts: tuple[Scope, ...], into: Scope) -> None:
-        modes = [one.mode for part in parts if (one := self._ownership(part)) is not None]
+        if into not in self._parted:  # else it is begun again, and they have been stopped
+            ending = [reflector for part in parts if (reflector := self.reflectors.get(part)) is not None]
+            modes = [each.ownership.mode for each in ending if each.ownership is not None]
+            self._parted[into] = modes, any(each.needs_list for each in ending)
         await self._stop(parts)
         done: asyncio.Future[dict[Scope, str]] = asyncio.get_running_loop().create_future()
         await self._dispatcher.queue.put(Unite(parts, into, done))
         reached = await done
-        if into in self.reflectors:
-            return
-        version, shard = lowest_version(reached.values()), self._spec.shard
+        modes, needs_list = self._parted.pop(into)
+        version, shard = "" if needs_list else lowest_version(reached.values()), self._spec.shard
         assert shard is not None, "scopes with ranges are those of a shard"
         ranges = {each: reached[scope] for scope in reached for each in scope.ranges}
         replays = Replays(shard.by, ranges, self._stored_version) if version else None
         self._start_reflector(into, Resumption(version), replays)
-        if (ownership := self._ownership(into)) is not None and modes:
+        if (ownership := self.reflectors[into].ownership) is not None and modes:
             ownership.mode = "client" if "client" in modes else modes[0]
-
-    def _ownership(self, scope: Scope) -> Ownership | None:
-        reflector = self.reflectors.get(scope)
-        return None if reflector is None else reflector.ownership
 
     def _stored_version(self, key: str) -> str:
         entry = self._store.get(key)
