@@ -106,7 +106,7 @@ class Rescoping:
         await self._slices.release([part for partition in parts.values() for part in parts_of(partition)])
 
     async def disown(self, item: Disown) -> None:
-        """Remove what is not owned, some objects after the other; of a scope that is hidden nobody was told anything."""
+        """Remove what is not owned, some objects after the other; of a hidden scope nobody was told anything."""
         is_shown = item.scope in self._store.partitions
         partition = self._store.partition(item.scope)
         if partition is None:
