@@ -15,7 +15,7 @@ from aioinformers.checks import truth_of
 from aioinformers.discovery import Discovery
 from aioinformers.errors import ApiStatusError, InformerError
 from aioinformers.listwatch.attempt import Target
-from aioinformers.listwatch.ownership import Ownership, skew
+from aioinformers.listwatch.ownership import skew
 from aioinformers.listwatch.recovery import State
 from aioinformers.listwatch.reflector import Reflector
 from aioinformers.listwatch.replays import Replays
@@ -170,11 +170,13 @@ class Following:
         self._live_waits: list[asyncio.Future[None]] = []
         self._tasks: dict[Scope, asyncio.Task[None]] = {}
         self._changes: list[_Change] = []
+        self._parted: dict[Scope, tuple[list[ShardMode | None], bool]] = {}  # how the parts of a union did
         self._owned: OwnedNamespaces | None = None
         self._is_divided = False  # each of a shard's namespaces is followed by itself
+        self._next_look: asyncio.TimerHandle | None = None
         self._is_known = False  # what the scopes are: the server may have had to be asked
         self._connections: Reservation | None = None
-        self._warmed: set[Scope] = set()
+        self._warm_starts: dict[Scope, asyncio.Task[None] | None] = {}  # until the reflector is started
 
     def open(self) -> None:
         """Count the connections that it will hold. Needs a running loop."""
@@ -185,6 +187,8 @@ class Following:
         if self._connections is not None:
             self._connections.release()
         self._is_divided = False
+        if self._next_look is not None:
+            self._next_look.cancel()
         for change in self._changes:
             if not change.done.done():
                 change.done.set_exception(error)
@@ -195,16 +199,15 @@ class Following:
     async def run(self) -> None:
         """Start one reflector per scope, once it is known what the scopes are."""
         spec = self._spec
-        if spec.must_ask_namespaced and any(scope.namespace for scope in self.wanted):
-            await self._ask_namespaced()
-        if not self._is_known:
+        if not self._is_known:  # else a stranger has cancelled what is below
+            if spec.must_ask_namespaced and any(scope.namespace for scope in self.wanted):
+                await self._ask_namespaced()
             await self._divide()
-        self._is_known = True
-        for scope in self._store.partitions:
-            if scope not in self.reflectors:
+            self._is_known = True
+            for scope in self._store.partitions:
                 self._start_scope(scope)
-        if self._changes:
-            _ = self._host.start_stage(self._carry_out, "change of scopes")
+            if self._changes:
+                _ = self._host.start_stage(self._carry_out, "change of scopes")
         if spec.must_ask_namespaced:
             await self._host.wait_first_sync()
             await self._discovery.note_definition(spec.resource)
@@ -212,17 +215,20 @@ class Following:
     def _start_scope(self, scope: Scope) -> None:
         if self._warming is None:
             self._start_reflector(scope)
-        elif scope not in self._warmed:
-            self._warmed.add(scope)
+        else:
+            self._warm_starts[scope] = None
             _ = self._host.start_stage(
                 functools.partial(self._start_warm, self._warming, scope), f"warm start{scope.place}"
             )
 
     async def _start_warm(self, warming: Warming, scope: Scope) -> None:
         """Start a reflector once what was stored of its scope has been taken over, or found not to fit."""
+        if scope not in self._warm_starts:
+            return  # it has gone, and was started again for somebody had cancelled it just before
+        self._warm_starts[scope] = asyncio.current_task()
         resumption = await warming.begin(scope, self._spec.target(scope).path)
-        if scope not in self.reflectors and scope in self._store.partitions:
-            self._start_reflector(scope, resumption)
+        del self._warm_starts[scope]
+        self._start_reflector(scope, resumption)
 
     def _start_reflector(
         self, scope: Scope, resumption: Resumption | None = None, replays: Replays | None = None
@@ -336,12 +342,18 @@ class Following:
     def unite(self) -> asyncio.Future[None]:
         """Follow all ranges, of which each has a watch of its own, by one watch from now on; none is listed again.
 
-        Ranges that have not synced are left out.
+        Ranges that are not shown yet are left out.
 
         Returns:
             What is done once that watch has been asked for; wait for it with a shield.
+
+        Raises:
+            ValueError: If it follows ranges of several namespaces: there is a watch for each namespace.
         """
-        parts = tuple(scope for scope in self.wanted if scope.ranges and self._store.partitions[scope].is_synced)
+        shown = self._store.partitions
+        parts = tuple(each for each in self.wanted if each.ranges and each in shown and shown[each].is_synced)
+        if len({each.namespace for each in parts}) > 1:
+            raise ValueError(f"{self._spec.name}: ranges of several namespaces cannot be followed by one watch")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if len(parts) < 2:
             done.set_result(None)
@@ -378,28 +390,26 @@ class Following:
         await self._dispatcher.queue.put(Rescope(come, frozenset(gone), done, muted=change.muted & come))
         await done
         for scope in change.scopes:
-            if scope not in self.reflectors:
+            if scope not in self.reflectors and scope not in self._warm_starts:
                 self._start_reflector(scope)
 
     async def _unite(self, parts: tuple[Scope, ...], into: Scope) -> None:
-        modes = [one.mode for part in parts if (one := self._ownership(part)) is not None]
+        if into not in self._parted:  # else it is begun again, and they have been stopped
+            ending = [reflector for part in parts if (reflector := self.reflectors.get(part)) is not None]
+            modes = [each.ownership.mode for each in ending if each.ownership is not None]
+            self._parted[into] = modes, any(each.needs_list for each in ending)
         await self._stop(parts)
         done: asyncio.Future[dict[Scope, str]] = asyncio.get_running_loop().create_future()
         await self._dispatcher.queue.put(Unite(parts, into, done))
         reached = await done
-        if into in self.reflectors:
-            return
-        version, shard = lowest_version(reached.values()), self._spec.shard
+        modes, needs_list = self._parted.pop(into)
+        version, shard = "" if needs_list else lowest_version(reached.values()), self._spec.shard
         assert shard is not None, "scopes with ranges are those of a shard"
         ranges = {each: reached[scope] for scope in reached for each in scope.ranges}
         replays = Replays(shard.by, ranges, self._stored_version) if version else None
         self._start_reflector(into, Resumption(version), replays)
-        if (ownership := self._ownership(into)) is not None and modes:
+        if (ownership := self.reflectors[into].ownership) is not None and modes:
             ownership.mode = "client" if "client" in modes else modes[0]
-
-    def _ownership(self, scope: Scope) -> Ownership | None:
-        reflector = self.reflectors.get(scope)
-        return None if reflector is None else reflector.ownership
 
     def _stored_version(self, key: str) -> str:
         entry = self._store.get(key)
@@ -409,6 +419,9 @@ class Following:
         """End the reflectors of scopes; what they have put into the queue stays there."""
         ending = []
         for scope in scopes:
+            if (start := self._warm_starts.pop(scope, None)) is not None:
+                ending.append(start)
+                self._host.stop_stage(start)
             if (reflector := self.reflectors.pop(scope, None)) is not None:
                 task = self._tasks.pop(scope)
                 ending.append(task)
@@ -438,7 +451,9 @@ class Following:
         except InformerError:
             return  # the list will meet with the same, and say so
         if self._owned is None:
-            self._owned = OwnedNamespaces(share_of(shard), self._source, self._host, self._look_at_namespaces)
+            self._owned = OwnedNamespaces(
+                share_of(shard), self._source, self._host, self._look_at_namespaces, self._on_failure
+            )
         refusal, names = await self._owned.start(), self._owned.names
         if refusal is not None or len(names) > MOST:
             why = refusal or f"{len(names)} are the shard's own, more than {MOST}"
@@ -463,8 +478,11 @@ class Following:
         come = names.difference(scope.namespace for scope in kept)
         if len(kept) != len(self.wanted) or come:
             _ = self.change((*kept, *map(Scope, sorted(come))))
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
         if any(scope in gone for scope in kept):
-            asyncio.get_running_loop().call_later(LOOK_AGAIN, self._look_at_namespaces)
+            self._next_look = asyncio.get_running_loop().call_later(LOOK_AGAIN, self._look_at_namespaces)
 
     def _has_objects(self, scope: Scope) -> bool:
         partition = self._store.partition(scope)
@@ -531,6 +549,7 @@ class Following:
         scopes = []
         if not whole and (error := self._namespaced_error) is not None:
             whole = f"finding out whether it has namespaces: {error}"
+        division_error = self._division_error
         shown = self._store.partitions
         for scope, partition in {**shown, **self._store.hidden}.items():
             reflector = self.reflectors.get(scope)
@@ -544,14 +563,23 @@ class Following:
                 doing = before or "starting" if reflector is None else reflector.activity(now)
                 doing = "applying the list" if state is State.WATCHING else doing
                 reason = f"{doing}{scope.place}" + ("" if error is None else f": {error}")
+            if not reason and division_error is not None:
+                reason = f"following the namespaces that there are: {division_error}"
             silent_for = None if since is None else max(now - since, 0.0)
             is_watching = is_running and state is State.WATCHING
-            is_degraded = partition.is_synced and (has_failed or not (error is None or _is_of_kind(error)))
+            is_ill = has_failed or division_error is not None or not (error is None or _is_of_kind(error))
+            is_degraded = partition.is_synced and is_ill
             is_coming = scope not in shown
             mode = None if reflector is None or reflector.ownership is None else reflector.ownership.mode
             mode = "namespace" if self._is_divided else mode
             scopes.append(ScopeHealth(scope, is_synced, is_watching, silent_for, reason, is_degraded, is_coming, mode))
         return tuple(scopes)
+
+    @property
+    def _division_error(self) -> Exception | None:
+        """Why a namespace that comes may not be seen, if each of a shard's namespaces is followed by itself."""
+        owned = self._owned
+        return None if owned is None or not self._is_divided else owned.last_error
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -569,7 +597,11 @@ class Following:
     @property
     def last_error(self) -> Exception | None:
         """The error of the last attempt to list or watch, until one is healthy again."""
-        errors = [self._namespaced_error, *(reflector.last_error for reflector in list(self.reflectors.values()))]
+        errors = [
+            self._namespaced_error,
+            self._division_error,
+            *(reflector.last_error for reflector in list(self.reflectors.values())),
+        ]
         return next((error for error in errors if error is not None), None)
 
 

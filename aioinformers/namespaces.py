@@ -56,12 +56,21 @@ class OwnedNamespaces:
         source: Makes the requests.
         stages: Runs its tasks.
         on_change: Called when namespaces have come or gone, in the loop; returns at once.
+        on_failure: Told of each failed attempt to follow them, once they are known.
     """
 
-    def __init__(self, share: Share, source: Source, stages: Stages, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        share: Share,
+        source: Source,
+        stages: Stages,
+        on_change: Callable[[], None],
+        on_failure: Callable[[WatchFailure], None] = lambda _: None,
+    ) -> None:
         self._share = share
         self._source = source
         self._stages = stages
+        self._tell_failure = on_failure
         layout: Layout[Metadata] = Layout(object_type_of(Metadata))
         self._store: Store[Metadata] = Store(layout, (EVERYTHING,))
         queue: asyncio.Queue[QueueItem] = asyncio.Queue(source.settings.queue_size)
@@ -93,6 +102,11 @@ class OwnedNamespaces:
         """All namespaces that there are."""
         return self._store.all_keys()
 
+    @property
+    def last_error(self) -> Exception | None:
+        """The error of the last attempt to follow them, until one is healthy again."""
+        return self._reflector.last_error
+
     async def start(self) -> InformerError | None:
         """Begin to follow the namespaces; return once they are known, or why they cannot be.
 
@@ -116,7 +130,9 @@ class OwnedNamespaces:
         self._tasks.clear()
 
     def _on_failure(self, failure: WatchFailure) -> None:
-        if not self._store.is_synced and isinstance(failure.error, InformerError) and not is_passing(failure.error):
+        if self._store.is_synced:
+            self._tell_failure(failure)
+        elif isinstance(failure.error, InformerError) and not is_passing(failure.error):
             self._refusal = failure.error
             self._known.set()
 

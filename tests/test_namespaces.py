@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from aioinformers import SharedInformer
+from aioinformers import SharedInformer, SharedInformerFactory
 from aioinformers.errors import NotOwnedError
 from aioinformers.informer import pipeline_of
 from aioinformers.namespaces import MOST
 from aioinformers.sharding import Shard
 from aioinformers.testing import FakeAPIServer
-from aioinformers.types import Scope
-from tests.kit import Recorder, cached, configmap, factory_on, stored
+from aioinformers.types import Scope, WatchFailure
+from tests.kit import QUICK, Recorder, cached, configmap, factory_on, stored
 
 pytestmark = pytest.mark.virtual_time
 
@@ -185,3 +186,54 @@ async def test_the_end_leaves_no_task() -> None:
             fill(server, OURS[3:4])
         await asyncio.sleep(100)
         assert not [task for task in asyncio.all_tasks() if "configmaps" in task.get_name()]
+
+
+async def test_a_watch_of_the_namespaces_that_breaks_is_told_of() -> None:
+    """G9: a namespace that comes is not seen meanwhile, and whoever looks after the informer has to know."""
+    async with FakeAPIServer() as server, server.api_client() as api:
+        fill(server, OURS[:2])
+        failures: list[WatchFailure] = []
+        factory = SharedInformerFactory(api, shard=SHARD, settings=QUICK, on_watch_error=failures.append)
+        informer = factory.core.v1.configmaps()
+        await factory.start()
+        await factory.wait_for_cache_sync(timeout=30)
+        await asyncio.sleep(2)
+        heal = server.fail("* namespaces", status=403, times=None)
+        server.reset_connections()
+        await asyncio.sleep(60)
+        fill(server, OURS[2:3])
+        health = informer.health()
+        assert health.is_degraded
+        assert re.fullmatch(r"following the namespaces that there are: 403: .*", health.reason)
+        assert str(failures[-1].resource) == "namespaces.v1"
+        assert informer.last_error is not None
+        heal()
+        await asyncio.sleep(120)
+        assert cached(informer) == owned(server)
+        assert informer.health().reason == ""
+        assert not informer.health().is_degraded
+        await factory.shutdown(grace=0)
+
+
+async def test_one_look_at_what_a_namespace_that_has_gone_left_is_due_at_a_time() -> None:
+    async with FakeAPIServer() as server, factory_on(server, shard=SHARD) as factory:
+        fill(server, OURS[:2])
+        informer, _ = await synced(factory)
+        heal = server.fail(lambda request: OURS[0] in request.path, status=403, times=None)
+        server.reset_connections()
+        server.delete("configmaps", "c", namespace=OURS[0])
+        server.delete("namespaces", OURS[0])
+        looks = []
+        following = pipeline_of(informer).following
+        look = following._has_objects
+        following._has_objects = lambda scope: looks.append(scope) or look(scope)  # type: ignore[func-returns-value, method-assign]
+        for number in range(10):
+            server.create("namespaces", {"metadata": {"name": f"n-{number}"}})
+            await asyncio.sleep(1)
+        await asyncio.sleep(25)
+        looks.clear()
+        await asyncio.sleep(30)
+        assert len(looks) <= 2
+        heal()
+        await asyncio.sleep(120)
+        assert cached(informer) == owned(server)

@@ -16,7 +16,7 @@ from aioinformers import SharedInformer, new_informer
 from aioinformers.informer import pipeline_of
 from aioinformers.objects.ranges import HASHES
 from aioinformers.sharding import Shard
-from aioinformers.testing import FakeAPIServer, RequestInfo, run_virtual
+from aioinformers.testing import FakeAPIServer, Fault, RequestInfo, run_virtual
 from aioinformers.types import Scope
 from tests.kit import QUICK, Recorder, cached, configmap, stored
 
@@ -195,3 +195,75 @@ async def _follow(gate: bool, steps: list[tuple[str, Any]]) -> None:
         assert cached(here.informer) == stored(here.server, "configmaps")
         assert list(here.informer.resource_versions) == [WHOLE]
         assert here.informer.health().reason == ""
+
+
+async def test_a_range_that_is_coming_is_left_out() -> None:
+    async with FakeAPIServer(shard_selector=True) as server, server.api_client() as api:
+        informer = new_informer(api, CONFIGMAPS, shard=Shard(0, of=1), settings=QUICK)
+        following = pipeline_of(informer).following
+        following.change_unstarted((LOW,))
+        async with informer:
+            await informer.wait_synced(timeout=30)
+            coming = following.change((LOW, HIGH))
+            await following.unite()
+            await coming
+            await asyncio.sleep(2)
+            assert list(informer.resource_versions) == [LOW, HIGH]
+            await following.unite()
+            assert list(informer.resource_versions) == [WHOLE]
+
+
+async def test_ranges_of_several_namespaces_stay_apart() -> None:
+    async with FakeAPIServer(shard_selector=True) as server, server.api_client() as api:
+        informer = new_informer(api, CONFIGMAPS, namespace=["a", "b"], shard=Shard(0, of=1), settings=QUICK)
+        following = pipeline_of(informer).following
+        following.change_unstarted((LOW._replace(namespace="a"), HIGH._replace(namespace="b")))
+        async with informer:
+            await informer.wait_synced(timeout=30)
+            with pytest.raises(ValueError, match="of several namespaces cannot be followed by one watch"):
+                following.unite()
+
+
+@pytest.mark.parametrize("is_begun_again", [False, True])
+async def test_a_range_that_has_to_be_listed_lets_their_union_begin_with_a_list(is_begun_again: bool) -> None:
+    """G1: what could not be read of its watch, only a list can tell."""
+
+    async with scene() as here:
+
+        def harm(request: RequestInfo) -> Fault | None:
+            if request.verb == "list":
+                return Fault(status=503)
+            return Fault(rewrite=lambda data: data.replace(b'"name":"lost"', b'"nome":"lost"'))
+
+        heal = here.server.intercept(harm)
+        here.server.reset_connections()
+        await asyncio.sleep(3)
+        here.server.create("configmaps", configmap("lost"))
+        here.server.create("configmaps", configmap("d"))
+        await asyncio.sleep(1)
+        done = pipeline_of(here.informer).following.unite()
+        if is_begun_again:
+            await asyncio.sleep(0)
+            (task,) = [each for each in asyncio.all_tasks() if each.get_name().startswith("change of scopes")]
+            task.cancel()
+        await done
+        heal()
+        await asyncio.sleep(60)
+        assert list(here.informer.resource_versions) == [WHOLE]
+        assert cached(here.informer) == stored(here.server, "configmaps")
+        assert here.informer.health().shard_mode == "server"
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_stranger_who_cancels_a_union_changes_no_mode(turns: int) -> None:
+    async with scene() as here:
+        done = pipeline_of(here.informer).following.unite()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for task in asyncio.all_tasks():
+            if task.get_name().startswith("change of scopes"):
+                task.cancel()
+        await done
+        await asyncio.sleep(1)
+        assert here.informer.health().shard_mode == "server"
+        assert len(here.requests("list")) == 2

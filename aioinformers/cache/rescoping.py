@@ -91,6 +91,8 @@ class Rescoping:
 
     async def unite(self, item: Unite) -> None:
         """Make one scope of several."""
+        for scope in item.scopes:
+            await self._writer.drop(scope)
         partitions = self._store.partitions
         parts = {scope: partitions[scope] for scope in item.scopes if scope in partitions}
         if parts and item.into not in partitions:
@@ -104,7 +106,8 @@ class Rescoping:
         await self._slices.release([part for partition in parts.values() for part in parts_of(partition)])
 
     async def disown(self, item: Disown) -> None:
-        """Remove what is not owned, some objects after the other; whom nothing was told of them need not be told."""
+        """Remove what is not owned, some objects after the other; of a hidden scope nobody was told anything."""
+        is_shown = item.scope in self._store.partitions
         partition = self._store.partition(item.scope)
         if partition is None:
             return  # it has gone
@@ -116,7 +119,7 @@ class Rescoping:
                 if entry is not None and not item.owns(key, entry.uid):
                     partition.remove(key)
                     records.append(Record(DELETED, key, entry, entry, Cause.SHARD, known=False))
-            if records:
+            if records and is_shown:
                 self._writer.count(deleted=len(records))
                 self._writer.tell_of(item.scope, records)
             if self._slices.is_over(asyncio.get_running_loop().time()):

@@ -127,6 +127,12 @@ class Reflector:
         return self._failed.last_error
 
     @property
+    def needs_list(self) -> bool:
+        """Whether what the dispatcher has cannot be gone on from by a watch: a list is under way, or due."""
+        is_betrayed = self.ownership is not None and self.ownership.is_betrayed
+        return is_betrayed or (self._plan is not None and self._plan.state in (State.LISTING, State.STREAMING))
+
+    @property
     def last_activity(self) -> float | None:
         """Loop time of the last byte from the server; None before the first."""
         return self._liveness.last_activity

@@ -67,9 +67,17 @@ class Directory:
 
         Cancellation: the function runs nevertheless.
         """
+        run = asyncio.get_running_loop().run_in_executor(self._thread(), function)
+        return await asyncio.shield(run)  # or what has not begun yet would never run
+
+    def run_unawaited(self, function: Callable[[], None]) -> None:
+        """Have a function that never raises run in the thread, after those before it."""
+        _ = self._thread().submit(function)
+
+    def _thread(self) -> ThreadPoolExecutor:
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, "aioinformers-warm")
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+        return self._executor
 
     # -- in the thread ----------------------------------------------------------------------------------------
 

@@ -122,6 +122,7 @@ class Start:
         self._path = path
         self._volume = volume
         self._failures = 0
+        self._file: BinaryIO | None = None
 
     async def run(self) -> Resumption:
         """Hand what is stored to the dispatcher, if it fits. Cancellation: another start may be made.
@@ -133,8 +134,8 @@ class Start:
             OSError: If nothing can be read or written there.
         """
         parts, run = self._parts, self._parts.directory.run
-        found, file = await run(self._open)
         try:
+            found, file = await run(self._open)
             early = parts.warm.serve_stale and is_same_server(found, parts.source)
             if early:
                 await self._tell(found, file)
@@ -142,8 +143,8 @@ class Start:
             await run(lambda: self._volume.resume(found))
             if not early:
                 await self._tell(found, file)
-        finally:
-            file.close()
+        finally:  # in the thread, which may not have come to open it yet, or read it now
+            parts.directory.run_unawaited(self._close)
         version = found.commit.version
         parts.dispatcher.aim(self._scope, goal)
         self._volume.begin(version)
@@ -166,13 +167,15 @@ class Start:
             else:
                 reason = "nothing is stored yet"
             raise UnfitError(reason) from None
-        try:
-            found = scan(file)
-            self._judge(found)
-        except BaseException:
-            file.close()
-            raise
+        self._file = file
+        found = scan(file)
+        self._judge(found)
         return found, file
+
+    def _close(self) -> None:
+        """Close the file, if it has been opened. In the thread."""
+        if self._file is not None:
+            self._file.close()
 
     def _judge(self, found: Scan) -> None:
         commit, age = found.commit, self._age(found)

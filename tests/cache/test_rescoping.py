@@ -86,3 +86,22 @@ async def test_a_dispatcher_that_is_cancelled_meanwhile_does_the_rest_when_it_ru
     await scene.run([])
     assert done.result() == {LOW: "3", HIGH: "6"}
     assert list(scene.store.partitions) == [BOTH]
+
+
+async def test_nobody_is_told_of_what_a_hidden_scope_does_not_own() -> None:
+    scene = Scene()
+    loop = asyncio.get_running_loop()
+    away = Rescope(frozenset(), frozenset({HIGH}), loop.create_future())
+    muted = Rescope(frozenset({HIGH}), frozenset(), loop.create_future(), muted=frozenset({HIGH}))
+    await scene.run([away, muted, *listed(HIGH, entry("second", 6), "6"), Disown(HIGH, lambda *_: False)])
+    assert scene.told() == []
+    assert not scene.store.hidden[HIGH].objects
+
+
+async def test_lists_that_were_under_way_are_let_go_of_when_scopes_become_one() -> None:
+    scene = Scene()
+    await scene.run([*listed(LOW, entry("first", 3), "3"), *listed(HIGH, entry("second", 6), "6")])
+    done = asyncio.get_running_loop().create_future()
+    await scene.run([*listed(LOW, entry("third", 9), "9")[:-1], Unite((LOW, HIGH), BOTH, done)])
+    assert done.done()
+    assert not scene.dispatcher._staging

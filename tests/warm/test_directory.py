@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,19 @@ def test_a_forked_child_has_nothing(tmp_path: Path) -> None:
     there.claim("a")
     there.forget()  # as in the child: here it gives the lock up, too
     Directory(tmp_path, 10).claim("a")
+
+
+async def test_what_nobody_waits_for_any_more_runs_nevertheless(tmp_path: Path) -> None:
+    """G24: it may be a transaction, whose keys are noted as stored, and others may be before it."""
+    there = Directory(tmp_path, 10)
+    gate, ran = threading.Event(), []
+    before = asyncio.create_task(there.run(gate.wait))
+    waiting = asyncio.create_task(there.run(lambda: ran.append("awaited")))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    there.run_unawaited(lambda: ran.append("unawaited"))
+    gate.set()
+    await before
+    await there.run(lambda: None)
+    assert ran == ["awaited", "unawaited"]

@@ -21,7 +21,8 @@ from aioinformers import (
     drop_fields,
     new_informer,
 )
-from tests.kit import Recorder, cached, configmap, stored
+from aioinformers.testing import Fault, RequestInfo
+from tests.kit import LISTS, Recorder, cached, configmap, stored
 from tests.warm.worlds import fill, running, world
 
 pytestmark = pytest.mark.virtual_time
@@ -313,3 +314,42 @@ async def test_it_is_the_users_alone(tmp_path: Path) -> None:
             pass
     modes = {path.name.split("-")[0]: path.stat().st_mode & 0o777 for path in (tmp_path / "new").rglob("*")}
     assert modes == {"aioinformers": 0o700, "lock": 0o600, "configmaps.v1": 0o600}
+
+
+@pytest.mark.parametrize("steps", [(["a", "b"],), (["b"], ["a", "b"]), (["a"],)], ids=["none", "back", "one goes"])
+@pytest.mark.parametrize("early", ["the check", "the list"])
+async def test_g24_namespaces_come_and_go_during_the_start(
+    tmp_path: Path, steps: tuple[list[str], ...], early: str
+) -> None:
+    """What was stored of a namespace and a list of it never meet."""
+    async with world() as server:
+        for namespace in "ab":
+            for name in "xyz":
+                server.create("configmaps", configmap(name, namespace))
+        async with running(server, tmp_path, namespace=["a", "b"]):
+            pass
+        for namespace in "ab":
+            server.delete("configmaps", "x", namespace=namespace)
+
+        def slow(request: RequestInfo) -> Fault | None:
+            is_meant = request.path.endswith("/configmaps") and "sendInitialEvents" not in request.query
+            if not is_meant or request.query.get("watch") == "true":
+                return None
+            return Fault(delay=1 if (request.query.get("limit") == "1") == (early == "the check") else 3)
+
+        heal = server.intercept(slow)
+        async with server.api_client() as api:
+            warm = WarmCache(tmp_path)
+            informer = new_informer(api, "configmaps.v1.", namespace=["a", "b"], settings=LISTS, warm=warm)
+            async with informer:
+                await asyncio.sleep(0.5)
+                for step in steps:
+                    await asyncio.sleep(0.1)
+                    call = asyncio.create_task(informer.set_namespaces(step, timeout=60))
+                await call
+                await asyncio.sleep(10)
+                followed = {key: each for key, each in stored(server, "configmaps").items() if key[0] in steps[-1]}
+                assert cached(informer) == followed
+        heal()
+        async with running(server, tmp_path, namespace=["a", "b"]) as run:
+            assert cached(run.configmaps) == stored(server, "configmaps")
