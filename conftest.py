@@ -20,6 +20,7 @@ settings.load_profile("any machine")
 ONCE = (
     "tests/browser",
     "tests/chaos/test_real_shards.py",
+    "tests/chaos/test_real_union.py",
     "tests/cli",
     "tests/conformance",
     "tests/deploy",
@@ -31,6 +32,8 @@ ONCE = (
     "tests/test_examples.py",
     "tests/test_house.py",
     "tests/test_types.py",
+    "tests/test_union.py",
+    "tests/test_warm.py",
 )
 """Folders and files whose tests are long, or about texts, and say little about a version of Python: marked ``once``."""
 
