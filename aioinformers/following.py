@@ -12,17 +12,18 @@ from typing import Any, NamedTuple, Protocol
 from aioinformers.cache.dispatcher import Dispatcher
 from aioinformers.cache.indexer import Partition, Store
 from aioinformers.checks import truth_of
+from aioinformers.condition import Circumstances, condition_of, is_of_kind
 from aioinformers.discovery import Discovery
-from aioinformers.errors import ApiStatusError, InformerError
+from aioinformers.errors import InformerError
 from aioinformers.listwatch.attempt import Target
 from aioinformers.listwatch.ownership import skew
-from aioinformers.listwatch.recovery import State
 from aioinformers.listwatch.reflector import Reflector
 from aioinformers.listwatch.replays import Replays
 from aioinformers.namespaces import MOST, OwnedNamespaces, is_passing, says_filtered
 from aioinformers.objects.shard import Shard, share_of
 from aioinformers.queue import Rescope, Unite, WatchBatch
 from aioinformers.statistics import ScopeHealth, ShardMode
+from aioinformers.supervisor import RefusedError, StageError
 from aioinformers.tally import Tally, place_of, so_often
 from aioinformers.transport.pool import Reservation
 from aioinformers.transport.source import Source
@@ -30,11 +31,9 @@ from aioinformers.types import END_OF_PROCESS, EVERYTHING, GroupVersionResource,
 from aioinformers.warm.start import Resumption
 from aioinformers.warm.warming import Warming
 
-__all__ = ["Followed", "Following", "Host", "RefusedError", "StageError"]
+__all__ = ["Followed", "Following", "Host"]
 
 logger: logging.Logger = logging.getLogger("aioinformers.pipeline")
-
-METHOD_NOT_ALLOWED = 405
 
 FEW = 8
 """Namespaces from which on it matters whether they are evenly divided."""
@@ -51,22 +50,6 @@ NOT_FILTERED = (
     "of Kubernetes 1.36 or newer; of custom resources and of metadata alone, 1.37 filters but does not say so"
 )
 """What an informer is told of that has to do the server's work."""
-
-
-class RefusedError(Exception):
-    """What the user asked for cannot be, which only the server could tell: the end of the informer, not a bug."""
-
-
-class StageError(Exception):
-    """A bug of a stage that showed in another stage's task; its cause is the bug.
-
-    Args:
-        stage: The stage that has the bug.
-    """
-
-    def __init__(self, stage: str) -> None:
-        super().__init__(stage)
-        self.stage = stage
 
 
 class Followed(Protocol):
@@ -530,7 +513,7 @@ class Following:
 
     def is_live(self, scopes: tuple[ScopeHealth, ...]) -> bool:
         """Tell whether every scope has synced and follows the change stream right now, where its kind has one."""
-        of_kind = {scope for scope, each in list(self.reflectors.items()) if _is_of_kind(each.last_error)}
+        of_kind = {scope for scope, each in list(self.reflectors.items()) if is_of_kind(each.last_error)}
         return all(
             each.has_synced and not each.is_degraded and (each.is_watching or each.scope in of_kind)
             for each in scopes
@@ -546,33 +529,17 @@ class Following:
             is_running: Whether the informer runs.
             has_failed: Whether a bug has ended it.
         """
-        scopes = []
         if not whole and (error := self._namespaced_error) is not None:
             whole = f"finding out whether it has namespaces: {error}"
         division_error = self._division_error
-        shown = self._store.partitions
+        beside = "" if division_error is None else f"following the namespaces that there are: {division_error}"
+        mode: ShardMode | None = "namespace" if self._is_divided else None
+        around = Circumstances(now, is_running, has_failed, whole, beside, mode)
+        shown, scopes = self._store.partitions, []
         for scope, partition in {**shown, **self._store.hidden}.items():
-            reflector = self.reflectors.get(scope)
-            state = None if reflector is None else reflector.state
-            since = None if reflector is None else reflector.last_activity
-            error = None if reflector is None else reflector.last_error
-            is_synced = is_running and partition.is_synced
-            reason = whole
-            if not reason and (error is not None or state is not State.WATCHING or not is_synced):
-                before = "" if self._warming is None else self._warming.doing(scope)
-                doing = before or "starting" if reflector is None else reflector.activity(now)
-                doing = "applying the list" if state is State.WATCHING else doing
-                reason = f"{doing}{scope.place}" + ("" if error is None else f": {error}")
-            if not reason and division_error is not None:
-                reason = f"following the namespaces that there are: {division_error}"
-            silent_for = None if since is None else max(now - since, 0.0)
-            is_watching = is_running and state is State.WATCHING
-            is_ill = has_failed or division_error is not None or not (error is None or _is_of_kind(error))
-            is_degraded = partition.is_synced and is_ill
-            is_coming = scope not in shown
-            mode = None if reflector is None or reflector.ownership is None else reflector.ownership.mode
-            mode = "namespace" if self._is_divided else mode
-            scopes.append(ScopeHealth(scope, is_synced, is_watching, silent_for, reason, is_degraded, is_coming, mode))
+            before = "" if self._warming is None else self._warming.doing(scope)
+            reflector, is_coming = self.reflectors.get(scope), scope not in shown
+            scopes.append(condition_of(scope, partition, reflector, before, around, is_coming=is_coming))
         return tuple(scopes)
 
     @property
@@ -612,8 +579,3 @@ class _Change(NamedTuple):
     muted: frozenset[Scope]
     done: asyncio.Future[None]
     into: Scope | None = None
-
-
-def _is_of_kind(error: Exception | None) -> bool:
-    """Tell whether an error is that the kind cannot be watched, as componentstatuses: it is listed now and then."""
-    return isinstance(error, ApiStatusError) and error.status == METHOD_NOT_ALLOWED

@@ -23,7 +23,7 @@ from aioinformers.errors import (
     InformerCrashedError,
     InformerError,
 )
-from aioinformers.following import Following, RefusedError, StageError
+from aioinformers.following import Following
 from aioinformers.indexing import Indexing
 from aioinformers.listwatch.attempt import Target
 from aioinformers.loops import Deadline, Grace, require_loop
@@ -34,7 +34,7 @@ from aioinformers.objects.shard import Shard
 from aioinformers.options import Namespaces, scopes_of
 from aioinformers.queue import PackingQueue, QueueItem, Reindex
 from aioinformers.statistics import InformerStatistics, ScopeHealth, reason_of
-from aioinformers.supervisor import Supervisor
+from aioinformers.supervisor import RefusedError, StageError, Supervisor
 from aioinformers.tally import Tally, so_often
 from aioinformers.transport.source import Source
 from aioinformers.types import EVERYTHING, GroupVersionResource, Scope, WatchFailure

@@ -13,7 +13,7 @@ from typing import Any
 from aioinformers.loops import Grace
 from aioinformers.types import END_OF_PROCESS
 
-__all__ = ["Supervisor"]
+__all__ = ["RefusedError", "StageError", "Supervisor"]
 
 logger: logging.Logger = logging.getLogger("aioinformers.pipeline")
 
@@ -23,6 +23,22 @@ MOST_RESTARTS = 5
 """Restarts that are remembered."""
 RELEASED = 512
 """References that are let go of in one step."""
+
+
+class RefusedError(Exception):
+    """What the user asked for cannot be, which only the server could tell: the end of the informer, not a bug."""
+
+
+class StageError(Exception):
+    """A bug of a stage that showed in another stage's task; its cause is the bug.
+
+    Args:
+        stage: The stage that has the bug.
+    """
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(stage)
+        self.stage = stage
 
 
 class Supervisor:

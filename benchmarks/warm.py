@@ -158,6 +158,6 @@ if __name__ == "__main__":
         print(json.dumps(asyncio.run(follow(*sys.argv[2:]))))
     elif "--real" in sys.argv:
         sys.argv.remove("--real")
-        sys.exit(0 if on_real_server(*map(int, sys.argv[1:] or [PODS])) else 1)
+        sys.exit(0 if on_real_server(int(sys.argv[1]) if sys.argv[1:] else PODS) else 1)
     else:
         sys.exit(main(*map(int, sys.argv[1:])))

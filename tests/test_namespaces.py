@@ -223,10 +223,15 @@ async def test_one_look_at_what_a_namespace_that_has_gone_left_is_due_at_a_time(
         server.reset_connections()
         server.delete("configmaps", "c", namespace=OURS[0])
         server.delete("namespaces", OURS[0])
-        looks = []
+        looks: list[Scope] = []
         following = pipeline_of(informer).following
         look = following._has_objects
-        following._has_objects = lambda scope: looks.append(scope) or look(scope)  # type: ignore[func-returns-value, method-assign]
+
+        def counted(scope: Scope) -> bool:
+            looks.append(scope)
+            return look(scope)
+
+        following._has_objects = counted  # type: ignore[method-assign]
         for number in range(10):
             server.create("namespaces", {"metadata": {"name": f"n-{number}"}})
             await asyncio.sleep(1)
