@@ -161,18 +161,24 @@ def require_until(until: Any) -> None:
         raise TypeError(f"until must be an asyncio.Event, not {shown(until)}")
 
 
-def scopes_of(namespace: Namespaces) -> tuple[Scope, ...]:
-    """Return one scope per namespace, sorted; :data:`EVERYTHING` alone for all namespaces."""
+def scopes_of(namespace: Namespaces, *, may_be_all: bool = True) -> tuple[Scope, ...]:
+    """Return one scope per namespace, sorted; :data:`EVERYTHING` alone for all namespaces.
+
+    Args:
+        namespace: One namespace, several, or all.
+        may_be_all: Whether the errors may advise to ask for all.
+    """
+    advice = ": for all of them {} ALL_NAMESPACES{}" if may_be_all else ""
     if namespace is None or namespace is ALL_NAMESPACES:
         return (EVERYTHING,)
     names = (namespace,) if isinstance(namespace, str) or not isinstance(namespace, Iterable) else tuple(namespace)
     if not names:
-        raise ValueError("namespace=[] selects nothing: give names, or ALL_NAMESPACES")
+        raise ValueError(f"namespace=[] selects nothing: give names{', or ALL_NAMESPACES' if may_be_all else ''}")
     for name in names:
         if not isinstance(name, str):
-            raise TypeError(f"a namespace is a text, not {shown(name)}: for all of them use ALL_NAMESPACES alone")
+            raise TypeError(f"a namespace is a text, not {shown(name)}{advice.format('use', ' alone')}")
         if not _NAMESPACE.fullmatch(name):
-            raise ValueError(f"{name!r} cannot be a namespace: for all of them leave it out or use ALL_NAMESPACES")
+            raise ValueError(f"{name!r} cannot be a namespace{advice.format('leave it out or use', '')}")
     return tuple(Scope(name) for name in sorted(set(names)))
 
 

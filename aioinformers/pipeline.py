@@ -335,7 +335,7 @@ class Pipeline(Generic[T]):
             )
         if not self.spec.is_namespaced:
             raise ValueError(f"{self.spec.resource} is cluster-scoped: it cannot be limited to namespaces")
-        wanted = scopes_of(namespaces)
+        wanted = scopes_of(namespaces, may_be_all=False)
         if wanted == (EVERYTHING,) or any(not scope.namespace for scope in self.spec.scopes):
             raise ValueError(
                 f"{self.name}: an informer follows either all namespaces or those that are named, for all its life: "

@@ -195,6 +195,8 @@ class Journal:
             header = Header(volume.identity, await self._cluster())
         except InformerError:
             return  # there is another time
+        if scope not in self._store.partitions:
+            return  # it has gone meanwhile
         is_new = volume.is_whole
         layout, taken = self._store.layout, self._take(scope, volume)
         await self._directory.run(lambda: volume.write(layout, header, taken, is_new=is_new))

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from aioinformers import Metadata
+from aioinformers import Metadata, WarmCache, new_informer
 from aioinformers.informer import pipeline_of
+from aioinformers.testing import Fault
 from aioinformers.warm import journal
 from aioinformers.warm.frames import scan
-from tests.kit import configmap
+from tests.kit import QUICK, configmap
 from tests.machine.kinds import Small
 from tests.warm.worlds import fill, running, world
 
@@ -110,3 +111,18 @@ async def test_a_full_disk_is_said_once_and_the_informer_goes_on(
             assert run.warm.startswith("warm: 2 objects")
             await asyncio.sleep(5)
             assert len(run.configmaps.indexer) == 4
+
+
+async def test_a_namespace_that_leaves_while_it_is_to_be_stored_is_not(tmp_path: Path) -> None:
+    async with world() as server, server.api_client() as api:
+        _ = server.intercept(lambda request: Fault(delay=3) if request.path.endswith("/kube-system") else None)
+        warm = WarmCache(tmp_path)
+        informer = new_informer(api, "configmaps.v1.", namespace=["a", "b"], settings=QUICK, warm=warm)
+        async with informer:
+            await informer.wait_synced(timeout=5)
+            await asyncio.sleep(6)
+            await informer.set_namespaces("b", timeout=5)
+            await asyncio.sleep(20)
+            assert informer.is_running
+            assert informer.has_synced
+        assert held(tmp_path) == (server.resource_version, 0)
