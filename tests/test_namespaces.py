@@ -226,7 +226,7 @@ async def test_one_look_at_what_a_namespace_that_has_gone_left_is_due_at_a_time(
         looks = []
         following = pipeline_of(informer).following
         look = following._has_objects
-        following._has_objects = lambda scope: looks.append(scope) or look(scope)  # type: ignore[func-returns-value, method-assign]
+        following._has_objects = lambda scope: looks.append(scope) or look(scope)  # type: ignore[func-returns-value, method-assign, redundant-expr]
         for number in range(10):
             server.create("namespaces", {"metadata": {"name": f"n-{number}"}})
             await asyncio.sleep(1)

@@ -221,7 +221,7 @@ async def test_ranges_of_several_namespaces_stay_apart() -> None:
         async with informer:
             await informer.wait_synced(timeout=30)
             with pytest.raises(ValueError, match="of several namespaces cannot be followed by one watch"):
-                following.unite()
+                _ = following.unite()
 
 
 @pytest.mark.parametrize("is_begun_again", [False, True])

@@ -343,10 +343,11 @@ async def test_g24_namespaces_come_and_go_during_the_start(
             informer = new_informer(api, "configmaps.v1.", namespace=["a", "b"], settings=LISTS, warm=warm)
             async with informer:
                 await asyncio.sleep(0.5)
+                calls = []
                 for step in steps:
                     await asyncio.sleep(0.1)
-                    call = asyncio.create_task(informer.set_namespaces(step, timeout=60))
-                await call
+                    calls.append(asyncio.create_task(informer.set_namespaces(step, timeout=60)))
+                await asyncio.gather(*calls)
                 await asyncio.sleep(10)
                 followed = {key: each for key, each in stored(server, "configmaps").items() if key[0] in steps[-1]}
                 assert cached(informer) == followed
