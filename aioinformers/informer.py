@@ -215,6 +215,7 @@ class SharedInformer(Generic[T]):
             TimeoutError: If the time is up: the namespaces are followed all the same, and it says what they wait for.
             InformerClosedError: If the informer ends first.
         """
+        require_seconds("timeout", timeout)
         with self._waiting():
             await self._pipeline.set_namespaces(namespaces, timeout)
 

@@ -529,6 +529,7 @@ class Pipeline(Generic[T]):
                 for scope, each in list(self.following.reflectors.items())
             },
             applying=None if applying is None else applying.durations(),
+            released=counts.released,
         )  # fmt: skip
 
 

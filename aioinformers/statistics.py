@@ -324,6 +324,7 @@ class InformerStatistics:
         compact: What packing has done; None without ``compact=True``.
         scopes: How each scope is followed.
         applying: Seconds that it took to apply a batch of events to the cache; None if nobody has had that measured.
+        released: Objects that are not followed any more, since the start: with their namespaces, they have left.
     """
 
     objects: int
@@ -339,6 +340,7 @@ class InformerStatistics:
     compact: CompactStatistics | None = None
     scopes: Mapping[Scope, ScopeStatistics] = field(default_factory=dict)
     applying: Durations | None = None
+    released: int = 0
 
 
 @dataclass(frozen=True, slots=True)

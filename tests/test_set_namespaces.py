@@ -113,6 +113,7 @@ async def test_what_leaves_is_told_apart() -> None:
             assert sorted(cached(here.configmaps)) == ["b/first"]
             await asyncio.sleep(1)
             assert here.listening.released == ["a/first"]
+            assert here.configmaps.statistics().released == 1
             assert here.recorder.kinds() == ["Added first", "Added first"], "a function of events hears nothing"
             assert (await anext(events)).key.name == "first"
             assert (await anext(events)).key.name == "first"
