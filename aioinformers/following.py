@@ -209,7 +209,8 @@ class Following:
         if scope not in self._warm_starts:
             return  # it has gone, and was started again for somebody had cancelled it just before
         self._warm_starts[scope] = asyncio.current_task()
-        resumption = await warming.begin(scope, self._spec.target(scope).path)
+        target = self._spec.target(scope)
+        resumption = await warming.begin(scope, target.path, target.query)
         del self._warm_starts[scope]
         self._start_reflector(scope, resumption)
 

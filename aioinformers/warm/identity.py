@@ -51,7 +51,7 @@ def identity_of(
         "format": FORMAT,
         "resource": list(resource),
         "namespace": scope.namespace,
-        "ranges": [list(each) for each in scope.ranges],
+        "ranges": [f"{begin:x}-{end:x}" for begin, end in scope.ranges],  # the last one ends beyond 64 bits
         "query": [list(each) for each in sorted(query.items())],
         "type": f"{python_type.__module__}.{python_type.__qualname__} as {type(shown).__name__}",
         "transform": repr(leading_bytes_transform(layout.transforms)),

@@ -62,7 +62,7 @@ class Warming:
         self.journal: Journal = Journal(store, directory_of(warm), lambda: cluster_of(source)())
         dispatcher.journal, dispatcher.serves_stale = self.journal, warm.serve_stale
 
-    async def begin(self, scope: Scope, path: str) -> Resumption | None:
+    async def begin(self, scope: Scope, path: str, query: Mapping[str, str]) -> Resumption | None:
         """Hand what is stored of a scope to the dispatcher, if it fits; then its reflector is to be started.
 
         It waits for the server, for ever, if there is something to check. Cancellation: it can be begun again.
@@ -70,11 +70,12 @@ class Warming:
         Args:
             scope: The scope.
             path: The URL path of its collection.
+            query: Selectors and further query parameters of its requests, the selector of a shard among them.
 
         Returns:
             Where the reflector goes on; None for an ordinary start.
         """
-        volume = self._volume(scope)
+        volume = self._volume(scope, query)
         start = self._starts[scope] = Start(self._parts, scope, path, volume)
         resumption: Resumption | None = None
         try:
@@ -93,10 +94,10 @@ class Warming:
             start.doing = ""
         return Resumption("") if resumption is None and start.was_told else resumption
 
-    def _volume(self, scope: Scope) -> Volume:
+    def _volume(self, scope: Scope, query: Mapping[str, str]) -> Volume:
         volumes = self.journal.volumes
         if scope not in volumes:
-            identity = identity_of(self._parts.resource, scope, self._parts.query, self._parts.store.layout)
+            identity = identity_of(self._parts.resource, scope, query, self._parts.store.layout)
             name = f"{self._name}{scope.place}" if len(self._parts.store.partitions) > 1 else self._name
             volumes[scope] = Volume(name, file_name(self._parts.resource, identity), identity)
         return volumes[scope]

@@ -21,7 +21,9 @@ from aioinformers import (
     drop_fields,
     new_informer,
 )
-from aioinformers.testing import Fault, RequestInfo
+from aioinformers.objects.ranges import Field
+from aioinformers.sharding import Shard
+from aioinformers.testing import FakeAPIServer, Fault, RequestInfo
 from tests.kit import LISTS, Recorder, cached, configmap, stored
 from tests.warm.worlds import fill, running, world
 
@@ -354,3 +356,48 @@ async def test_g24_namespaces_come_and_go_during_the_start(
         heal()
         async with running(server, tmp_path, namespace=["a", "b"]) as run:
             assert cached(run.configmaps) == stored(server, "configmaps")
+
+
+# -- shards -------------------------------------------------------------------------------------------------------
+
+
+def of_shard(server: FakeAPIServer, shard: Shard) -> dict[str, tuple[str, str]]:
+    """Return what belongs to a shard of what the server has."""
+    return {
+        key: version
+        for key, version in stored(server, "configmaps").items()
+        if shard.contains(version[0] if shard.by == "uid" else key.partition("/")[0])
+    }
+
+
+@pytest.mark.parametrize("gate", [True, False], ids=["gate on", "gate off"])
+@pytest.mark.parametrize("by", ["uid", "namespace"])
+async def test_g24_a_shard_starts_from_what_it_has_stored(tmp_path: Path, gate: bool, by: Field) -> None:
+    shard = next(each for each in (Shard(0, of=2, by=by), Shard(1, of=2, by=by)) if by == "uid" or each.contains("a"))
+    async with world(shard_selector=gate) as server:
+        for namespace in ("a", "b", "kube-system"):
+            if namespace != "kube-system":
+                server.create("namespaces", {"metadata": {"name": namespace}})
+            for number in range(10):
+                server.create("configmaps", configmap(f"c{number}", namespace))
+        async with running(server, tmp_path, shard=shard):
+            pass
+        for namespace in ("a", "b"):
+            server.delete("configmaps", "c0", namespace=namespace)
+            server.create("configmaps", configmap("new", namespace))
+        async with running(server, tmp_path, shard=shard) as second:
+            await asyncio.sleep(5)
+            assert second.warm.startswith("warm: ")
+            assert second.lists() == 0, [(each.path, each.query) for each in server.requests[-12:]]
+            assert cached(second.configmaps) == of_shard(server, shard) == second.recorder.state
+
+
+async def test_g24_what_a_shard_by_another_field_has_stored_does_not_fit(tmp_path: Path) -> None:
+    """The ranges of both are the same."""
+    async with world(shard_selector=True) as server:
+        fill(server, 20)
+        for by in ("uid", "namespace", "uid"):
+            shard = Shard(0, of=2, by=by)
+            async with running(server, tmp_path, shard=shard) as run:
+                await asyncio.sleep(5)
+                assert cached(run.configmaps) == of_shard(server, shard) == run.recorder.state
