@@ -267,7 +267,7 @@ class WarmFile:
     def __init__(self, path: Path, header: Header, found: Scan | None = None) -> None:
         self.path = path
         self.header = header
-        self.is_closed = False
+        self.is_closed: bool = False
         self._pack = _packer()
         if found is None:
             self._begin()

@@ -55,11 +55,11 @@ class Volume:
         self.identity = identity
         self.path: Path | None = None
         self.dirty: set[str] = set()
-        self.is_whole = False
-        self.is_ready = False
-        self.is_fresh = True
-        self.version = ""
-        self.problem = ""
+        self.is_whole: bool = False
+        self.is_ready: bool = False
+        self.is_fresh: bool = True
+        self.version: str = ""
+        self.problem: str = ""
         self._file: WarmFile | None = None
 
     def begin(self, version: str) -> None:
@@ -110,7 +110,9 @@ class _Taken:
     """Some objects as they were at one moment, and what was true then."""
 
     def __init__(self, keys: Sequence[str], entries: Sequence[Entry | None], commit: Commit) -> None:
-        self.keys, self.entries, self.commit = keys, entries, commit
+        self.keys: Sequence[str] = keys
+        self.entries: Sequence[Entry | None] = entries
+        self.commit: Commit = commit
 
     def items(self, layout: Layout[Any]) -> Iterator[Item]:
         count = 0 if STORED in layout.facts else 1 + len(layout.stored_paths)

@@ -110,13 +110,13 @@ class Start:
     """
 
     def __init__(self, parts: Parts, scope: Scope, path: str, volume: Volume) -> None:
-        self.doing = "reading what was stored"
-        self.remark = ""
-        self.is_warm = False
-        self.was_told = False
-        self.stored_at = 0.0
-        self.count = 0
-        self.age = 0.0
+        self.doing: str = "reading what was stored"
+        self.remark: str = ""
+        self.is_warm: bool = False
+        self.was_told: bool = False
+        self.stored_at: float = 0.0
+        self.count: int = 0
+        self.age: float = 0.0
         self._parts = parts
         self._scope = scope
         self._path = path
