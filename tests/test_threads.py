@@ -461,7 +461,7 @@ async def test_scopes_that_appear_one_by_one_are_told_of() -> None:
         configmaps = factory.for_resource("configmaps.v1.")
         pipeline = pipeline_of(configmaps)
         reflector: Any = SimpleNamespace(
-            state=State.LISTING, last_error=ValueError("no"), last_activity=1.0, notices={}
+            state=State.LISTING, last_error=ValueError("no"), last_activity=1.0, notices={}, ownership=None
         )
 
         def check() -> None:
