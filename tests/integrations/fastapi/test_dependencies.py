@@ -266,7 +266,9 @@ def test_websockets_are_answered_too() -> None:
         with pytest.raises(WebSocketDisconnect) as refused, http.websocket_connect("/names"):
             pass
         assert refused.value.code == 1013
-        assert refused.value.reason == "configmaps.v1 cannot be read yet: the first list is under way"
+        why = refused.value.reason  # by now nobody may have answered there
+        assert why.startswith("configmaps.v1 cannot be read yet: "), why
+        assert why.endswith(("the first list is under way", "the API server cannot be reached")), why
         with http.websocket_connect("/stopping") as socket:
             lifespan.stop()
             assert socket.receive_text() == "good bye"
