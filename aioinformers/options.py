@@ -171,6 +171,8 @@ def scopes_of(namespace: Namespaces, *, may_be_all: bool = True) -> tuple[Scope,
     advice = ": for all of them {} ALL_NAMESPACES{}" if may_be_all else ""
     if namespace is None or namespace is ALL_NAMESPACES:
         return (EVERYTHING,)
+    if isinstance(namespace, Mapping):
+        raise TypeError(f"namespaces are a text or several, such as ['a', 'b'], not {shown(namespace)}")
     names = (namespace,) if isinstance(namespace, str) or not isinstance(namespace, Iterable) else tuple(namespace)
     if not names:
         raise ValueError(f"namespace=[] selects nothing: give names{', or ALL_NAMESPACES' if may_be_all else ''}")

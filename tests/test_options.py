@@ -123,3 +123,8 @@ async def test_every_entry_refuses_options_that_do_not_exist(
         with pytest.raises(TypeError, match="has no option 'nmae'") as caught:
             ask(factory, {"nmae": "x"})
         assert str(caught.value).startswith(where)
+
+
+def test_a_mapping_is_not_taken_for_the_namespaces_that_are_its_keys() -> None:
+    with pytest.raises(TypeError, match="namespaces are a text or several"):
+        scopes_of({"a": 1})  # type: ignore[arg-type]
